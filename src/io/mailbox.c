@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A locked list with a condition; the lock is held for a few instructions only. */
+#include "io/mailbox.h"
+
+#include "base/assert.h"
+
+#include <time.h>
+
+void mailbox_init(struct mailbox *box, size_t limit, mailbox_wake_fn wake, void *wake_data) {
+    *box = (struct mailbox){.limit = limit, .wake = wake, .wake_data = wake_data};
+    ASSERT(mtx_init(&box->lock, mtx_plain) == thrd_success);
+    ASSERT(cnd_init(&box->filled) == thrd_success);
+    box->last = &box->first;
+}
+
+void mailbox_fini(struct mailbox *box) {
+    ASSERT(box->count == 0);
+    cnd_destroy(&box->filled);
+    mtx_destroy(&box->lock);
+}
+
+bool mailbox_post(struct mailbox *box, struct message *message) {
+    mtx_lock(&box->lock);
+    if (box->closed || box->count >= box->limit) {
+        mtx_unlock(&box->lock);
+        return false;
+    }
+    message->next = NULL;
+    *box->last = message;
+    box->last = &message->next;
+    bool was_empty = box->count++ == 0;
+    if (was_empty) {
+        cnd_signal(&box->filled);
+    }
+    mtx_unlock(&box->lock);
+    if (was_empty && box->wake != NULL) {
+        box->wake(box->wake_data);
+    }
+    return true;
+}
+
+void mailbox_close(struct mailbox *box) {
+    mtx_lock(&box->lock);
+    box->closed = true;
+    cnd_broadcast(&box->filled);
+    mtx_unlock(&box->lock);
+    if (box->wake != NULL) {
+        box->wake(box->wake_data);
+    }
+}
+
+static struct message *take_locked(struct mailbox *box) {
+    struct message *all = box->first;
+    box->first = NULL;
+    box->last = &box->first;
+    box->count = 0;
+    return all;
+}
+
+struct message *mailbox_take(struct mailbox *box) {
+    mtx_lock(&box->lock);
+    struct message *all = take_locked(box);
+    mtx_unlock(&box->lock);
+    return all;
+}
+
+static struct timespec time_in(int64_t timeout_ms) {
+    struct timespec until;
+    timespec_get(&until, TIME_UTC);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    return until;
+}
+
+MAY_BLOCK struct message *mailbox_wait(struct mailbox *box, int64_t timeout_ms) {
+    struct timespec until = time_in(timeout_ms);
+    mtx_lock(&box->lock);
+    while (box->count == 0 && !box->closed) {
+        if (cnd_timedwait(&box->filled, &box->lock, &until) == thrd_timedout) {
+            break;
+        }
+    }
+    struct message *all = take_locked(box);
+    mtx_unlock(&box->lock);
+    return all;
+}
+
+bool mailbox_is_closed(struct mailbox *box) {
+    mtx_lock(&box->lock);
+    bool closed = box->closed;
+    mtx_unlock(&box->lock);
+    return closed;
+}
+
+size_t mailbox_count(struct mailbox *box) {
+    mtx_lock(&box->lock);
+    size_t count = box->count;
+    mtx_unlock(&box->lock);
+    return count;
+}
