@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP API of docs/api: routes, keys and scopes, JSON in and out, OpenAPI.
+ *
+ * One api per loop. It parses and checks what comes in, submits store operations or scans, and turns
+ * what they came to into answers. It never blocks. Thread: the loop it was created on.
+ */
+#ifndef TURNOUT_API_API_H
+#define TURNOUT_API_API_H
+
+#include "checkin/checkin.h"
+#include "http/http.h"
+#include "stat/counter.h"
+#include "store/store.h"
+
+#include <stdatomic.h>
+
+enum api_auth_e { API_AUTH_REQUIRED, API_AUTH_OFF };
+
+/* What all loops of a node share; owned by app, outlives every api. */
+struct api_node {
+    struct store *store;
+    struct clock *clock;
+    struct rng *rng;             /* for tokens: the system's */
+    enum api_auth_e auth;
+    atomic_bool draining;        /* set once at stop: /readyz says 503, new work is refused */
+    int64_t store_deadline_ms;   /* reads and administrative writes that wait longer fail */
+    size_t ops_max;              /* store operations in flight per loop */
+    const char *version;
+};
+
+struct api *api_create(struct loop *loop, struct api_node *node, struct checkin *checkin);
+void api_destroy(struct api *api); /* nothing in flight */
+void api_handle(struct http_request *request, void *api); /* an http_handler_fn */
+bool api_is_idle(const struct api *api); /* no request waits for the store */
+
+/* "tk_ID.SECRET" for a new key and what the store keeps of it. */
+enum { API_KEY_TEXT_SIZE = 96 };
+void api_key_make(struct rng *rng, struct arena *arena, struct api_key *ret_key,
+                  char ret_text[API_KEY_TEXT_SIZE]);
+
+/* The OpenAPI document as served at /openapi.json. */
+struct slice api_openapi(void);
+
+#endif
