@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every setting in one table: it generates the struct, the parsing, the environment's names,
+ * `turnout help config` and docs/configuration.md.
+ *
+ * A value comes from a flag, else from the environment (TURNOUT_SECTION_KEY), else from the INI file,
+ * else from the table. Wrong values and unknown names are errors that say where they stand, what was
+ * expected and an example; all of them are reported, not the first alone. The sections `scaler` and
+ * `alert.*` belong to the control plane: their lines are kept as they stand, with their numbers.
+ * Thread: main, before others start; afterwards a config is read-only.
+ */
+#ifndef TURNOUT_APP_CONFIG_H
+#define TURNOUT_APP_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+enum {
+    CONFIG_TEXT_SIZE = 1024,     /* of a text setting with its NUL: paths and lists of addresses */
+    CONFIG_LINE_MAX = 1200,      /* bytes of a line in the file */
+    CONFIG_SECTION_MAX = 48,     /* bytes of a section's name: inih cuts longer ones silently */
+    CONFIG_CONTROL_LINES_MAX = 4096, /* of scaler and alert.* together: hundreds of rules */
+    CONFIG_MEMORY_MAX = 8 << 20, /* bytes of the control plane's lines */
+};
+
+/*
+ * X(section, key, TYPE, default, lowest, highest, what it means)
+ *
+ * lowest and highest are written as a value is: a TEXT's are its length in bytes, a CHOICE has its
+ * words in `lowest`, parted by |, and nothing in `highest`. The struct member is section_key: TEXT is
+ * a char array, BOOL a bool, CHOICE the index of the word, DURATION milliseconds, SIZE bytes.
+ */
+#define CONFIG_TABLE(X)                                                                            \
+    X(server, listen, TEXT, "127.0.0.1:8080", "1", "255",                                          \
+      "Address to listen on, host:port. Port 0 takes a free one; :8080 listens everywhere.")       \
+    X(server, loops, INT, "0", "0", "256",                                                         \
+      "Event loops, each on a thread of its own. 0 means one per core.")                           \
+    X(server, connections_max, INT, "12000", "16", "1000000",                                      \
+      "Connections open at once; further ones wait in the backlog. Each takes a descriptor.")      \
+    X(server, head_max, SIZE, "16K", "1K", "64K",                                                  \
+      "Request line and header fields of one request; more is answered 431.")                      \
+    X(server, body_max, SIZE, "32M", "64K", "1G",                                                  \
+      "Body of one request (an import or a batch); more is answered 413.")                         \
+    X(server, body_budget, SIZE, "256M", "1M", "64G",                                              \
+      "Memory for bodies that are still arriving, over all loops; the largest is cut off first.")  \
+    X(server, request_timeout, DURATION, "10s", "100ms", "1h",                                     \
+      "Time for a client to send a request's head, and between two pieces of its body.")           \
+    X(server, response_timeout, DURATION, "30s", "100ms", "1h",                                    \
+      "Time that a client may take no byte of its answer before it is cut off.")                   \
+    X(server, drain_timeout, DURATION, "10s", "0s", "1h",                                          \
+      "Time for requests in flight to finish when the node is asked to stop.")                     \
+    X(store, url, TEXT, "sqlite:turnout.db", "1", "1023",                                          \
+      "What remembers: sqlite:PATH, or postgres://USER@HOST/DATABASE.")                            \
+    X(store, queue_max, INT, "16384", "16", "1000000",                                             \
+      "Operations that may wait for the store; further ones are answered 503 with Retry-After.")   \
+    X(store, group_max, INT, "512", "1", "10000",                                                  \
+      "Scans and rows in one transaction. 1 commits every scan alone.")                            \
+    X(store, readers, INT, "2", "1", "16",                                                         \
+      "Threads that read from a SQLite file beside the writer.")                                   \
+    X(store, deadline, DURATION, "5s", "10ms", "10m",                                              \
+      "An operation that waited longer for the store is answered 503 instead of late.")            \
+    X(store, ops_max, INT, "4096", "16", "1000000",                                                \
+      "Reads and administrative writes under way at once, on each loop.")                          \
+    X(checkin, scans_max, INT, "8192", "16", "1000000",                                            \
+      "Single scans under way at once, on each loop; further ones are answered 503.")              \
+    X(checkin, batches_max, INT, "8", "1", "1000",                                                 \
+      "Batches of scans under way at once, on each loop.")                                         \
+    X(checkin, chunk, INT, "256", "1", "1024",                                                     \
+      "Scans of a batch that the store gets at a time, so that single scans pass between them.")   \
+    X(redis, nodes, TEXT, "", "0", "1023",                                                         \
+      "Redis Cluster nodes to start from, host:port,host:port. Empty: no second cache level.")     \
+    X(auth, mode, CHOICE, "required", "required|off", "",                                          \
+      "Whether requests need an API key. off is allowed on a loopback address alone.")             \
+    X(log, level, CHOICE, "info", "error|warn|info|debug", "",                                     \
+      "Least serious lines to write on standard error.")
+
+#define CONFIG_MEMBER_TEXT(name) char name[CONFIG_TEXT_SIZE];
+#define CONFIG_MEMBER_INT(name) int64_t name;
+#define CONFIG_MEMBER_BOOL(name) bool name;
+#define CONFIG_MEMBER_DURATION(name) int64_t name##_ms;
+#define CONFIG_MEMBER_SIZE(name) int64_t name;
+#define CONFIG_MEMBER_CHOICE(name) int name;
+
+enum config_key_e {
+#define X(section, key, type, preset, lowest, highest, meaning) CONFIG_##section##_##key,
+    CONFIG_TABLE(X)
+#undef X
+    CONFIG_COUNT
+};
+
+/* X(NAME, word in help and docs) */
+#define CONFIG_TYPE_TABLE(X)                                                                       \
+    X(TEXT, "text") X(INT, "integer") X(BOOL, "boolean") X(DURATION, "duration")                   \
+    X(SIZE, "size") X(CHOICE, "choice")
+#define X(name, text) CONFIG_TYPE_##name,
+enum config_type_e { CONFIG_TYPE_TABLE(X) };
+#undef X
+
+#define CONFIG_ORIGIN_TABLE(X)                                                                     \
+    X(DEFAULT, "default") X(FILE, "file") X(ENVIRONMENT, "environment") X(FLAG, "flag")
+#define X(name, text) CONFIG_ORIGIN_##name,
+enum config_origin_e { CONFIG_ORIGIN_TABLE(X) };
+#undef X
+
+/* A line of the control plane's sections. line 0: from the environment (scaler alone). */
+struct config_line {
+    int line;
+    struct slice section; /* "scaler", "alert.high_response_time" */
+    struct slice key;
+    struct slice value;
+};
+
+struct config {
+#define X(section, key, type, preset, lowest, highest, meaning)                                    \
+    CONFIG_MEMBER_##type(section##_##key)
+    CONFIG_TABLE(X)
+#undef X
+    enum config_origin_e origins[CONFIG_COUNT];
+    int lines[CONFIG_COUNT]; /* in the file; 0 when it does not come from there */
+    const char *file;        /* as given to config_load; NULL: none */
+    struct config_line *control;
+    size_t control_len;
+    struct arena arena; /* of the control plane's lines */
+};
+
+/* One setting given as a flag; `value` is borrowed until config_load returns. */
+struct config_flag {
+    enum config_key_e key;
+    const char *flag; /* "--listen", for messages */
+    const char *value;
+};
+
+struct config_input {
+    const char *file;         /* NULL: none */
+    char *const *environment; /* as environ; NULL: none */
+    const struct config_flag *flags;
+    size_t flags_len;
+};
+
+/* ERR_CONFIG when anything is wrong: `ret_errors` then holds one line for each. */
+enum err_e config_load(struct config *ret_config, const struct config_input *input,
+                       struct buf *ret_errors) MUST_CHECK;
+void config_fini(struct config *config);
+
+/* One row of the table, for help and documentation. */
+struct config_row {
+    const char *section;
+    const char *key;
+    const char *name; /* section.key */
+    enum config_type_e type;
+    const char *preset;
+    const char *lowest;
+    const char *highest;
+    const char *meaning;
+};
+const struct config_row *config_row(enum config_key_e key);
+const char *config_type_text(enum config_type_e type);
+const char *config_origin_text(enum config_origin_e origin);
+/* "between 1K and 1G", "one of required, off": what a value of this row may be. */
+void config_row_range(const struct config_row *row, struct buf *to);
+/* "TURNOUT_SERVER_LISTEN" */
+enum { CONFIG_ENVIRONMENT_SIZE = 80 };
+void config_row_environment(const struct config_row *row, char ret_name[CONFIG_ENVIRONMENT_SIZE]);
+
+/* Value syntax, shared with the control plane's sections. False when `text` is none. */
+bool config_parse_duration(struct slice text, int64_t *ret_ms);  /* 250ms 10s 5m 1h, or 0 */
+bool config_parse_size(struct slice text, int64_t *ret_bytes);   /* 512 64K 32M 1G */
+bool config_parse_bool(struct slice text, bool *ret_value);      /* yes no true false on off 1 0 */
+
+#endif
