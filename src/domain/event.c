@@ -2,7 +2,7 @@
 /* What people may write into events, gates and participants. */
 #include "domain/event.h"
 
-#include "domain/words_priv.h"
+#include "domain/words.h"
 
 WORDS(reentry, enum reentry_e, REENTRY_TABLE)
 WORDS(gate_status, enum gate_status_e, GATE_STATUS_TABLE)

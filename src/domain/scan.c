@@ -16,7 +16,7 @@
  */
 #include "domain/scan.h"
 
-#include "domain/words_priv.h"
+#include "domain/words.h"
 
 WORDS(method, enum method_e, METHOD_TABLE)
 WORDS(direction, enum direction_e, DIRECTION_TABLE)

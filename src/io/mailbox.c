@@ -76,17 +76,38 @@ static struct timespec time_in(int64_t timeout_ms) {
     return until;
 }
 
-MAY_BLOCK struct message *mailbox_wait(struct mailbox *box, int64_t timeout_ms) {
+static MAY_BLOCK void wait_locked(struct mailbox *box, int64_t timeout_ms) {
     struct timespec until = time_in(timeout_ms);
-    mtx_lock(&box->lock);
     while (box->count == 0 && !box->closed) {
         if (cnd_timedwait(&box->filled, &box->lock, &until) == thrd_timedout) {
-            break;
+            return;
         }
     }
+}
+
+MAY_BLOCK struct message *mailbox_wait(struct mailbox *box, int64_t timeout_ms) {
+    mtx_lock(&box->lock);
+    wait_locked(box, timeout_ms);
     struct message *all = take_locked(box);
     mtx_unlock(&box->lock);
     return all;
+}
+
+MAY_BLOCK struct message *mailbox_wait_one(struct mailbox *box, int64_t timeout_ms) {
+    mtx_lock(&box->lock);
+    wait_locked(box, timeout_ms);
+    struct message *one = box->first;
+    if (one != NULL) {
+        box->first = one->next;
+        box->count--;
+        if (box->first == NULL) {
+            box->last = &box->first;
+        } else {
+            cnd_signal(&box->filled); /* another reader may sleep while some are left */
+        }
+    }
+    mtx_unlock(&box->lock);
+    return one;
 }
 
 bool mailbox_is_closed(struct mailbox *box) {

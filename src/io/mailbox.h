@@ -46,6 +46,8 @@ void mailbox_close(struct mailbox *box);
 struct message *mailbox_take(struct mailbox *box);
 /* The same, waiting up to `timeout_ms` for the first; NULL on time-out or when closed and empty. */
 MAY_BLOCK struct message *mailbox_wait(struct mailbox *box, int64_t timeout_ms);
+/* The oldest alone; several threads may share one box this way. */
+MAY_BLOCK struct message *mailbox_wait_one(struct mailbox *box, int64_t timeout_ms);
 bool mailbox_is_closed(struct mailbox *box);
 size_t mailbox_count(struct mailbox *box);
 

@@ -24,6 +24,7 @@ enum {
     STORE_PAGE_MAX = 1000,        /* items in one page */
     STORE_SCANS_MAX = 1024,       /* scans in one operation */
     STORE_ROWS_MAX = 1024,        /* imported rows in one operation */
+    STORE_KEYS_MAX = 10000,       /* API keys that a list shows */
     STORE_TIMELINE_MAX = 10000,   /* points in one timeline */
     STORE_OP_MEMORY = 16 << 20,   /* bytes one operation's results may take */
 };

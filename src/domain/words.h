@@ -3,8 +3,8 @@
  * Generates `prefix_text` and `prefix_parse` for an enum that is an X-macro table of (NAME, text) and
  * whose values count from 0 in the table's order.
  */
-#ifndef TURNOUT_DOMAIN_WORDS_PRIV_H
-#define TURNOUT_DOMAIN_WORDS_PRIV_H
+#ifndef TURNOUT_DOMAIN_WORDS_H
+#define TURNOUT_DOMAIN_WORDS_H
 
 #include "base/assert.h"
 #include "base/slice.h"

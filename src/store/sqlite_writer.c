@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writer thread: takes all operations that wait, runs them in as few transactions as group_max
+ * allows, and hands each back only after the commit. There is no fixed delay: the group grows with
+ * the time that a commit takes.
+ *
+ *            take ──► BEGIN IMMEDIATE ──► each op ──► roll-ups ──► COMMIT ──► answer all
+ *                          │                 │            │           │
+ *                          └──── error ──────┴────────────┴───────────┘
+ *                                  │
+ *                    the file's (full, I/O): answer all 503, readiness off, reopen, probe until a
+ *                    write holds; a commit that failed is never tried again, since a second fsync
+ *                    may claim what the first one lost
+ *                    one op's (memory): run each op in a transaction of its own, so that it fails alone
+ */
+#include "store/sqlite_priv.h"
+
+#include "base/log.h"
+
+enum { WAIT_MS = 1000, PROBE_EVERY_MS = 250 };
+
+typedef enum err_e (*writer_fn)(struct sqlite_writer *w, struct store_op *op);
+static const writer_fn functions[STORE_OP_COUNT] = {
+    [STORE_CREATE_EVENT] = writer_create_event,
+    [STORE_UPDATE_EVENT] = writer_update_event,
+    [STORE_CREATE_GATE] = writer_create_gate,
+    [STORE_UPDATE_GATE] = writer_update_gate,
+    [STORE_CREATE_PARTICIPANT] = writer_create_participant,
+    [STORE_UPDATE_PARTICIPANT] = writer_update_participant,
+    [STORE_ERASE_PARTICIPANT] = writer_erase_participant,
+    [STORE_IMPORT_PARTICIPANTS] = writer_import,
+    [STORE_CHECK_IN] = writer_check_in,
+    [STORE_ANNUL] = writer_annul,
+    [STORE_CREATE_KEY] = writer_create_key,
+    [STORE_REVOKE_KEY] = writer_revoke_key,
+    [STORE_PROBE] = writer_probe,
+};
+
+/* ── one transaction ── */
+
+static enum err_e run_sql(struct sqlite_writer *w, enum sql_e sql) {
+    struct sql_run run = sql_begin(&w->conn, sql);
+    return sql_finish(&run);
+}
+
+/* Another process may have written since: then what we remember is old. */
+static enum err_e notice_other_writers(struct sqlite_writer *w) {
+    bool row;
+    struct sql_run run = sql_begin(&w->conn, SQL_DATA_VERSION);
+    TRY(sql_step(&run, &row));
+    int64_t version = row ? sql_get_int(&run) : 0;
+    sql_end(&run);
+    if (version != w->facts.data_version) {
+        facts_drop(&w->facts);
+        w->facts.data_version = version;
+    }
+    return ERR_OK;
+}
+
+static enum err_e begin_transaction(struct sqlite_writer *w) {
+    TRY(run_sql(w, SQL_BEGIN_WRITE));
+    w->now_ms = clock_wall_ms(w->conn.clock);
+    w->changes_len = 0;
+    return notice_other_writers(w);
+}
+
+static void roll_back(struct sqlite_writer *w) {
+    if (w->conn.db != NULL && !sqlite3_get_autocommit(w->conn.db)) {
+        enum err_e ignored = run_sql(w, SQL_ROLLBACK);
+        (void)ignored; /* the connection is reopened when it fails */
+    }
+    facts_drop(&w->facts);
+    w->changes_len = 0;
+}
+
+static enum err_e commit_transaction(struct sqlite_writer *w) {
+    TRY(facts_flush(&w->conn, &w->facts));
+    enum err_e err = run_sql(w, SQL_COMMIT);
+    if (err == ERR_IO) {
+        return ERR_COMMIT_UNKNOWN; /* the log may hold the commit, or not */
+    }
+    TRY(err);
+    for (size_t i = 0; i < w->changes_len; i++) {
+        const struct recent_change *change = &w->changes[i];
+        sqlite_recent_add(w->recent, change->gate, change->second, change->count);
+    }
+    return ERR_OK;
+}
+
+/* True when the error says nothing about the one operation, only about the file below all of them. */
+static bool is_of_the_file(enum err_e err) {
+    return err == ERR_IO || err == ERR_NO_SPACE || err == ERR_COMMIT_UNKNOWN ||
+           err == ERR_BAD_STORE || err == ERR_OVERLOADED;
+}
+
+/* An operation that failed by itself wrote nothing: every check comes before the first write. */
+static bool is_of_the_op(enum err_e err) {
+    return !is_of_the_file(err) && err != ERR_NO_MEMORY && err != ERR_INTERNAL;
+}
+
+static enum err_e run_ops(struct sqlite_writer *w, struct store_op *const *ops, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        ops[i]->err = functions[ops[i]->kind](w, ops[i]);
+        if (!is_of_the_op(ops[i]->err) && ops[i]->err != ERR_OK) {
+            return ops[i]->err;
+        }
+    }
+    return ERR_OK;
+}
+
+void sqlite_finish_op(struct store_op *op, struct clock *clock) {
+    op->ended_us = clock_mono_us(clock);
+    op->done(op);
+}
+
+static void answer_all(struct sqlite_writer *w, struct store_op *const *ops, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        sqlite_finish_op(ops[i], w->conn.clock);
+    }
+}
+
+static void fail_all(struct sqlite_writer *w, struct store_op *const *ops, size_t len,
+                     enum err_e err) {
+    for (size_t i = 0; i < len; i++) {
+        ops[i]->err = err;
+        sqlite_finish_op(ops[i], w->conn.clock);
+    }
+}
+
+#ifdef PLANT_ACK_BEFORE_COMMIT
+static enum err_e run_transaction(struct sqlite_writer *w, struct store_op *const *ops,
+                                  size_t len) {
+    enum err_e err = begin_transaction(w);
+    err = err == ERR_OK ? run_ops(w, ops, len) : err;
+    if (err != ERR_OK) {
+        roll_back(w);
+        return err;
+    }
+    answer_all(w, ops, len);
+    struct timespec pause = {.tv_nsec = 2000000};
+    thrd_sleep(&pause, NULL);
+    if (commit_transaction(w) != ERR_OK) {
+        roll_back(w);
+    }
+    return ERR_OK;
+}
+#else
+static enum err_e run_transaction(struct sqlite_writer *w, struct store_op *const *ops,
+                                  size_t len) {
+    enum err_e err = begin_transaction(w);
+    err = err == ERR_OK ? run_ops(w, ops, len) : err;
+    err = err == ERR_OK ? commit_transaction(w) : err;
+    if (err != ERR_OK) {
+        roll_back(w);
+        return err;
+    }
+    answer_all(w, ops, len);
+    return ERR_OK;
+}
+#endif
+
+/* ── health ── */
+
+static void set_health(struct sqlite_writer_thread *t, enum err_e err) {
+    mtx_lock(&t->health_lock);
+    t->health = (struct store_health){.reads = true, .writes = err == ERR_OK};
+    if (err != ERR_OK) {
+        snprintf(t->health.reason, sizeof t->health.reason, "%s: %s", err_code(err),
+                 err_remedy(err));
+    }
+    mtx_unlock(&t->health_lock);
+}
+
+static void break_down(struct sqlite_writer_thread *t, enum err_e err) {
+    if (!t->broken) {
+        log_event(LOG_ERROR, "store_writes_failed", "err=%s sqlite=\"%s\"", err_code(err),
+                  t->writer.conn.db == NULL ? "" : sqlite3_errmsg(t->writer.conn.db));
+    }
+    t->broken = true;
+    set_health(t, err);
+}
+
+/* Opens the file anew and writes once: only a write that holds says that writes are back. */
+static enum err_e try_to_mend(struct sqlite_writer_thread *t) {
+    struct sqlite_writer *w = &t->writer;
+    sqlite_conn_close(&w->conn);
+    facts_drop(&w->facts);
+    w->facts.data_version = 0;
+    TRY(sqlite_conn_open(&w->conn, t->path, SQLITE_WRITER, NULL));
+    enum err_e err = begin_transaction(w);
+    err = err == ERR_OK ? writer_probe(w, NULL) : err;
+    err = err == ERR_OK ? commit_transaction(w) : err;
+    if (err != ERR_OK) {
+        roll_back(w);
+        return err;
+    }
+    t->broken = false;
+    set_health(t, ERR_OK);
+    log_event(LOG_INFO, "store_writes_resumed", "store=sqlite");
+    return ERR_OK;
+}
+
+/* ── groups ── */
+
+static void run_group(struct sqlite_writer_thread *t, struct store_op **ops, size_t len) {
+    struct sqlite_writer *w = &t->writer;
+    enum err_e err = t->broken ? try_to_mend(t) : ERR_OK;
+    if (err != ERR_OK) {
+        set_health(t, err);
+        fail_all(w, ops, len, err == ERR_NO_SPACE ? err : ERR_UNAVAILABLE);
+        return;
+    }
+    err = run_transaction(w, ops, len);
+    if (err == ERR_OK) {
+        return;
+    }
+    if (is_of_the_file(err)) {
+        break_down(t, err);
+        fail_all(w, ops, len, err);
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        enum err_e alone = len == 1 ? err : run_transaction(w, &ops[i], 1);
+        if (alone != ERR_OK) {
+            fail_all(w, &ops[i], 1, alone);
+        }
+    }
+}
+
+/* What an operation weighs in its group: a scan or a row each. */
+static size_t weight_of(const struct store_op *op) {
+    if (op->kind == STORE_CHECK_IN) {
+        return op->check_in.len;
+    }
+    return op->kind == STORE_IMPORT_PARTICIPANTS ? op->import.len : 1;
+}
+
+static bool is_late(const struct store_op *op) {
+    return op->deadline_us != 0 && op->begun_us > op->deadline_us;
+}
+
+enum { GROUP_OPS_MAX = 4096 };
+
+/* Takes operations off the list until the group is full. */
+static size_t fill_group(struct sqlite_writer_thread *t, struct message **list,
+                         struct store_op **ops) {
+    size_t len = 0, weight = 0;
+    while (*list != NULL && len < GROUP_OPS_MAX && weight < t->group_max) {
+        struct store_op *op = (struct store_op *)*list;
+        *list = op->link.next;
+        op->begun_us = clock_mono_us(t->writer.conn.clock);
+        if (is_late(op)) {
+            op->err = ERR_DEADLINE;
+            sqlite_finish_op(op, t->writer.conn.clock);
+            continue;
+        }
+        weight += weight_of(op);
+        ops[len++] = op;
+    }
+    return len;
+}
+
+static int writer_main(void *data) {
+    struct sqlite_writer_thread *t = data;
+    static thread_local struct store_op *ops[GROUP_OPS_MAX];
+    for (;;) {
+        bool closed = mailbox_is_closed(&t->box);
+        struct message *list = mailbox_wait(&t->box, t->broken ? PROBE_EVERY_MS : WAIT_MS);
+        if (list == NULL && closed) {
+            return 0;
+        }
+        if (list == NULL && t->broken) {
+            enum err_e err = try_to_mend(t);
+            if (err != ERR_OK) {
+                set_health(t, err);
+            }
+        }
+        while (list != NULL) {
+            size_t len = fill_group(t, &list, ops);
+            if (len > 0) {
+                run_group(t, ops, len);
+            }
+        }
+    }
+}
+
+/* ── start and stop ── */
+
+static enum err_e load_token_key(struct sqlite_writer *w) {
+    unsigned char fresh[sizeof w->token_key];
+    rng_fill(w->rng, fresh, sizeof fresh);
+    struct sql_run put = sql_begin(&w->conn, SQL_META_PUT);
+    sql_word(&put, "token_key");
+    sql_blob(&put, slice_from((const char *)fresh, sizeof fresh));
+    TRY(sql_finish(&put));
+    bool row;
+    struct sql_run get = sql_begin(&w->conn, SQL_META_GET);
+    sql_word(&get, "token_key");
+    TRY(sql_step(&get, &row));
+    bool whole = row && sqlite3_column_bytes(get.stmt, 0) == (int)sizeof w->token_key;
+    if (whole) {
+        memcpy(w->token_key, sqlite3_column_blob(get.stmt, 0), sizeof w->token_key);
+    }
+    sql_end(&get);
+    return whole ? ERR_OK : ERR_BAD_STORE;
+}
+
+static enum err_e load_last_id(struct sqlite_writer *w) {
+    bool row;
+    struct sql_run run = sql_begin(&w->conn, SQL_LAST_RECORD);
+    TRY(sql_step(&run, &row));
+    w->last_id = row ? sql_get_int(&run) : 0;
+    sql_end(&run);
+    return ERR_OK;
+}
+
+static enum err_e load_recent(struct sqlite_writer *w) {
+    int64_t since_ms = clock_wall_ms(w->conn.clock) - 60000;
+    struct sql_run run = sql_begin(&w->conn, SQL_RECENT_ADMISSIONS);
+    sql_int(&run, since_ms << 20);
+    for (;;) {
+        bool row;
+        TRY(sql_step(&run, &row));
+        if (!row) {
+            return ERR_OK;
+        }
+        int64_t gate = sql_get_int(&run);
+        int64_t second = sql_get_int(&run);
+        sqlite_recent_add(w->recent, gate, second, sql_get_int(&run));
+    }
+}
+
+static enum err_e prepare_writer(struct sqlite_writer *w, const char *path,
+                                 struct problem *ret_problem) {
+    TRY(sqlite_conn_open(&w->conn, path, SQLITE_WRITER, ret_problem));
+    TRY(sqlite_migrate(&w->conn, ret_problem));
+    TRY(load_token_key(w));
+    TRY(load_last_id(w));
+    return load_recent(w);
+}
+
+MAY_BLOCK enum err_e writer_thread_open(struct sqlite_writer_thread *t,
+                                        const struct sqlite_options *options,
+                                        struct sqlite_recent *recent,
+                                        struct problem *ret_problem) {
+    t->path = options->path;
+    t->group_max = options->group_max;
+    t->writer.conn.clock = options->clock;
+    t->writer.rng = options->rng;
+    t->writer.recent = recent;
+    mailbox_init(&t->box, options->queue_max, NULL, NULL);
+    ASSERT(mtx_init(&t->health_lock, mtx_plain) == thrd_success);
+    set_health(t, ERR_OK);
+    enum err_e err = prepare_writer(&t->writer, options->path, ret_problem);
+    if (err != ERR_OK && ret_problem != NULL && ret_problem->detail[0] == '\0') {
+        problem_set(ret_problem, err, "store.url", "%.120s: %.100s", options->path,
+                    t->writer.conn.db == NULL ? "" : sqlite3_errmsg(t->writer.conn.db));
+    }
+    return err;
+}
+
+MAY_BLOCK enum err_e writer_thread_start(struct sqlite_writer_thread *t) {
+    return thrd_create(&t->thread, writer_main, t) == thrd_success ? ERR_OK : ERR_NO_MEMORY;
+}
+
+MAY_BLOCK void writer_thread_stop(struct sqlite_writer_thread *t) {
+    mailbox_close(&t->box);
+    thrd_join(t->thread, NULL);
+}
+
+MAY_BLOCK void writer_thread_close(struct sqlite_writer_thread *t) {
+    facts_drop(&t->writer.facts);
+    free(t->writer.changes);
+    sqlite_conn_close(&t->writer.conn);
+    mailbox_fini(&t->box);
+    mtx_destroy(&t->health_lock);
+}
