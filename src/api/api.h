@@ -2,8 +2,8 @@
 /*
  * The HTTP API of docs/api: routes, keys and scopes, JSON in and out, OpenAPI.
  *
- * One api per loop. It parses and checks what comes in, submits store operations or scans, and turns
- * what they came to into answers. It never blocks. Thread: the loop it was created on.
+ * One api per loop. It parses and checks what comes in, submits store operations or scans, and
+ * turns what they came to into answers. It never blocks. Thread: the loop it was created on.
  */
 #ifndef TURNOUT_API_API_H
 #define TURNOUT_API_API_H

@@ -55,7 +55,8 @@
     X(DRAINING, 503, true, "draining", "This node is stopping: retry, another node answers.")      \
     X(NO_NODES, 503, true, "no_healthy_nodes", "Start a node, or mend one: see /v1/nodes.")        \
     X(NO_MEMORY, 503, true, "no_memory", "Memory ran out: lower the limits or add memory.")        \
-    X(NO_SPACE, 503, true, "no_space", "The disk is full: free space; writes resume by themselves.") \
+    X(NO_SPACE, 503, true, "no_space",                                                             \
+      "The disk is full: free space; writes resume by themselves.")                                \
     X(IO, 503, true, "io_error", "Reading or writing failed: check the disk and its log.")         \
     X(NEWER_SCHEMA, 503, false, "newer_schema",                                                    \
       "The store was written by a newer turnout: run that version or restore a backup.")           \

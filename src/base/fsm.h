@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drawn state machines: a table of the moves that are allowed, and one function that makes a move or
- * ends the process. Each machine keeps its diagram beside its table.
- * Thread: that of the object whose state it is.
+ * Drawn state machines: a table of the moves that are allowed, and one function that makes a move
+ * or ends the process. Each machine keeps its diagram beside its table. Thread: that of the object
+ * whose state it is.
  */
 #ifndef TURNOUT_BASE_FSM_H
 #define TURNOUT_BASE_FSM_H

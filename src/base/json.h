@@ -23,8 +23,9 @@ enum json_kind_e {
     JSON_KIND_NULL,
 };
 
-/* Parses exactly one document: any value, UTF-8, no duplicate keys, nesting up to 64 levels, nothing
- * but white space behind it. ERR_MALFORMED_JSON says where; ERR_NO_MEMORY when the arena is full. */
+/* Parses exactly one document: any value, UTF-8, no duplicate keys, nesting up to 64 levels,
+ * nothing but white space behind it. ERR_MALFORMED_JSON says where; ERR_NO_MEMORY when the arena is
+ * full. */
 enum err_e json_parse(struct arena *arena, struct slice text, struct json_t **ret_value,
                       struct problem *ret_problem) MUST_CHECK;
 
@@ -34,7 +35,8 @@ int64_t json_int(const struct json_t *integer);
 double json_number(const struct json_t *number); /* of an integer or a real */
 bool json_truth(const struct json_t *value);
 
-/* A member, or NULL when `object` is no object or has none. A null member is a value: JSON_KIND_NULL. */
+/* A member, or NULL when `object` is no object or has none. A null member is a value:
+ * JSON_KIND_NULL. */
 const struct json_t *json_get(const struct json_t *object, const char *key);
 size_t json_count(const struct json_t *value); /* of an array or object; else 0 */
 const struct json_t *json_at(const struct json_t *array, size_t index);

@@ -153,7 +153,8 @@ const struct json_t *json_at(const struct json_t *array, size_t index) {
 
 void json_each(const struct json_t *object, json_member_fn fn, void *data) {
     json_t *members = (json_t *)(uintptr_t)object; /* jansson's iterator takes no const */
-    for (void *at = json_object_iter(members); at != NULL; at = json_object_iter_next(members, at)) {
+    for (void *at = json_object_iter(members); at != NULL;
+         at = json_object_iter_next(members, at)) {
         if (!fn(slice_of(json_object_iter_key(at)), json_object_iter_value(at), data)) {
             return;
         }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One key=value line per event on standard error (or another sink). error: wake someone; warn:
- * degraded but serving; info: a state changed. The same event is written at most ten times a second;
- * what was left out is counted in the next line as folded=N. Never a whole token, name, address or
- * secret. Thread: any. The sink and level are process-wide and set once, before threads start.
+ * degraded but serving; info: a state changed. The same event is written at most ten times a
+ * second; what was left out is counted in the next line as folded=N. Never a whole token, name,
+ * address or secret. Thread: any. The sink and level are process-wide and set once, before threads
+ * start.
  */
 #ifndef TURNOUT_BASE_LOG_H
 #define TURNOUT_BASE_LOG_H

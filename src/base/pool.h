@@ -25,7 +25,8 @@ struct pool {
 _Bool pool_init(struct pool *pool, size_t object_size, size_t limit, pool_object_fn fini);
 void pool_fini(struct pool *pool); /* every object must be back */
 
-/* A cleared object when it is new, else as it was given back; NULL at the limit or without memory. */
+/* A cleared object when it is new, else as it was given back; NULL at the limit or without
+ * memory. */
 void *pool_borrow(struct pool *pool);
 void pool_give_back(struct pool *pool, void *object);
 

@@ -22,7 +22,8 @@ struct slice {
 #define SLICE_NONE ((struct slice){NULL, 0})
 #define SLICE_LIT(literal) ((struct slice){"" literal, sizeof(literal) - 1})
 
-/* For printf: printf("%.*s", SLICE_ARG(s)). Lengths above INT_MAX never occur: inputs are bounded. */
+/* For printf: printf("%.*s", SLICE_ARG(s)). Lengths above INT_MAX never occur: inputs are
+ * bounded. */
 #define SLICE_ARG(s) (int)(s).len, (s).at
 
 static inline struct slice slice_of(const char *text) {

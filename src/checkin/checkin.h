@@ -25,20 +25,21 @@ struct checkin *checkin_create(struct loop *loop, struct store *store,
                                const struct checkin_options *options);
 void checkin_destroy(struct checkin *checkin); /* nothing in flight */
 
-/* `result->err` says whether it was decided; `result` lives until `done` returns. Called once, on the
- * loop, never from within checkin_scan. */
+/* `result->err` says whether it was decided; `result` lives until `done` returns. Called once, on
+ * the loop, never from within checkin_scan. */
 typedef void (*checkin_scan_fn)(const struct scan_result *result, void *owner);
 /* ERR_OVERLOADED at once when too many are in flight: then `done` is not called. */
 enum err_e checkin_scan(struct checkin *checkin, struct slice event, const struct scan *scan,
                         checkin_scan_fn done, void *owner) MUST_CHECK;
 
 /* Decides `len` scans in the order of scanned_at (equal ones keep their order, those without come
- * last), in chunks, so that single scans pass between them. `results` is indexed as `scans` is; a scan
- * whose `skip` byte is set is not looked at and its result is left alone. Results live until
+ * last), in chunks, so that single scans pass between them. `results` is indexed as `scans` is; a
+ * scan whose `skip` byte is set is not looked at and its result is left alone. Results live until
  * checkin_batch_free, which the caller owes after `done`. */
 struct checkin_batch;
 typedef void (*checkin_batch_fn)(struct checkin_batch *batch, const struct scan_result *results,
                                  void *owner);
+/* size: inputs, their marks and the completion; a struct would be filled at its one call site */
 enum err_e checkin_batch(struct checkin *checkin, struct slice event, const struct scan *scans,
                          const unsigned char *skip, size_t len, checkin_batch_fn done,
                          void *owner) MUST_CHECK;

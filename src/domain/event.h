@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events, gates and participants as the rules see them, and the checks of what people may write into
- * them. Pure: no I/O, no clock. Slices are borrowed; who fills a struct says how long they live.
- * Thread: any.
+ * Events, gates and participants as the rules see them, and the checks of what people may write
+ * into them. Pure: no I/O, no clock. Slices are borrowed; who fills a struct says how long they
+ * live. Thread: any.
  */
 #ifndef TURNOUT_DOMAIN_EVENT_H
 #define TURNOUT_DOMAIN_EVENT_H
@@ -81,7 +81,8 @@ bool code_is_valid(struct slice code);
 bool token_is_valid(struct slice token);
 /* 1..64 characters, no control characters */
 bool nonce_is_valid(struct slice nonce);
-/* At most `chars_max` characters of UTF-8, no control characters but tab and newline; may be empty */
+/* At most `chars_max` characters of UTF-8, no control characters but tab and newline; may be
+ * empty */
 bool text_is_valid(struct slice text, size_t chars_max);
 /* Shape of an IANA time zone name: letters, digits, _ + - and / */
 bool timezone_is_valid(struct slice timezone);

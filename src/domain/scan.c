@@ -33,8 +33,8 @@ static bool would_come_in(const struct facts *facts, const struct scan *scan) {
     return !facts->standing->inside && would_be_last(facts->standing, scan->scanned_at_ms);
 }
 
-bool standing_in_the_way(const struct standing *standing, enum reentry_e reentry, int64_t *ret_at_ms,
-                         int64_t *ret_gate) {
+bool standing_in_the_way(const struct standing *standing, enum reentry_e reentry,
+                         int64_t *ret_at_ms, int64_t *ret_gate) {
     switch (reentry) {
     case REENTRY_NONE:
         *ret_at_ms = standing->first_at_ms;

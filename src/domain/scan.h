@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A scan and its verdict: the rules of admission, pure. The same function decides in the SQLite
- * writer, in the simulator and in the unit tables; the contract suite holds every other store to it.
- * Thread: any.
+ * writer, in the simulator and in the unit tables; the contract suite holds every other store to
+ * it. Thread: any.
  */
 #ifndef TURNOUT_DOMAIN_SCAN_H
 #define TURNOUT_DOMAIN_SCAN_H
@@ -61,7 +61,8 @@ struct scan {
     bool force;                 /* "this already happened offline" */
 };
 
-/* What stands for one participant, by (scanned_at, record id). No record: all zero, `last_*` unused. */
+/* What stands for one participant, by (scanned_at, record id). No record: all zero, `last_*`
+ * unused. */
 struct standing {
     int64_t admissions;  /* standing admissions: admitted and not annulled */
     bool inside;         /* the last standing record is an admission */
@@ -81,7 +82,8 @@ struct ruling {
     bool goes_out; /* inside shrinks by one */
 };
 
-/* What the rules look at. `participant` NULL: the token is unknown. `scan->scanned_at_ms` is set. */
+/* What the rules look at. `participant` NULL: the token is unknown. `scan->scanned_at_ms` is
+ * set. */
 struct facts {
     const struct event *event;
     const struct gate *gate;
@@ -99,7 +101,7 @@ void standing_add(struct standing *standing, const struct ruling *ruling, int64_
 
 /* The standing admission in the way of an entry: the last one under after_exit, the first one under
  * none. False when nothing is in the way. */
-bool standing_in_the_way(const struct standing *standing, enum reentry_e reentry, int64_t *ret_at_ms,
-                         int64_t *ret_gate);
+bool standing_in_the_way(const struct standing *standing, enum reentry_e reentry,
+                         int64_t *ret_at_ms, int64_t *ret_gate);
 
 #endif

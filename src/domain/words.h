@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Generates `prefix_text` and `prefix_parse` for an enum that is an X-macro table of (NAME, text) and
- * whose values count from 0 in the table's order.
+ * Generates `prefix_text` and `prefix_parse` for an enum that is an X-macro table of (NAME, text)
+ * and whose values count from 0 in the table's order.
  */
 #ifndef TURNOUT_DOMAIN_WORDS_H
 #define TURNOUT_DOMAIN_WORDS_H

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An HTTP/1.1 server on a loop: libh2o behind our own small interface, the only unit that sees h2o.h.
+ * An HTTP/1.1 server on a loop: libh2o behind our own small interface, the only unit that sees
+ * h2o.h.
  *
  * A request comes to the handler whole, its head checked strictly (RFC 9112; what is ambiguous got
- * 400 and a close before). The handler answers once, now or later; until then the request is its own.
- * A client that leaves early changes nothing for the handler: the request lives on, its answer goes
- * nowhere, http_is_gone says so.
- * Thread: everything on the loop the server was created on, but http_listen (start-up).
+ * 400 and a close before). The handler answers once, now or later; until then the request is its
+ * own. A client that leaves early changes nothing for the handler: the request lives on, its answer
+ * goes nowhere, http_is_gone says so. Thread: everything on the loop the server was created on, but
+ * http_listen (start-up).
  */
 #ifndef TURNOUT_HTTP_HTTP_H
 #define TURNOUT_HTTP_HTTP_H
@@ -24,7 +25,7 @@ struct http_options {
                                    between two pieces of a body */
     int64_t response_timeout_ms; /* a client that takes no byte of its answer so long is cut off */
     size_t connections_max;    /* on this loop; beyond it, new ones wait in the backlog */
-    size_t body_budget;        /* bytes of unfinished bodies on this loop; beyond it the largest is cut off */
+    size_t body_budget;        /* of unfinished bodies on this loop; then the largest is cut off */
     const char *server_name;   /* Server header, e.g. "turnout" */
 };
 
@@ -41,14 +42,14 @@ struct http_counts {
 
 typedef void (*http_handler_fn)(struct http_request *request, void *data);
 
-/* "127.0.0.1:8080", "[::1]:0", ":8080". ret_port is the real one when 0 was asked for.
- * ERR_CONFIG with a sentence in `ret_problem` when it cannot listen. The descriptor is the caller's. */
+/* "127.0.0.1:8080", "[::1]:0", ":8080". ret_port is the real one when 0 was asked for. ERR_CONFIG
+ * with a sentence in `ret_problem` when it cannot listen. The descriptor is the caller's. */
 MAY_BLOCK enum err_e http_listen(struct slice address, int *ret_fd, int *ret_port,
                                  struct problem *ret_problem) MUST_CHECK;
 bool http_address_is_loopback(struct slice address);
 
-/* Listens on a duplicate of `listen_fd`. NULL without memory. The handler also runs for paths that no
- * route knows. */
+/* Listens on a duplicate of `listen_fd`. NULL without memory. The handler also runs for paths that
+ * no route knows. */
 struct http_server *http_server_create(struct loop *loop, const struct http_options *options,
                                        int listen_fd, http_handler_fn handler, void *data);
 /* Accepts no more and closes idle connections; each running answer says Connection: close. */
@@ -56,16 +57,18 @@ void http_server_drain(struct http_server *server);
 bool http_server_is_idle(const struct http_server *server); /* no connection left */
 void http_server_cut_off(struct http_server *server); /* closes what is left, at the drain's end */
 void http_server_destroy(struct http_server *server);       /* idle; then stop the loop */
-void http_server_counts(const struct http_server *server, struct http_counts *ret_counts); /* any thread */
+/* Any thread. */
+void http_server_counts(const struct http_server *server, struct http_counts *ret_counts);
 
 /* The request. Slices live until the answer has ended. */
 struct slice http_method(const struct http_request *request);
-struct slice http_path(const struct http_request *request);  /* raw, without the query; starts with / */
+struct slice http_path(const struct http_request *request);  /* raw, from the / to the query */
 struct slice http_query(const struct http_request *request); /* raw, without the ?; empty if none */
-struct slice http_field(const struct http_request *request, const char *lower_case_name); /* or empty */
+/* Empty when there is none. */
+struct slice http_field(const struct http_request *request, const char *lower_case_name);
 struct slice http_body(const struct http_request *request);
-struct slice http_id(const struct http_request *request); /* X-Request-Id: the client's when it is 1..64
-                                                             of A-Za-z0-9._-, else a fresh one */
+/* X-Request-Id: the client's when it is 1..64 of A-Za-z0-9._-, else a fresh one. */
+struct slice http_id(const struct http_request *request);
 struct slice http_peer(const struct http_request *request); /* numeric address of the client */
 struct arena *http_arena(struct http_request *request); /* for what lives as long as the request */
 struct loop *http_loop(const struct http_request *request);
@@ -76,26 +79,33 @@ bool http_is_gone(const struct http_request *request);     /* the client left */
 typedef void (*http_end_fn)(struct http_request *request, int status, size_t bytes, void *data);
 void http_on_end(struct http_request *request, http_end_fn fn, void *data);
 
-/* The answer: any number of http_add_field, then one of the two forms.
- * X-Request-Id, Date, Server and Content-Length or chunking are the server's business; so is leaving
- * the body out for HEAD. */
-void http_add_field(struct http_request *request, const char *lower_case_name, struct slice value); /* copied */
+/* The answer: any number of http_add_field, then one of the two forms. X-Request-Id, Date, Server
+ * and Content-Length or chunking are the server's business; so is leaving the body out for HEAD. */
+void http_add_field(struct http_request *request, const char *lower_case_name,
+                    struct slice value); /* copied */
 
 /* Whole: `body` is copied. The request must not be touched afterwards. */
-void http_reply(struct http_request *request, int status, const char *content_type, struct slice body);
+void http_reply(struct http_request *request, int status, const char *content_type,
+                struct slice body);
 
-/* In pieces: begin, then a piece each time `more` is called (it is called first from within begin or
- * soon after), until http_write with HTTP_LAST. `more` is also called with the request gone; it must
- * still end it with http_write(..., HTTP_LAST), once. Nothing is buffered beyond one piece. A `more`
- * that has no piece yet returns without writing, and writes later on its own accord. */
-enum http_piece_e { HTTP_MORE, HTTP_LAST, HTTP_BROKEN /* cut the connection: the answer failed midway */ };
+/* In pieces: begin, then a piece each time `more` is called (it is called first from within begin
+ * or soon after), until http_write with HTTP_LAST. `more` is also called with the request gone; it
+ * must still end it with http_write(..., HTTP_LAST), once. Nothing is buffered beyond one piece. A
+ * `more` that has no piece yet returns without writing, and writes later on its own accord. */
+enum http_piece_e {
+    HTTP_MORE,
+    HTTP_LAST,
+    HTTP_BROKEN, /* cut the connection: the answer failed midway */
+};
 typedef void (*http_more_fn)(struct http_request *request, void *data);
-void http_begin(struct http_request *request, int status, const char *content_type, http_more_fn more,
-                void *data);
-void http_write(struct http_request *request, struct slice piece, enum http_piece_e what); /* copied */
+void http_begin(struct http_request *request, int status, const char *content_type,
+                http_more_fn more, void *data);
+/* `piece` is copied. */
+void http_write(struct http_request *request, struct slice piece, enum http_piece_e what);
 
-/* The strict check of a raw request head (RFC 9112), pure: `head` is everything up to and with the empty
- * line. ERR_MALFORMED_REQUEST with the reason in `ret_problem`. Field names may be lower-cased. */
+/* The strict check of a raw request head (RFC 9112), pure: `head` is everything up to and with the
+ * empty line. ERR_MALFORMED_REQUEST with the reason in `ret_problem`. Field names may be
+ * lower-cased. */
 enum err_e http_check_head(struct slice head, struct problem *ret_problem) MUST_CHECK;
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * One event loop on its own thread (libuv), with a mailbox for other threads and timers.
  *
- * A loop never blocks: everything it calls is free of MAY_BLOCK. What other threads finish comes back
- * as a loop_message whose `fn` runs on the loop. Ownership: a posted message is the loop's until its
- * `fn` runs, then the fn's.
+ * A loop never blocks: everything it calls is free of MAY_BLOCK. What other threads finish comes
+ * back as a loop_message whose `fn` runs on the loop. Ownership: a posted message is the loop's
+ * until its `fn` runs, then the fn's.
  */
 #ifndef TURNOUT_IO_LOOP_H
 #define TURNOUT_IO_LOOP_H
@@ -22,12 +22,13 @@ struct loop_message {
 
 typedef void (*loop_fn)(void *data);
 
-/* `index` 0.. names the loop in logs and metrics. NULL without memory or descriptors. Main thread. */
+/* `index` 0.. names the loop in logs and metrics. NULL without memory or descriptors. Main
+ * thread. */
 struct loop *loop_create(int index, struct clock *clock);
 void loop_destroy(struct loop *loop); /* after loop_join */
 
 MUST_CHECK enum err_e loop_start(struct loop *loop); /* starts the thread */
-void loop_stop(struct loop *loop);        /* any thread: asks it to end once its handles are closed */
+void loop_stop(struct loop *loop); /* any thread: asks it to end once its handles are closed */
 MAY_BLOCK void loop_join(struct loop *loop); /* waits for the thread's end */
 
 /* Any thread. Always accepted: senders bound themselves. */
@@ -35,19 +36,20 @@ void loop_post(struct loop *loop, struct loop_message *message);
 
 /* From here on: the loop's own thread only. */
 struct uv_loop_s *loop_uv(struct loop *loop); /* for adapters (http, Redis, PostgreSQL, curl) */
-int64_t loop_now_us(struct loop *loop);       /* monotonic, taken once a turn: costs no system call */
+int64_t loop_now_us(struct loop *loop);       /* monotonic, taken once a turn: no system call */
 int64_t loop_wall_ms(struct loop *loop);      /* wall clock, taken once a turn */
 int loop_index(const struct loop *loop);
 bool loop_is_current(const struct loop *loop);
 
 struct loop_timer;
-/* Calls fn(data) every `every_ms` (first after `first_ms`); every_ms 0: once. NULL without memory. */
-struct loop_timer *loop_timer_start(struct loop *loop, int64_t first_ms, int64_t every_ms, loop_fn fn,
-                                    void *data);
+/* Calls fn(data) every `every_ms` (first after `first_ms`); every_ms 0: once. NULL without
+ * memory. */
+struct loop_timer *loop_timer_start(struct loop *loop, int64_t first_ms, int64_t every_ms,
+                                    loop_fn fn, void *data);
 void loop_timer_stop(struct loop_timer *timer); /* also after it fired; frees it */
 
-/* The longest single turn of the loop since the last call, in microseconds (a stall shows here). Any
- * thread. */
+/* The longest single turn of the loop since the last call, in microseconds (a stall shows here).
+ * Any thread. */
 int64_t loop_take_stall_us(struct loop *loop);
 
 #endif

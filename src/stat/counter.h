@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A number that one thread writes and any thread reads: relaxed atomics without a locked instruction.
- * Never reset: a collector subtracts what it saw before.
+ * A number that one thread writes and any thread reads: relaxed atomics without a locked
+ * instruction. Never reset: a collector subtracts what it saw before.
  */
 #ifndef TURNOUT_STAT_COUNTER_H
 #define TURNOUT_STAT_COUNTER_H

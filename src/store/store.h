@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seam to what remembers: one interface, several stores (SQLite, PostgreSQL, a faulty double for
- * tests). tests/contract holds every one of them to the same behaviour.
+ * The seam to what remembers: one interface, several stores (SQLite, PostgreSQL, a faulty double
+ * for tests). tests/contract holds every one of them to the same behaviour.
  *
  * Everything is an operation: the caller fills a store_op, submits it, and gets it back through
- * `done`, once, on whatever thread finished it (also from within store_submit, e.g. when the queue is
- * full: ERR_OVERLOADED). A write is answered only when it is durable; ERR_COMMIT_UNKNOWN and ERR_IO mean that
- * the outcome must be asked for again by nonce.
+ * `done`, once, on whatever thread finished it (also from within store_submit, e.g. when the queue
+ * is full: ERR_OVERLOADED). A write is answered only when it is durable; ERR_COMMIT_UNKNOWN and
+ * ERR_IO mean that the outcome must be asked for again by nonce.
  *
- * Ownership: between submit and done the op belongs to the store. Inputs are borrowed and must live so
- * long; results live in the op's arena until store_op_clear.
- * Thread: store_submit and store_health from any thread; open and close from the main thread.
+ * Ownership: between submit and done the op belongs to the store. Inputs are borrowed and must live
+ * so long; results live in the op's arena until store_op_clear. Thread: store_submit and
+ * store_health from any thread; open and close from the main thread.
  */
 #ifndef TURNOUT_STORE_STORE_H
 #define TURNOUT_STORE_STORE_H
@@ -98,7 +98,7 @@ struct import_row {
 
 /* What one scan came to. */
 struct scan_result {
-    enum err_e err; /* OK: decided (see verdict). Else nothing was written: UNKNOWN_GATE, NONCE_CONFLICT… */
+    enum err_e err; /* OK: decided. Else nothing was written: UNKNOWN_GATE, NONCE_CONFLICT… */
     struct problem problem;
     int64_t record_id;
     enum verdict_e verdict;
@@ -166,7 +166,11 @@ struct timeline_point {
 };
 
 /* X(NAME, text on the wire) */
-#define KEY_SCOPE_TABLE(X) X(ADMIN, "admin") X(SCANNER, "scanner") X(ANALYST, "analyst") X(METRICS, "metrics")
+#define KEY_SCOPE_TABLE(X)                                                                         \
+    X(ADMIN, "admin")                                                                              \
+    X(SCANNER, "scanner")                                                                          \
+    X(ANALYST, "analyst")                                                                          \
+    X(METRICS, "metrics")
 #define X(name, text) SCOPE_##name,
 enum key_scope_e { KEY_SCOPE_TABLE(X) SCOPE_COUNT };
 #undef X
@@ -188,7 +192,7 @@ struct api_key {
 struct store_op {
     struct message link; /* the store's while it has the op */
     enum store_op_e kind;
-    int64_t deadline_us; /* on the store's monotonic clock; 0: none. What waits longer fails: ERR_DEADLINE */
+    int64_t deadline_us; /* on the store's monotonic clock, then ERR_DEADLINE; 0: none */
     void (*done)(struct store_op *op); /* any thread */
     void *owner;                       /* the caller's */
 
@@ -200,7 +204,7 @@ struct store_op {
     struct slice event; /* code, for all but events and keys */
     union {
         struct {
-            struct event values; /* in; the event as stored, out. create: all fields; update: `fields` */
+            struct event values; /* in: all fields, or `fields` of an update; out: as stored */
             unsigned fields;
         } event_write;              /* CREATE_EVENT, UPDATE_EVENT; LOAD_EVENT fills values */
         struct {
@@ -249,7 +253,7 @@ struct store_op {
         } annul;
         struct {
             struct attendance_filter filter;
-            int64_t after_at_ms;    /* newest first, behind (after_at, after_id); TIME_NONE: from the newest */
+            int64_t after_at_ms;    /* newest first, behind (after_at, after_id); TIME_NONE: all */
             int64_t after_id;
             size_t limit;
             struct attendance_record *items;
@@ -313,7 +317,7 @@ MAY_BLOCK enum err_e sqlite_open(const struct sqlite_options *options, struct st
 /* A double that passes on to `inner` and fails or holds back what the plan says. Owns nothing. */
 struct fault_plan {
     uint64_t fail_nth;    /* the n-th op from now (1..) fails before it reaches `inner`; 0: none */
-    uint64_t lose_nth;    /* the n-th op reaches `inner`, and its answer becomes COMMIT_UNKNOWN; 0: none */
+    uint64_t lose_nth;    /* the n-th op reaches `inner`, answers COMMIT_UNKNOWN; 0: none */
     enum err_e err;       /* what a failed op answers */
 };
 struct store *fault_create(struct store *inner);
