@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door; `make help` lists it. meson and the scripts in tools/ do the work.
+
+BUILD  ?= release
+PLANT  ?=
+LISTEN ?= 127.0.0.1:8080
+STORE  ?= sqlite:build/demo.db
+ONLY   ?=
+FUZZ_SECONDS = $(or $(SECONDS),60)
+
+variant = $(if $(PLANT),plant-$(PLANT),$(BUILD))
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test bench check format fuzz clean
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## install what is missing, build, serve the demo event (LISTEN=127.0.0.1:8080)
+	@tools/setup
+	@tools/build release
+	@exec build/turnout serve --demo --auth off --listen $(LISTEN) --store $(STORE)
+
+build: ## build/turnout, optimised (BUILD=release|asan|tsan or PLANT=name for another variant)
+	@tools/build $(variant)
+
+test: ## everything there is to pass (ONLY=unit,asan,… for some of it)
+	@tools/setup test
+	@tools/test $(if $(ONLY),--only $(ONLY))
+
+check: ## the tree's own rules: layers, size, blocking calls, documentation, style
+	@tools/check
+
+format: ## mend what tools/check-style can mend by itself
+	@tools/check-style --mend
+
+bench: ## measure against peers in the same run (results in bench/results)
+	@tools/setup bench
+	@tools/build release
+	@bench/run
+
+fuzz: ## fuzz one target for a while (T=name, SECONDS=60)
+	@tools/fuzz "$(T)" $(FUZZ_SECONDS)
+
+clean: ## remove what was built
+	rm -rf build build-asan build-tsan build-fuzz build-plant-*
