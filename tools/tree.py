@@ -159,6 +159,10 @@ def _top_level(code):
         i += 1
 
 
+# What stands before a function without being of it: blanks, and tables that need no semicolon.
+LEADING = re.compile(r"\s*(?:[A-Z][A-Z0-9_]*\([^()]*\)[ \t]*\n\s*)*")
+
+
 def functions(text):
     """The functions that are defined and the prototypes of a file, in order."""
     code = code_only(text)
@@ -169,7 +173,7 @@ def functions(text):
         named = _head_of(head)
         if named is None:
             continue
-        start = begin + len(head) - len(head.lstrip())
+        start = begin + LEADING.match(head).end()
         yield Function(
             name=named[0], line=code.count("\n", 0, start) + 1,
             last_line=code.count("\n", 0, end) + 1, head=head, parameters=named[1],
