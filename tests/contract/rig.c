@@ -242,7 +242,7 @@ struct event_stats rig_stats(struct rig *rig, const char *event) {
 struct attendance_record *rig_history(struct rig *rig, const char *event,
                                       const struct attendance_filter *filter, size_t page,
                                       size_t *ret_len) {
-    enum { HISTORY_MAX = 100000 };
+    enum { HISTORY_MAX = 20000 };
     struct attendance_record *all = arena_alloc(&rig->arena, HISTORY_MAX * sizeof *all);
     assert_non_null(all);
     int64_t after_at_ms = TIME_NONE, after_id = 0;
