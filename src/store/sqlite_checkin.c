@@ -18,9 +18,22 @@
 
 enum { TOKEN_HASH_SIZE = 16 };
 
-struct person {
-    struct participant participant;
-    struct standing standing;
+/* One scan under decision: what it is about, what was found, what comes of it. */
+struct decision {
+    struct sqlite_writer *w;
+    struct event_facts *event;
+    struct gate_facts *gate;
+    const struct scan *scan; /* with its time */
+    struct arena *arena;     /* of the result's texts */
+    struct scan_result *result;
+    bool known; /* the token belongs to `person` */
+    struct participant person;
+    struct standing standing; /* of the person */
+    int64_t record_id;
+    struct ruling ruling;
+    bool has_first; /* an admission was in the way */
+    int64_t first_at_ms;
+    int64_t first_gate;
 };
 
 /* HMAC-SHA-256 of the token, cut to 128 bits: tells tokens apart without keeping them. */
@@ -46,71 +59,51 @@ static void read_standing(struct sql_run *run, struct standing *ret_standing) {
     ret_standing->first_gate = sql_get_int(run);
 }
 
-static enum err_e load_person_by(struct sqlite_writer *w, enum sql_e sql, struct slice token,
-                                 int64_t event_id, struct arena *arena, struct person *ret_person,
-                                 bool *ret_found) {
-    struct sql_run run = sql_begin(&w->conn, sql);
-    sql_text(&run, token);
-    sql_int(&run, event_id);
-    TRY(sql_step(&run, ret_found));
-    if (!*ret_found) {
+static enum err_e load_person_by(struct decision *d, enum sql_e sql) {
+    struct sql_run run = sql_begin(&d->w->conn, sql);
+    sql_text(&run, d->scan->token);
+    sql_int(&run, d->event->event.id);
+    TRY(sql_step(&run, &d->known));
+    if (!d->known) {
         return ERR_OK;
     }
-    bool copied = row_participant(&run, arena, &ret_person->participant);
+    bool copied = row_participant(&run, d->arena, &d->person);
     if (copied) {
-        read_standing(&run, &ret_person->standing);
+        read_standing(&run, &d->standing);
     }
     sql_end(&run);
     return copied ? ERR_OK : ERR_NO_MEMORY;
 }
 
 /* The active participant with this token, else the latest. */
-static enum err_e load_person(struct sqlite_writer *w, const struct event_facts *event,
-                              struct slice token, struct arena *arena, struct person *ret_person,
-                              bool *ret_found) {
-    TRY(load_person_by(w, SQL_PERSON_ACTIVE, token, event->event.id, arena, ret_person, ret_found));
-    if (*ret_found) {
-        return ERR_OK;
-    }
-    return load_person_by(w, SQL_PERSON_LATEST, token, event->event.id, arena, ret_person,
-                          ret_found);
+static enum err_e load_person(struct decision *d) {
+    TRY(load_person_by(d, SQL_PERSON_ACTIVE));
+    return d->known ? ERR_OK : load_person_by(d, SQL_PERSON_LATEST);
 }
-
-/* What insert_record needs beside the scan. */
-struct record {
-    int64_t id;
-    int64_t event_id;
-    int64_t participant_id; /* 0: unknown */
-    int64_t gate_id;
-    struct ruling ruling;
-    struct slice token_hash; /* at NULL: not kept */
-    bool has_first;
-    int64_t first_at_ms;
-    int64_t first_gate;
-};
 
 static const char *reason_or_null(enum reason_e reason) {
     return reason == REASON_NONE ? NULL : reason_text(reason);
 }
 
-static enum err_e insert_record(struct sqlite_writer *w, const struct scan *scan,
-                                const struct record *record) {
-    struct sql_run run = sql_begin(&w->conn, SQL_RECORD_INSERT);
-    sql_int(&run, record->id);
-    sql_int(&run, record->event_id);
-    sql_int_or_null(&run, record->participant_id, 0);
-    sql_int(&run, record->gate_id);
+/* `token_hash` has at NULL where the token's hash is not kept. */
+static enum err_e insert_record(const struct decision *d, struct slice token_hash) {
+    const struct scan *scan = d->scan;
+    struct sql_run run = sql_begin(&d->w->conn, SQL_RECORD_INSERT);
+    sql_int(&run, d->record_id);
+    sql_int(&run, d->event->event.id);
+    sql_int_or_null(&run, d->known ? d->person.id : 0, 0);
+    sql_int(&run, d->gate->gate.id);
     sql_word(&run, method_text(scan->method));
     sql_word(&run, direction_text(scan->direction));
-    sql_word(&run, verdict_text(record->ruling.verdict));
-    sql_word(&run, reason_or_null(record->ruling.reason));
-    sql_word(&run, reason_or_null(record->ruling.overrode));
+    sql_word(&run, verdict_text(d->ruling.verdict));
+    sql_word(&run, reason_or_null(d->ruling.reason));
+    sql_word(&run, reason_or_null(d->ruling.overrode));
     sql_int(&run, scan->scanned_at_ms);
-    sql_int(&run, w->now_ms);
+    sql_int(&run, d->w->now_ms);
     sql_text_or_null(&run, scan->nonce.len > 0 ? scan->nonce : SLICE_NONE);
-    sql_blob(&run, record->token_hash);
-    sql_int_or_null(&run, record->has_first ? record->first_at_ms : TIME_NONE, TIME_NONE);
-    sql_int_or_null(&run, record->has_first ? record->first_gate : 0, 0);
+    sql_blob(&run, token_hash);
+    sql_int_or_null(&run, d->has_first ? d->first_at_ms : TIME_NONE, TIME_NONE);
+    sql_int_or_null(&run, d->has_first ? d->first_gate : 0, 0);
     return sql_finish(&run);
 }
 
@@ -173,36 +166,37 @@ static enum err_e count_at_gate(struct sqlite_writer *w, struct event_facts *eve
     return facts_add_minute(&w->conn, &w->facts, &delta);
 }
 
-static enum err_e count_scan(struct sqlite_writer *w, struct event_facts *event,
-                             struct gate_facts *gate, const struct scan *scan,
-                             const struct ruling *ruling) {
-    event->stats.scans++;
-    event->stats.methods[scan->method]++;
-    event->stats.refused += ruling->verdict == VERDICT_REFUSED;
-    event->stats.inside += (int)ruling->comes_in - (int)ruling->goes_out;
+static enum err_e count_scan(struct decision *d) {
+    struct event_stats *stats = &d->event->stats;
+    stats->scans++;
+    stats->methods[d->scan->method]++;
+    stats->refused += d->ruling.verdict == VERDICT_REFUSED;
+    stats->inside += (int)d->ruling.comes_in - (int)d->ruling.goes_out;
     const struct attendance_record record = {
-        .verdict = ruling->verdict,
-        .scanned_at_ms = scan->scanned_at_ms,
-        .recorded_at_ms = w->now_ms,
+        .verdict = d->ruling.verdict,
+        .scanned_at_ms = d->scan->scanned_at_ms,
+        .recorded_at_ms = d->w->now_ms,
     };
-    return count_at_gate(w, event, gate, &record, 1);
+    return count_at_gate(d->w, d->event, d->gate, &record, 1);
 }
 
+/* ── replay ── */
+
 /* The nonce came with the same token, gate and direction as the first time? */
-static enum err_e check_same_scan(const struct sqlite_writer *w, const struct scan *scan,
-                                  const struct attendance_record *first, struct slice first_hash,
-                                  struct problem *problem) {
+static enum err_e check_same_scan(const struct decision *d, const struct attendance_record *first,
+                                  struct slice first_hash) {
     unsigned char hash[TOKEN_HASH_SIZE];
-    if (!hash_token(w, scan->token, hash)) {
+    struct problem *problem = &d->result->problem;
+    if (!hash_token(d->w, d->scan->token, hash)) {
         return ERR_NO_MEMORY;
     }
     if (!slice_eq(first_hash, slice_from((const char *)hash, sizeof hash))) {
         return problem_set(problem, ERR_NONCE_CONFLICT, "nonce", "it came with another token");
     }
-    if (!slice_eq(first->gate, scan->gate)) {
+    if (!slice_eq(first->gate, d->scan->gate)) {
         return problem_set(problem, ERR_NONCE_CONFLICT, "nonce", "it came with another gate");
     }
-    if (first->direction != scan->direction) {
+    if (first->direction != d->scan->direction) {
         return problem_set(problem, ERR_NONCE_CONFLICT, "nonce", "it came with another direction");
     }
     return ERR_OK;
@@ -226,66 +220,70 @@ static struct slice get_blob(struct sql_run *run) {
 }
 
 /* The participant as part of a replay: as stored now, and nobody when erased. */
-static bool read_replayed_person(struct sql_run *run, struct arena *arena,
-                                 const struct attendance_record *record,
-                                 struct scan_result *result) {
-    struct participant *person = &result->participant;
-    person->id = record->participant_id;
-    if (!sql_get_copy(run, arena, &person->name)) {
+static bool read_replayed_person(const struct decision *d, struct sql_run *run, int64_t id) {
+    struct participant *person = &d->result->participant;
+    person->id = id;
+    if (!sql_get_copy(run, d->arena, &person->name)) {
         return false;
     }
-    enum participant_status_e status = PARTICIPANT_ACTIVE;
-    bool known = participant_status_parse(sql_get_text(run), &status);
-    person->status = status;
-    if (!sql_get_copy(run, arena, &person->attention)) {
+    bool known = participant_status_parse(sql_get_text(run), &person->status);
+    if (!sql_get_copy(run, d->arena, &person->attention)) {
         return false;
     }
     bool erased = sql_get_int_or(run, TIME_NONE) != TIME_NONE;
-    result->has_participant = record->participant_id != 0 && known && !erased;
+    d->result->has_participant = id != 0 && known && !erased;
     return true;
 }
 
-static enum err_e read_replay(struct sqlite_writer *w, struct sql_run *run,
-                              struct event_facts *event, const struct scan *scan,
-                              struct arena *arena, struct scan_result *result) {
-    struct attendance_record record;
-    if (!row_record(run, arena, &record)) {
-        return ERR_NO_MEMORY;
+static void fill_first(const struct decision *d, int64_t at_ms, int64_t gate_id) {
+    const struct gate_facts *gate = facts_gate_by_id(d->event, gate_id);
+    d->result->has_first = gate != NULL;
+    if (gate != NULL) {
+        d->result->first_at_ms = at_ms;
+        d->result->first_gate = arena_copy(d->arena, gate->gate.code);
     }
-    enum err_e same = check_same_scan(w, scan, &record, get_blob(run), &result->problem);
-    if (same != ERR_OK) {
-        result->err = same;
-        return same == ERR_NO_MEMORY ? same : ERR_OK;
-    }
-    fill_from_record(result, &record);
-    result->replayed = true;
-    result->first_at_ms = sql_get_int_or(run, TIME_NONE);
-    const struct gate_facts *first = facts_gate_by_id(event, sql_get_int(run));
-    result->has_first = result->first_at_ms != TIME_NONE && first != NULL;
-    result->first_gate = first == NULL ? SLICE_NONE : arena_copy(arena, first->gate.code);
-    result->inside = event->stats.inside;
-    return read_replayed_person(run, arena, &record, result) ? ERR_OK : ERR_NO_MEMORY;
 }
 
-/* ret_found: the nonce has its record and `result` tells what came of it. */
-static enum err_e replay(struct sqlite_writer *w, struct event_facts *event,
-                         const struct scan *scan, struct arena *arena, struct scan_result *result,
-                         bool *ret_found) {
+static enum err_e read_replay(const struct decision *d, struct sql_run *run) {
+    struct attendance_record record;
+    if (!row_record(run, d->arena, &record)) {
+        return ERR_NO_MEMORY;
+    }
+    enum err_e same = check_same_scan(d, &record, get_blob(run));
+    if (same != ERR_OK) {
+        d->result->err = same;
+        return same == ERR_NO_MEMORY ? same : ERR_OK;
+    }
+    fill_from_record(d->result, &record);
+    d->result->replayed = true;
+    d->result->inside = d->event->stats.inside;
+    int64_t first_at_ms = sql_get_int_or(run, TIME_NONE);
+    int64_t first_gate = sql_get_int(run);
+    if (first_at_ms != TIME_NONE) {
+        fill_first(d, first_at_ms, first_gate);
+    }
+    return read_replayed_person(d, run, record.participant_id) ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* ret_found: the nonce has its record, and the result tells what came of it. */
+static enum err_e replay(const struct decision *d, bool *ret_found) {
     *ret_found = false;
-    if (scan->nonce.len == 0) {
+    if (d->scan->nonce.len == 0) {
         return ERR_OK;
     }
-    struct sql_run run = sql_begin(&w->conn, SQL_RECORD_BY_NONCE);
-    sql_int(&run, event->event.id);
-    sql_text(&run, scan->nonce);
+    struct sql_run run = sql_begin(&d->w->conn, SQL_RECORD_BY_NONCE);
+    sql_int(&run, d->event->event.id);
+    sql_text(&run, d->scan->nonce);
     TRY(sql_step(&run, ret_found));
     if (!*ret_found) {
         return ERR_OK;
     }
-    enum err_e err = read_replay(w, &run, event, scan, arena, result);
+    enum err_e err = read_replay(d, &run);
     sql_end(&run);
     return err;
 }
+
+/* ── decision ── */
 
 static int64_t next_record_id(struct sqlite_writer *w) {
     int64_t from_clock = w->now_ms << 20;
@@ -293,111 +291,91 @@ static int64_t next_record_id(struct sqlite_writer *w) {
     return w->last_id;
 }
 
-static void fill_verdict(const struct sqlite_writer *w, const struct event_facts *event,
-                         const struct scan *scan, const struct ruling *ruling,
-                         struct scan_result *result) {
-    result->record_id = w->last_id;
-    result->verdict = ruling->verdict;
-    result->reason = ruling->reason;
-    result->overrode = ruling->overrode;
-    result->forced = ruling->forced;
-    result->inside = event->stats.inside;
-    result->scanned_at_ms = scan->scanned_at_ms;
-    result->decided_at_ms = w->now_ms;
-}
-
-static void fill_first(struct event_facts *event, const struct record *record,
-                       struct arena *arena, struct scan_result *result) {
-    const struct gate_facts *gate =
-        record->has_first ? facts_gate_by_id(event, record->first_gate) : NULL;
-    result->has_first = gate != NULL;
-    if (gate != NULL) {
-        result->first_at_ms = record->first_at_ms;
-        result->first_gate = arena_copy(arena, gate->gate.code);
-    }
-}
-
 /* Writes what a decided scan changes: record, ledger, counts. */
-static enum err_e apply(struct sqlite_writer *w, struct event_facts *event,
-                        struct gate_facts *gate, const struct scan *scan, struct person *person,
-                        struct record *record) {
+static enum err_e apply(struct decision *d) {
     unsigned char hash[TOKEN_HASH_SIZE];
-    if (scan->nonce.len > 0 || person == NULL) {
-        if (!hash_token(w, scan->token, hash)) {
+    struct slice kept = SLICE_NONE;
+    if (d->scan->nonce.len > 0 || !d->known) {
+        if (!hash_token(d->w, d->scan->token, hash)) {
             return ERR_NO_MEMORY;
         }
-        record->token_hash = slice_from((const char *)hash, sizeof hash);
+        kept = slice_from((const char *)hash, sizeof hash);
     }
-    TRY(insert_record(w, scan, record));
-    if (record->ruling.verdict != VERDICT_REFUSED) {
-        bool first_admission = person->standing.admissions == 0;
-        standing_add(&person->standing, &record->ruling, scan->scanned_at_ms, record->id,
-                     gate->gate.id);
-        event->stats.admitted += first_admission && person->standing.admissions > 0;
-        TRY(put_ledger(w, person->participant.id, &person->standing));
+    TRY(insert_record(d, kept));
+    if (d->ruling.verdict != VERDICT_REFUSED) {
+        bool first_admission = d->standing.admissions == 0;
+        standing_add(&d->standing, &d->ruling, d->scan->scanned_at_ms, d->record_id,
+                     d->gate->gate.id);
+        d->event->stats.admitted += first_admission && d->standing.admissions > 0;
+        TRY(put_ledger(d->w, d->person.id, &d->standing));
     }
-    return count_scan(w, event, gate, scan, &record->ruling);
+    return count_scan(d);
 }
 
-static enum err_e decide(struct sqlite_writer *w, struct event_facts *event,
-                         struct gate_facts *gate, const struct scan *scan, struct arena *arena,
-                         struct scan_result *result) {
-    struct person person = {.participant.id = 0};
-    TRY(load_person(w, event, scan->token, arena, &person, &result->has_participant));
-    const struct facts facts = {
-        .event = &event->event,
-        .gate = &gate->gate,
-        .participant = result->has_participant ? &person.participant : NULL,
-        .standing = &person.standing,
-        .inside = event->stats.inside,
-    };
-    struct record record = {
-        .id = next_record_id(w),
-        .event_id = event->event.id,
-        .participant_id = person.participant.id,
-        .gate_id = gate->gate.id,
-        .ruling = rule_scan(&facts, scan),
-    };
-    if (record.ruling.reason == REASON_ALREADY_USED) {
-        record.has_first = standing_in_the_way(&person.standing, event->event.reentry,
-                                               &record.first_at_ms, &record.first_gate);
+static void fill_verdict(const struct decision *d) {
+    struct scan_result *result = d->result;
+    result->record_id = d->record_id;
+    result->verdict = d->ruling.verdict;
+    result->reason = d->ruling.reason;
+    result->overrode = d->ruling.overrode;
+    result->forced = d->ruling.forced;
+    result->has_participant = d->known;
+    result->participant = d->person;
+    result->inside = d->event->stats.inside;
+    result->scanned_at_ms = d->scan->scanned_at_ms;
+    result->decided_at_ms = d->w->now_ms;
+    if (d->has_first) {
+        fill_first(d, d->first_at_ms, d->first_gate);
     }
-    TRY(apply(w, event, gate, scan, result->has_participant ? &person : NULL, &record));
-    result->participant = person.participant;
-    fill_verdict(w, event, scan, &record.ruling, result);
-    fill_first(event, &record, arena, result);
+}
+
+static enum err_e decide(struct decision *d) {
+    TRY(load_person(d));
+    const struct facts facts = {
+        .event = &d->event->event,
+        .gate = &d->gate->gate,
+        .participant = d->known ? &d->person : NULL,
+        .standing = &d->standing,
+        .inside = d->event->stats.inside,
+    };
+    d->record_id = next_record_id(d->w);
+    d->ruling = rule_scan(&facts, d->scan);
+    if (d->ruling.reason == REASON_ALREADY_USED) {
+        d->has_first = standing_in_the_way(&d->standing, d->event->event.reentry, &d->first_at_ms,
+                                           &d->first_gate);
+    }
+    TRY(apply(d));
+    fill_verdict(d);
     return ERR_OK;
 }
 
 /* An error here is the file's or memory's and ends the transaction; what is wrong with the scan itself
  * goes into its result. */
-static enum err_e check_in_one(struct sqlite_writer *w, struct event_facts *event,
-                               const struct scan *scan, struct arena *arena,
-                               struct scan_result *result) {
-    *result = (struct scan_result){.err = ERR_OK};
-    struct gate_facts *gate = facts_gate(event, scan->gate);
-    if (gate == NULL) {
-        result->err = problem_set(&result->problem, ERR_UNKNOWN_GATE, "gate",
-                                  "the event has no gate with this code");
-        return ERR_OK;
-    }
-    bool replayed;
-    TRY(replay(w, event, scan, arena, result, &replayed));
-    if (replayed) {
+static enum err_e check_in_one(struct decision *d, const struct scan *scan) {
+    *d->result = (struct scan_result){.err = ERR_OK};
+    d->gate = facts_gate(d->event, scan->gate);
+    if (d->gate == NULL) {
+        d->result->err = problem_set(&d->result->problem, ERR_UNKNOWN_GATE, "gate",
+                                     "the event has no gate with this code");
         return ERR_OK;
     }
     struct scan timed = *scan;
     if (timed.scanned_at_ms == TIME_NONE) {
-        timed.scanned_at_ms = w->now_ms;
+        timed.scanned_at_ms = d->w->now_ms;
     }
-    return decide(w, event, gate, &timed, arena, result);
+    d->scan = &timed;
+    bool replayed;
+    TRY(replay(d, &replayed));
+    return replayed ? ERR_OK : decide(d);
 }
 
 MAY_BLOCK enum err_e writer_check_in(struct sqlite_writer *w, struct store_op *op) {
     struct event_facts *event;
     TRY(facts_event(&w->conn, &w->facts, op->event, &event));
     for (size_t i = 0; i < op->check_in.len; i++) {
-        TRY(check_in_one(w, event, &op->check_in.scans[i], &op->arena, &op->check_in.results[i]));
+        struct decision d = {
+            .w = w, .event = event, .arena = &op->arena, .result = &op->check_in.results[i]};
+        TRY(check_in_one(&d, &op->check_in.scans[i]));
     }
     return ERR_OK;
 }

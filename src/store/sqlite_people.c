@@ -229,15 +229,13 @@ static enum err_e import_new(struct sqlite_writer *w, struct event_facts *event,
 }
 
 static enum err_e import_known(struct sqlite_writer *w, struct event_facts *event,
-                               struct import_row *row, int64_t id, struct arena *arena,
+                               struct import_row *row, const struct participant *before,
                                struct problem *problem) {
-    struct participant before;
-    TRY(load_by_id(&w->conn, event->event.id, id, arena, &before));
-    struct participant after = before;
+    struct participant after = *before;
     patch_person(&after, &row->values, row->fields);
     TRY(check_person(w, event, &after, problem));
     row->ret_outcome = IMPORT_UPDATED;
-    return update_person(w, event->event.id, &before, &after);
+    return update_person(w, event->event.id, before, &after);
 }
 
 static bool is_about_the_row(enum err_e err) {
@@ -247,10 +245,14 @@ static bool is_about_the_row(enum err_e err) {
 static enum err_e import_row(struct sqlite_writer *w, struct event_facts *event,
                              struct import_row *row, struct arena *arena) {
     struct problem problem = {.field = ""};
+    struct participant before;
     int64_t id;
     TRY(find_updated(w, event->event.id, row, &id));
+    if (id != 0) {
+        TRY(load_by_id(&w->conn, event->event.id, id, arena, &before));
+    }
     enum err_e err = id == 0 ? import_new(w, event, row, &problem)
-                             : import_known(w, event, row, id, arena, &problem);
+                             : import_known(w, event, row, &before, &problem);
     if (!is_about_the_row(err)) {
         return err;
     }

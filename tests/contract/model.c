@@ -101,15 +101,16 @@ static enum reason_e reason_of(const struct model *model, int person, int gate, 
     return REASON_NONE;
 }
 
-static struct model_record decide(const struct model *model, int person, int gate,
-                                  const struct scan *scan, int64_t now_ms) {
-    struct model_record record = {.person = person,
-                                  .gate = gate,
+static struct model_record decide(const struct model *model, const struct model_scan *asked) {
+    const struct scan *scan = asked->scan;
+    struct model_record record = {.person = asked->person,
+                                  .gate = asked->gate,
                                   .method = scan->method,
                                   .direction = scan->direction,
-                                  .recorded_at_ms = now_ms};
-    record.scanned_at_ms = scan->scanned_at_ms == TIME_NONE ? now_ms : scan->scanned_at_ms;
-    if (person < 0 || model->people[person].erased) {
+                                  .recorded_at_ms = asked->now_ms};
+    record.scanned_at_ms =
+        scan->scanned_at_ms == TIME_NONE ? asked->now_ms : scan->scanned_at_ms;
+    if (asked->person < 0 || model->people[asked->person].erased) {
         record.person = -1;
         record.verdict = VERDICT_REFUSED;
         record.reason = REASON_UNKNOWN_TOKEN;
@@ -119,7 +120,7 @@ static struct model_record decide(const struct model *model, int person, int gat
         record.verdict = VERDICT_EXITED;
         return record;
     }
-    enum reason_e reason = reason_of(model, person, gate, record.scanned_at_ms);
+    enum reason_e reason = reason_of(model, asked->person, asked->gate, record.scanned_at_ms);
     bool refused = reason != REASON_NONE && !scan->force;
     record.verdict = refused ? VERDICT_REFUSED : VERDICT_ADMITTED;
     record.reason = refused ? reason : REASON_NONE;
@@ -136,9 +137,8 @@ static void compare(const struct model_record *wanted, const struct scan_result 
     assert_int_equal(seen->decided_at_ms, wanted->recorded_at_ms);
 }
 
-static void compare_first(const struct model *model, const struct model_record *record,
-                          const struct model_record *way, const struct scan_result *seen) {
-    (void)model;
+static void compare_first(const struct model_record *record, const struct model_record *way,
+                          const struct scan_result *seen) {
     bool wanted = record->reason == REASON_ALREADY_USED;
     assert_int_equal(seen->has_first, wanted);
     if (wanted) {
@@ -159,10 +159,10 @@ static const struct model_record *by_nonce(const struct model *model, struct sli
 }
 
 /* A known nonce: the same verdict, or a conflict when it came with another scan. */
-static void check_replay(const struct model *model, const struct model_record *first, int gate,
-                         const struct scan *scan, const struct scan_result *seen) {
-    bool same = slice_eq_text(scan->token, first->token) && first->gate == gate &&
-                first->direction == scan->direction;
+static void check_replay(const struct model *model, const struct model_record *first,
+                         const struct model_scan *asked, const struct scan_result *seen) {
+    bool same = slice_eq_text(asked->scan->token, first->token) && first->gate == asked->gate &&
+                first->direction == asked->scan->direction;
     if (!same) {
         assert_int_equal(seen->err, ERR_NONCE_CONFLICT);
         return;
@@ -177,19 +177,19 @@ static void check_replay(const struct model *model, const struct model_record *f
     compare(first, seen);
 }
 
-void model_check_scan(struct model *model, int person, int gate, const struct scan *scan,
-                      const struct scan_result *seen, int64_t now_ms) {
+void model_check_scan(struct model *model, const struct model_scan *asked,
+                      const struct scan_result *seen) {
+    const struct scan *scan = asked->scan;
     const struct model_record *first = by_nonce(model, scan->nonce);
     if (first != NULL) {
-        check_replay(model, first, gate, scan, seen);
+        check_replay(model, first, asked, seen);
         return;
     }
     assert_int_equal(seen->err, ERR_OK);
     assert_false(seen->replayed);
-    struct model_record record = decide(model, person, gate, scan, now_ms);
+    struct model_record record = decide(model, asked);
     compare(&record, seen);
-    const struct model_record *way = record.person < 0 ? NULL : in_the_way(model, person);
-    compare_first(model, &record, way, seen);
+    compare_first(&record, record.person < 0 ? NULL : in_the_way(model, record.person), seen);
     assert_int_equal(seen->has_participant, record.person >= 0);
     assert_true(model->len == 0 || seen->record_id > model->records[model->len - 1].id);
     record.id = seen->record_id;

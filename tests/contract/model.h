@@ -47,9 +47,15 @@ void model_begin(struct model *model);
 void model_end(struct model *model);
 
 int64_t model_inside(const struct model *model);
+struct model_scan {
+    int person; /* -1: a token that nobody has */
+    int gate;
+    const struct scan *scan;
+    int64_t now_ms;
+};
 /* Decides as the documentation says and adds the record; `seen` is what the store answered. */
-void model_check_scan(struct model *model, int person, int gate, const struct scan *scan,
-                      const struct scan_result *seen, int64_t now_ms);
+void model_check_scan(struct model *model, const struct model_scan *asked,
+                      const struct scan_result *seen);
 /* Everything the store counts and lists, against what the list of records says. */
 void model_check_reads(const struct model *model, struct rig *rig);
 

@@ -90,12 +90,20 @@ static void random_attempt(struct world *w, struct attempt *a) {
     point_texts(a);
 }
 
+static void check_attempt(struct world *w, const struct attempt *a,
+                          const struct scan_result *seen) {
+    const struct model_scan asked = {.person = a->person == MODEL_PEOPLE ? -1 : a->person,
+                                     .gate = a->gate,
+                                     .scan = &a->scan,
+                                     .now_ms = w->rig.clock.now_wall_ms};
+    model_check_scan(&w->model, &asked, seen);
+}
+
 static void scan_once(struct world *w) {
     struct attempt a;
     random_attempt(w, &a);
     struct scan_result seen = rig_scan(&w->rig, "e", a.scan);
-    int person = a.person == MODEL_PEOPLE ? -1 : a.person;
-    model_check_scan(&w->model, person, a.gate, &a.scan, &seen, w->rig.clock.now_wall_ms);
+    check_attempt(w, &a, &seen);
 }
 
 static void annul_once(struct world *w) {
@@ -263,9 +271,7 @@ static void concurrent_scans_are_decided_one_after_another(void **state) {
         if (d->seen.err == ERR_NONCE_CONFLICT || d->seen.replayed) {
             continue;
         }
-        int person = d->attempt.person == MODEL_PEOPLE ? -1 : d->attempt.person;
-        model_check_scan(&w.model, person, d->attempt.gate, &d->attempt.scan, &d->seen,
-                         w.rig.clock.now_wall_ms);
+        check_attempt(&w, &d->attempt, &d->seen);
     }
     model_check_reads(&w.model, &w.rig);
     assert_int_equal(w.model.len + (size_t)conflicts + (size_t)replays,
