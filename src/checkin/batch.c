@@ -5,10 +5,10 @@
  *     SORTED ──chunk──► STORE_WAIT ──answer──► CHUNK_DONE ──more──► STORE_WAIT
  *                                                  └──none left──► DONE ──► caller
  *
- * The order of scanned_at decides, whatever the order of upload; equal times keep the order of upload,
- * scans without a time come last. Between two chunks other scans pass, so that a million queued scans do
- * not close the doors. A chunk that the store cannot take gives its error to each of its scans, and the
- * next chunk is tried all the same: what was decided stays decided.
+ * The order of scanned_at decides, whatever the order of upload; equal times keep the order of
+ * upload, scans without a time come last. Between two chunks other scans pass, so that a million
+ * queued scans do not close the doors. A chunk that the store cannot take gives its error to each
+ * of its scans, and the next chunk is tried all the same: what was decided stays decided.
  */
 #include "checkin/checkin_priv.h"
 
@@ -25,7 +25,8 @@ static const struct fsm_row moves[] = {
     [BATCH_DONE] = {"done", 0},
 };
 
-/* The texts of results live in their operation's arena: kept, one a chunk, until the batch is freed. */
+/* The texts of results live in their operation's arena: kept, one a chunk, until the batch is
+ * freed. */
 struct kept_arena {
     struct kept_arena *next;
     struct arena arena;
@@ -68,8 +69,8 @@ static void merge(const struct scan *scans, const size_t *from, size_t *to, size
     }
 }
 
-/* Bottom-up merge sort: no recursion, no comparison state outside. A queue is mostly in order already,
- * so a first look saves the sort. */
+/* Bottom-up merge sort: no recursion, no comparison state outside. A queue is mostly in order
+ * already, so a first look saves the sort. */
 static bool sort_order(struct checkin_batch *batch) {
     size_t len = batch->order_len;
     bool sorted = true;

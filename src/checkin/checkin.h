@@ -17,7 +17,7 @@ struct checkin_options {
     size_t scans_max;      /* single scans in flight on this loop; beyond it ERR_OVERLOADED */
     size_t batches_max;    /* batches in flight on this loop */
     size_t chunk;          /* scans of a batch in one store operation, 1..STORE_SCANS_MAX */
-    int64_t deadline_ms;   /* a single scan that waited longer for the writer: ERR_DEADLINE; 0: none */
+    int64_t deadline_ms;   /* a single scan that waits longer is answered ERR_DEADLINE; 0: none */
 };
 
 /* NULL without memory. */

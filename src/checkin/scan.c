@@ -4,9 +4,9 @@
  *
  *     resting ──submit──► STORE_WAIT ──answer──► ANSWERED ──loop──► resting
  *
- * STORE_WAIT has one outstanding completion, the store's, and one deadline, which the store keeps; a
- * time-out is a result like any other. The answer arrives on the store's thread and is carried to the
- * loop by the job itself, so nothing is allocated on the way.
+ * STORE_WAIT has one outstanding completion, the store's, and one deadline, which the store keeps;
+ * a time-out is a result like any other. The answer arrives on the store's thread and is carried to
+ * the loop by the job itself, so nothing is allocated on the way.
  */
 #include "checkin/checkin_priv.h"
 

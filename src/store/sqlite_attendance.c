@@ -4,8 +4,8 @@
 
 /* ── history ── */
 
-/* Conditions are fixed texts; values are parameters only. Parameters are numbered as they are bound,
- * in the order of this table. */
+/* Conditions are fixed texts; values are parameters only. Parameters are numbered as they are
+ * bound, in the order of this table. */
 struct condition {
     bool wanted;
     const char *sql;

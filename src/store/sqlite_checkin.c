@@ -6,8 +6,8 @@
  *           otherwise                 facts ──► rule_scan ──► record, ledger, counts
  *
  * Invariants (checked by tests/contract against a model that counts records):
- *   1. ledger.inside is 1 exactly when the participant's last standing record, by (timestamp, id), is an
- *      admission; event_stats.inside is the sum.
+ *   1. ledger.inside is 1 exactly when the participant's last standing record, by (timestamp, id),
+ *      is an admission; event_stats.inside is the sum.
  *   2. gate_stats and gate_minutes count standing records and all refusals.
  *   3. A nonce has one record in its event.
  */
@@ -349,8 +349,8 @@ static enum err_e decide(struct decision *d) {
     return ERR_OK;
 }
 
-/* An error here is the file's or memory's and ends the transaction; what is wrong with the scan itself
- * goes into its result. */
+/* An error here is the file's or memory's and ends the transaction; what is wrong with the scan
+ * itself goes into its result. */
 static enum err_e check_in_one(struct decision *d, const struct scan *scan) {
     *d->result = (struct scan_result){.err = ERR_OK};
     d->gate = facts_gate(d->event, scan->gate);

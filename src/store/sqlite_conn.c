@@ -125,8 +125,8 @@ struct sql_run sql_begin_stmt(struct sqlite_conn *conn, sqlite3_stmt *stmt) {
     return (struct sql_run){.conn = conn, .stmt = stmt};
 }
 
-/* A failed binding (no memory, too long) leaves NULL bound; inputs are bounded far below the limit, so
- * only memory can fail, and then the step fails too. */
+/* A failed binding (no memory, too long) leaves NULL bound; inputs are bounded far below the limit,
+ * so only memory can fail, and then the step fails too. */
 void sql_int(struct sql_run *run, int64_t value) {
     sqlite3_bind_int64(run->stmt, ++run->bound, value);
 }

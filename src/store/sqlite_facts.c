@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the writer remembers between transactions: events with their gates and counts, so that a scan
- * costs no look-up for them, and roll-ups that a transaction gathers and writes once at its end: a
- * thousand scans at forty gates become forty updates, not a thousand.
+ * What the writer remembers between transactions: events with their gates and counts, so that a
+ * scan costs no look-up for them, and roll-ups that a transaction gathers and writes once at its
+ * end: a thousand scans at forty gates become forty updates, not a thousand.
  *
  * Invariants:
  *   1. Between transactions memory and file agree; after a rollback all is forgotten.

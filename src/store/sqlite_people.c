@@ -198,8 +198,9 @@ MAY_BLOCK enum err_e writer_erase_participant(struct sqlite_writer *w, struct st
 
 /* ── importing ── */
 
-/* Whom the row updates: the active participant with its token; a row that is itself not active also the
- * latest one that is not, so that the same file twice changes nothing. 0: it makes a new one. */
+/* Whom the row updates: the active participant with its token; a row that is itself not active also
+ * the latest one that is not, so that the same file twice changes nothing. 0: it makes a new
+ * one. */
 static enum err_e find_updated(struct sqlite_writer *w, int64_t event_id,
                                const struct import_row *row, int64_t *ret_id) {
     TRY(find_by_token(w, SQL_PERSON_ACTIVE, event_id, row->values.token, ret_id));

@@ -3,8 +3,8 @@
  * Admissions of the last minute, per gate, by the time they were recorded.
  *
  * Kept in memory beside the file: counting records would grow with the rush, and a table of seconds
- * would cost a write per gate and second. Rebuilt at start from the newest records. The lock is held for
- * a few instructions; writer and readers share it.
+ * would cost a write per gate and second. Rebuilt at start from the newest records. The lock is
+ * held for a few instructions; writer and readers share it.
  */
 #include "store/sqlite_priv.h"
 

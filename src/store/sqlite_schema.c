@@ -2,8 +2,8 @@
 /*
  * The schema of the SQLite store and the way forward from each version to the next.
  *
- * Times are milliseconds since 1970 UTC. A record's id is its recorded_at << 20 plus a count, so ids
- * grow with time and a range of recorded time is a range of the primary key.
+ * Times are milliseconds since 1970 UTC. A record's id is its recorded_at << 20 plus a count, so
+ * ids grow with time and a range of recorded time is a range of the primary key.
  *
  *   events ─┬─ gates ──────────── gate_stats, gate_minutes   roll-ups, written with the records
  *           ├─ participants ───── ledger                     what stands for a person: one row

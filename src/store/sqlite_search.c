@@ -3,10 +3,10 @@
  * Search: what goes into the index for a participant, and the expression that finds it.
  *
  * A name is indexed by its words (unicode61 folds case and accents), an address by its grams: at
- * every character the next three, fewer at the end. A run of grams, as a phrase, is then exactly a part
- * of the address: "kim@" is found as the phrase "kim im@". A word of two characters is a gram's prefix.
- * Punctuation would part the grams, so it is moved to the private use area, which unicode61 counts as
- * letters. A third column holds the event, so that one index serves all events.
+ * every character the next three, fewer at the end. A run of grams, as a phrase, is then exactly a
+ * part of the address: "kim@" is found as the phrase "kim im@". A word of two characters is a
+ * gram's prefix. Punctuation would part the grams, so it is moved to the private use area, which
+ * unicode61 counts as letters. A third column holds the event, so that one index serves all events.
  */
 #include "store/sqlite_priv.h"
 

@@ -11,7 +11,8 @@
  *                    the file's (full, I/O): answer all 503, readiness off, reopen, probe until a
  *                    write holds; a commit that failed is never tried again, since a second fsync
  *                    may claim what the first one lost
- *                    one op's (memory): run each op in a transaction of its own, so that it fails alone
+ *                    one op's (memory): run each op in a transaction of its own, so that it
+ *                    fails alone
  */
 #include "store/sqlite_priv.h"
 
@@ -87,7 +88,8 @@ static enum err_e commit_transaction(struct sqlite_writer *w) {
     return ERR_OK;
 }
 
-/* True when the error says nothing about the one operation, only about the file below all of them. */
+/* True when the error says nothing about the one operation, only about the file below all of
+ * them. */
 static bool is_of_the_file(enum err_e err) {
     return err == ERR_IO || err == ERR_NO_SPACE || err == ERR_COMMIT_UNKNOWN ||
            err == ERR_BAD_STORE || err == ERR_OVERLOADED;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plain model of one event to hold a store against: a list of records and nothing else. Whatever a store
- * keeps in ledgers and roll-ups, the model counts anew from the list each time. It shares no code with
- * the store and none with rule_scan: it is written from docs/check-in.md alone.
+ * A plain model of one event to hold a store against: a list of records and nothing else. Whatever
+ * a store keeps in ledgers and roll-ups, the model counts anew from the list each time. It shares
+ * no code with the store and none with rule_scan: it is written from docs/check-in.md alone.
  */
 #ifndef TURNOUT_TESTS_CONTRACT_MODEL_H
 #define TURNOUT_TESTS_CONTRACT_MODEL_H

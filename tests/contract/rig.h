@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What contract tests drive a store with: a fresh store on a virtual clock, and one-line operations that
- * wait for their answer. Texts of answers live until rig_end.
+ * What contract tests drive a store with: a fresh store on a virtual clock, and one-line operations
+ * that wait for their answer. Texts of answers live until rig_end.
  */
 #ifndef TURNOUT_TESTS_CONTRACT_RIG_H
 #define TURNOUT_TESTS_CONTRACT_RIG_H
@@ -49,7 +49,8 @@ enum err_e rig_erase(struct rig *rig, const char *event, int64_t id);
 enum err_e rig_load(struct rig *rig, const char *event, int64_t id,
                     struct participant *ret_person);
 
-#define ENTRY(t, g) ((struct scan){.token = SLICE_LIT(t), .gate = SLICE_LIT(g), .scanned_at_ms = TIME_NONE})
+#define ENTRY(t, g)                                                                                \
+    ((struct scan){.token = SLICE_LIT(t), .gate = SLICE_LIT(g), .scanned_at_ms = TIME_NONE})
 #define EXIT_SCAN(t, g)                                                                            \
     ((struct scan){.token = SLICE_LIT(t), .gate = SLICE_LIT(g), .scanned_at_ms = TIME_NONE,        \
                    .direction = DIRECTION_EXIT})

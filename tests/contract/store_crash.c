@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill -9 at any moment: a child runs scans from many threads and tells each answer it got through a pipe;
- * the parent kills it, opens the file again and asks for everything that was acknowledged. Ten kills by
- * default; TURNOUT_KILLS=200 is the long run. The seed is printed.
+ * kill -9 at any moment: a child runs scans from many threads and tells each answer it got through
+ * a pipe; the parent kills it, opens the file again and asks for everything that was acknowledged.
+ * Ten kills by default; TURNOUT_KILLS=200 is the long run. The seed is printed.
  */
 #include "rig.h"
 
@@ -14,7 +14,8 @@
 
 enum { THREADS = 6, PEOPLE = 40, NAMES = 24 };
 
-/* One acknowledged scan, written in one write(2): shorter than PIPE_BUF, so it comes whole or not. */
+/* One acknowledged scan, written in one write(2): shorter than PIPE_BUF, so it comes whole or
+ * not. */
 struct acknowledged {
     char nonce[NAMES];
     char token[NAMES];
@@ -102,8 +103,8 @@ static _Noreturn void run_child(const char *path, int pipe, int round) {
 
 /* ── the parent ── */
 
-/* Reads what was acknowledged until a number of answers has come, then kills; the rest of the pipe was
- * acknowledged too. */
+/* Reads what was acknowledged until a number of answers has come, then kills; the rest of the pipe
+ * was acknowledged too. */
 static size_t kill_after(pid_t child, int pipe, size_t answers, struct acknowledged *acks,
                          size_t size) {
     size_t len = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What goes wrong below and around a store: full queues, late operations, lost answers, a file that cannot
- * grow, a file of another program or of a newer turnout, an older schema.
+ * What goes wrong below and around a store: full queues, late operations, lost answers, a file that
+ * cannot grow, a file of another program or of a newer turnout, an older schema.
  */
 #include "rig.h"
 
@@ -44,8 +44,8 @@ static void a_lost_answer_is_found_again_by_its_nonce(void **state) {
     store_close(fault);
 }
 
-/* Fails the 1st, 2nd, … operation of a small story until the story passes untouched: whatever failed
- * wrote nothing, and the story told again comes to the same end. */
+/* Fails the 1st, 2nd, … operation of a small story until the story passes untouched: whatever
+ * failed wrote nothing, and the story told again comes to the same end. */
 static void a_failed_operation_writes_nothing(void **state) {
     struct rig *rig = *state;
     struct store *fault = fault_create(rig->store);

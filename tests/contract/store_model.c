@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random histories against the model: late scans, exits, force, repeated nonces, annulments, changed
- * people, gates and rules, restarts; alone and from many threads at once, where the order of record ids
- * is the order of decision. The seed is printed; TURNOUT_SEED repeats a run, TURNOUT_ROUNDS lengthens it.
+ * Random histories against the model: late scans, exits, force, repeated nonces, annulments,
+ * changed people, gates and rules, restarts; alone and from many threads at once, where the order
+ * of record ids is the order of decision. The seed is printed; TURNOUT_SEED repeats a run,
+ * TURNOUT_ROUNDS lengthens it.
  */
 #include "model.h"
 
@@ -233,8 +234,8 @@ static int crowd_member(void *data) {
     return 0;
 }
 
-/* First verdicts by record id; a replay comes after the record that it repeats, whose state it shows only
- * as `inside`, so replays are compared for the verdict alone. */
+/* First verdicts by record id; a replay comes after the record that it repeats, whose state it
+ * shows only as `inside`, so replays are compared for the verdict alone. */
 static int by_record(const void *a, const void *b) {
     const struct decided *x = a, *y = b;
     if (x->seen.record_id != y->seen.record_id) {

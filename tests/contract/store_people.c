@@ -239,8 +239,8 @@ static void codes_that_exist_are_a_conflict(void **state) {
     assert_int_equal(store_run(rig->store, &op), ERR_CONFLICT);
     store_op_fini(&op);
     store_op_init(&op, STORE_CREATE_EVENT);
-    op.event_write.values =
-        (struct event){.code = SLICE_LIT("e"), .name = SLICE_LIT("x"), .timezone = SLICE_LIT("UTC")};
+    op.event_write.values = (struct event){.code = SLICE_LIT("e"), .name = SLICE_LIT("x")};
+    op.event_write.values.timezone = SLICE_LIT("UTC");
     assert_int_equal(store_run(rig->store, &op), ERR_CONFLICT);
     store_op_fini(&op);
 }

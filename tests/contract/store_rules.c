@@ -147,7 +147,8 @@ static void an_exit_is_never_refused_but_for_an_unknown_token(void **state) {
     ASSERT_VERDICT(rig_scan(rig, "e", EXIT_SCAN("nobody", "g1")), REFUSED, UNKNOWN_TOKEN);
 }
 
-/* Breaks every rule at once, then mends one after another: the reason is always the first one left. */
+/* Breaks every rule at once, then mends one after another: the reason is always the first one
+ * left. */
 static void reasons_come_in_their_order_of_precedence(void **state) {
     struct rig *rig = *state;
     int64_t id = rig_person(rig, "e", "t1", "Ann", "");
@@ -334,7 +335,8 @@ static void a_nonce_belongs_to_its_event(void **state) {
 static void the_same_nonce_twice_in_one_operation_is_one_record(void **state) {
     struct rig *rig = *state;
     rig_person(rig, "e", "t1", "Ann", "");
-    struct scan scans[2] = {with_nonce(ENTRY("t1", "g1"), "n1"), with_nonce(ENTRY("t1", "g1"), "n1")};
+    struct scan scans[2] = {with_nonce(ENTRY("t1", "g1"), "n1"),
+                            with_nonce(ENTRY("t1", "g1"), "n1")};
     struct scan_result results[2];
     struct store_op op;
     store_op_init(&op, STORE_CHECK_IN);
