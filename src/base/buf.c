@@ -34,6 +34,7 @@ bool buf_reserve(struct buf *buf, size_t more) {
     while (size - buf->len < more) {
         size *= 2;
     }
+    size = size < buf->limit ? size : buf->limit;
     char *grown = realloc(buf->at, size);
     if (grown == NULL) {
         buf->failed = true;

@@ -18,9 +18,12 @@
 enum { NESTING_MAX = 64 };
 
 static thread_local struct arena *parse_arena;
+static thread_local bool out_of_memory; /* jansson reports it as any other failure */
 
 static void *arena_or_heap_alloc(size_t size) {
-    return parse_arena != NULL ? arena_alloc(parse_arena, size) : malloc(size);
+    void *at = parse_arena != NULL ? arena_alloc(parse_arena, size) : malloc(size);
+    out_of_memory = out_of_memory || at == NULL;
+    return at;
 }
 
 static void arena_or_heap_free(void *at) {
@@ -71,6 +74,7 @@ static json_t *load(struct arena *arena, struct slice text, json_error_t *ret_er
     static once_flag once = ONCE_FLAG_INIT;
     call_once(&once, install_allocator);
     parse_arena = arena;
+    out_of_memory = false;
     size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES |
                    JSON_DISABLE_EOF_CHECK;
     json_t *value = json_loadb(text.at != NULL ? text.at : "", text.len, flags, ret_error);
@@ -86,7 +90,7 @@ enum err_e json_parse(struct arena *arena, struct slice text, struct json_t **re
     }
     json_error_t error;
     json_t *value = load(arena, text, &error);
-    if (value == NULL && json_error_code(&error) == json_error_out_of_memory) {
+    if (value == NULL && out_of_memory) {
         return problem_set(ret_problem, ERR_NO_MEMORY, "", "the document takes too much memory");
     }
     if (value == NULL) {
