@@ -2,9 +2,9 @@
 /*
  * The loop's thread, its mailbox and its timers.
  *
- * A turn is one uv_run(UV_RUN_ONCE) and then the messages that wait. So messages run between the turns
- * of libuv, outside its callbacks, where an adapter may run the loop once more to let a handle close
- * (libh2o does). Time is read when it is first asked for after the wait of a turn.
+ * A post wakes the loop and makes uv_run return; then the messages run. So they run outside libuv's
+ * callbacks, where an adapter may run the loop once more to let a handle close (libh2o does). A turn
+ * lasts from one wait to the next; time is read when it is first asked for after the wait.
  *
  *   running ── loop_stop ──► stopping ── no handle left ──► ended ── loop_join, loop_destroy
  */
@@ -23,7 +23,7 @@
 struct loop {
     uv_loop_t uv;
     uv_async_t wake;       /* another thread posted, or asks to stop */
-    uv_prepare_t forget;   /* before the wait: the time known so far grows old */
+    uv_prepare_t turn;     /* runs before each wait */
     struct mailbox box;
     struct clock *clock;
     int index;
@@ -31,6 +31,8 @@ struct loop {
     _Atomic(pthread_t) self; /* the running thread's, 0 before and after */
     atomic_bool stopping;
     atomic_int_fast64_t stall_us; /* longest turn since it was taken */
+    uint64_t turn_begun_ns;
+    uint64_t turn_idle_ns; /* all waiting until then */
     int64_t now_us;  /* TIME_NONE: not read yet in this turn */
     int64_t wall_ms; /* the same */
 };
@@ -42,11 +44,28 @@ struct loop_timer {
 };
 
 static void on_wake(uv_async_t *async) {
-    (void)async; /* the messages are taken at the end of the turn */
+    uv_stop(async->loop); /* out of uv_run, to the messages */
 }
 
-static void on_prepare(uv_prepare_t *prepare) {
+/* Written by the loop's thread; taken by any: a stall is lost by neither. */
+static void note_stall(struct loop *loop, int64_t us) {
+    int_fast64_t seen = atomic_load_explicit(&loop->stall_us, memory_order_relaxed);
+    while (us > seen && !atomic_compare_exchange_weak_explicit(
+                            &loop->stall_us, &seen, us, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+/* The end of a turn: how long did it take without the wait at its start? The time known so far grows
+ * old now. */
+static void on_turn(uv_prepare_t *prepare) {
     struct loop *loop = prepare->data;
+    uint64_t now = uv_hrtime();
+    uint64_t idle = uv_metrics_idle_time(&loop->uv);
+    uint64_t spent = now - loop->turn_begun_ns;
+    uint64_t waited = idle - loop->turn_idle_ns;
+    note_stall(loop, spent > waited ? (int64_t)((spent - waited) / 1000) : 0);
+    loop->turn_begun_ns = now;
+    loop->turn_idle_ns = idle;
     loop->now_us = TIME_NONE;
     loop->wall_ms = TIME_NONE;
 }
@@ -65,10 +84,10 @@ static bool init_handles(struct loop *loop) {
         uv_loop_close(&loop->uv);
         return false;
     }
-    uv_prepare_init(&loop->uv, &loop->forget);
-    loop->forget.data = loop;
-    uv_prepare_start(&loop->forget, on_prepare);
-    uv_unref((uv_handle_t *)&loop->forget);
+    uv_prepare_init(&loop->uv, &loop->turn);
+    loop->turn.data = loop;
+    uv_prepare_start(&loop->turn, on_turn);
+    uv_unref((uv_handle_t *)&loop->turn);
     return true;
 }
 
@@ -95,7 +114,7 @@ void loop_destroy(struct loop *loop) {
     }
     ASSERT(atomic_load(&loop->self) == 0);
     uv_close((uv_handle_t *)&loop->wake, NULL);
-    uv_close((uv_handle_t *)&loop->forget, NULL);
+    uv_close((uv_handle_t *)&loop->turn, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     ASSERT(uv_loop_close(&loop->uv) == 0); /* somebody kept a handle or a timer */
     mailbox_fini(&loop->box);
@@ -113,33 +132,17 @@ static bool run_messages(struct loop *loop) {
     return any;
 }
 
-/* Written by the loop's thread; taken by any: a stall is lost by neither. */
-static void note_stall(struct loop *loop, int64_t us) {
-    int_fast64_t seen = atomic_load_explicit(&loop->stall_us, memory_order_relaxed);
-    while (us > seen && !atomic_compare_exchange_weak_explicit(
-                            &loop->stall_us, &seen, us, memory_order_relaxed, memory_order_relaxed)) {
-    }
-}
-
-/* One turn: waits for what comes, runs its callbacks, then the messages. Returns whether anything is
- * left to wait for. */
-static bool run_turn(struct loop *loop) {
-    uint64_t idle_before = uv_metrics_idle_time(&loop->uv);
-    uint64_t begun = uv_hrtime();
-    bool alive = uv_run(&loop->uv, UV_RUN_ONCE) != 0;
-    alive = run_messages(loop) || alive;
-    uint64_t idle = uv_metrics_idle_time(&loop->uv) - idle_before;
-    uint64_t spent = uv_hrtime() - begun;
-    note_stall(loop, spent > idle ? (int64_t)((spent - idle) / 1000) : 0);
-    return alive;
-}
-
 static void run_to_the_end(struct loop *loop) {
+    loop->turn_begun_ns = uv_hrtime();
     while (!atomic_load(&loop->stopping)) {
-        run_turn(loop);
+        uv_run(&loop->uv, UV_RUN_DEFAULT);
+        run_messages(loop);
     }
     uv_unref((uv_handle_t *)&loop->wake);
-    while (run_turn(loop) || uv_loop_alive(&loop->uv)) {
+    bool alive = true;
+    while (alive) {
+        alive = uv_run(&loop->uv, UV_RUN_DEFAULT) != 0;
+        alive = run_messages(loop) || alive;
     }
 }
 
