@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Filling a policy line by line, and saying what is wrong with a line. */
+#include "control/policy.h"
+
+#include "base/assert.h"
+#include "base/nearest.h"
+#include "control/policy_priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define SECTION_SCALER "scaler"
+#define SECTION_BALANCER "balancer"
+#define SECTION_ALERT "alert.NAME"
+static const char alert_prefix[] = "alert.";
+
+#define SETTING_OFFSET_COUNT(type, key) offsetof(type, key)
+#define SETTING_OFFSET_PERCENT(type, key) offsetof(type, key##_micro)
+#define SETTING_OFFSET_RATIO(type, key) offsetof(type, key##_e4)
+#define SETTING_OFFSET_NUMBER(type, key) offsetof(type, key)
+#define SETTING_OFFSET_DURATION(type, key) offsetof(type, key##_ms)
+#define SETTING_OFFSET_FLAG(type, key) offsetof(type, key)
+#define SETTING_OFFSET_CHOICE(type, key) offsetof(type, key)
+
+static const struct policy_row all_rows[] = {
+#define X(key, type, preset, lowest, highest, meaning)                                             \
+    {SECTION_SCALER, #key, SETTING_##type, preset, lowest, highest, meaning,                       \
+     SETTING_OFFSET_##type(struct scaler_policy, key)},
+    SCALER_TABLE(X)
+#undef X
+#define X(key, type, preset, lowest, highest, meaning)                                             \
+    {SECTION_BALANCER, #key, SETTING_##type, preset, lowest, highest, meaning,                     \
+     SETTING_OFFSET_##type(struct balancer_policy, key)},
+    BALANCER_TABLE(X)
+#undef X
+#define X(key, type, preset, lowest, highest, meaning)                                             \
+    {SECTION_ALERT, #key, SETTING_##type, preset, lowest, highest, meaning,                        \
+     SETTING_OFFSET_##type(struct alert_rule, key)},
+    ALERT_TABLE(X)
+#undef X
+};
+
+#define X(...) +1
+enum {
+    SCALER_ROWS = 0 SCALER_TABLE(X),
+    BALANCER_ROWS = 0 BALANCER_TABLE(X),
+    ALERT_ROWS = 0 ALERT_TABLE(X),
+};
+#undef X
+_Static_assert((int)SCALER_ROWS <= (int)SETTINGS_PER_SECTION &&
+                   (int)BALANCER_ROWS <= (int)SETTINGS_PER_SECTION &&
+                   (int)ALERT_ROWS <= (int)SETTINGS_PER_SECTION,
+               "the line numbers of a section have a place each");
+
+/* The rows of one section, in the order of its table. */
+struct rows {
+    const struct policy_row *at;
+    size_t len;
+};
+static const struct rows scaler_rows = {all_rows, SCALER_ROWS};
+static const struct rows balancer_rows = {all_rows + SCALER_ROWS, BALANCER_ROWS};
+static const struct rows alert_rows = {all_rows + SCALER_ROWS + BALANCER_ROWS, ALERT_ROWS};
+
+#define X(name, text) text,
+static const char *const severity_words[] = {SEVERITY_TABLE(X)};
+static const char *const action_words[] = {ACTION_TABLE(X)};
+static const char *const op_words[] = {OP_TABLE(X)};
+static const char *const type_words[] = {SETTING_TYPE_TABLE(X)};
+#undef X
+
+static const struct builtin {
+    const char *name;
+    const char *values[6]; /* in the order of builtin_keys */
+    enum listed_e listed;
+} builtins[] = {
+#define X(name, metric, op, threshold, hold, severity, action, listed)                             \
+    {#name, {metric, op, threshold, hold, severity, action}, LISTED_##listed},
+    BUILTIN_RULE_TABLE(X)
+#undef X
+};
+static const char *const builtin_keys[] = {"metric", "op",       "threshold",
+                                           "for",    "severity", "action"};
+
+const char *severity_text(enum severity_e severity) {
+    return severity_words[severity];
+}
+
+const char *action_text(enum action_e action) {
+    return action_words[action];
+}
+
+const char *op_text(enum op_e op) {
+    return op_words[op];
+}
+
+const char *setting_type_text(enum setting_type_e type) {
+    return type_words[type];
+}
+
+size_t policy_rows(const struct policy_row **ret_rows) {
+    *ret_rows = all_rows;
+    return sizeof all_rows / sizeof all_rows[0];
+}
+
+/* ---- Messages: "turnout.ini:12: scaler.min = x: expected …" ---- */
+
+static void report(const struct policy *policy, int line, struct buf *errors, const char *format,
+                   ...) PRINTF_LIKE(4, 5);
+static void report(const struct policy *policy, int line, struct buf *errors, const char *format,
+                   ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    for (char *at = text; *at != '\0'; at++) { /* what is quoted cannot forge a line */
+        *at = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at;
+    }
+    if (line > 0 && policy->file != NULL) {
+        buf_printf(errors, "%s:%d: ", policy->file, line);
+    } else if (line > 0) {
+        buf_printf(errors, "line %d: ", line);
+    }
+    buf_printf(errors, "%s\n", text);
+}
+
+static void report_unknown(const struct policy *policy, const struct policy_line *line,
+                           const struct rows *rows, struct buf *errors) {
+    struct nearest nearest;
+    nearest_init(&nearest, line->key);
+    for (size_t i = 0; i < rows->len; i++) {
+        nearest_offer(&nearest, rows->at[i].key);
+    }
+    report(policy, line->line, errors, "unknown setting %.*s.%.*s%s%s", SLICE_ARG(line->section),
+           SLICE_ARG(line->key), nearest.best == NULL ? "" : ": did you mean ",
+           nearest.best == NULL ? "" : nearest.best);
+}
+
+static void report_value(const struct policy *policy, const struct policy_line *line,
+                         const struct policy_row *row, struct buf *errors) {
+    struct buf expected;
+    buf_init(&expected, 1024);
+    policy_expected(row, &expected);
+    struct nearest nearest;
+    nearest_init(&nearest, line->value);
+    char word[64];
+    struct slice rest = slice_of(row->type == SETTING_CHOICE ? row->lowest + 1 : "");
+    struct slice part;
+    char best[64] = "";
+    while (slice_next(&rest, '|', &part) && slice_to_cstr(part, word, sizeof word)) {
+        nearest_offer(&nearest, word);
+        if (nearest.best == word) { /* `word` is overwritten by the next one */
+            snprintf(best, sizeof best, "%s", word);
+            nearest.best = best;
+        }
+    }
+    report(policy, line->line, errors, "%.*s.%.*s = %.*s: %.*s%s%s", SLICE_ARG(line->section),
+           SLICE_ARG(line->key), (int)(line->value.len < 64 ? line->value.len : 64),
+           line->value.at == NULL ? "" : line->value.at, (int)expected.len, expected.at,
+           best[0] == '\0' ? "" : ": did you mean ", best);
+    buf_fini(&expected);
+}
+
+/* ---- Lines ---- */
+
+/* One section: its rows, the struct they are stored in, and where each key was set. */
+struct target {
+    const struct rows *rows;
+    void *object;
+    int *lines;
+};
+
+static enum err_e set_in(const struct policy *policy, const struct policy_line *line,
+                         const struct target *target, struct buf *errors) {
+    const struct rows *rows = target->rows;
+    int *lines = target->lines;
+    for (size_t i = 0; i < rows->len; i++) {
+        const struct policy_row *row = &rows->at[i];
+        if (!slice_eq_text(line->key, row->key)) {
+            continue;
+        }
+        if (line->line > 0 && lines[i] > 0) {
+            report(policy, line->line, errors,
+                   "%.*s.%.*s is set already on line %d: keep one of the two",
+                   SLICE_ARG(line->section), SLICE_ARG(line->key), lines[i]);
+            return ERR_CONFIG;
+        }
+        lines[i] = line->line;
+        if (policy_put(row, line->value, target->object)) {
+            return ERR_OK;
+        }
+        report_value(policy, line, row, errors);
+        return ERR_CONFIG;
+    }
+    report_unknown(policy, line, rows, errors);
+    return ERR_CONFIG;
+}
+
+static void put_presets(const struct rows *rows, void *object) {
+    for (size_t i = 0; i < rows->len; i++) {
+        bool stored = rows->at[i].preset[0] == '\0' ||
+                      policy_put(&rows->at[i], slice_of(rows->at[i].preset), object);
+        ASSERT(stored); /* the table itself is wrong */
+    }
+}
+
+static struct alert_rule *find_rule(struct policy *policy, struct slice name) {
+    for (size_t i = 0; i < policy->rules_len; i++) {
+        if (slice_eq_text(name, policy->rules[i].name)) {
+            return &policy->rules[i];
+        }
+    }
+    return NULL;
+}
+
+/* NULL when there is no room for it. */
+static struct alert_rule *add_rule(struct policy *policy, struct slice name) {
+    if (policy->rules_len == ALERT_RULES_MAX) {
+        return NULL;
+    }
+    struct alert_rule *rule = &policy->rules[policy->rules_len++];
+    *rule = (struct alert_rule){.metric = -1, .threshold = FIGURE_MISSING};
+    bool fits = slice_to_cstr(name, rule->name, sizeof rule->name);
+    ASSERT(fits);
+    put_presets(&alert_rows, rule);
+    return rule;
+}
+
+static bool rule_name_is_valid(struct slice name) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789_-";
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.at[i] == '\0' || strchr(allowed, name.at[i]) == NULL) {
+            return false;
+        }
+    }
+    return name.len >= 1 && name.len < ALERT_NAME_SIZE;
+}
+
+static enum err_e set_alert(struct policy *policy, const struct policy_line *line,
+                            struct buf *errors) {
+    struct slice name = slice_skip(line->section, strlen(alert_prefix));
+    if (!rule_name_is_valid(name)) {
+        report(policy, line->line, errors,
+               "[%.*s]: a rule's name is 1 to %d letters, digits, _ or -", SLICE_ARG(line->section),
+               ALERT_NAME_SIZE - 1);
+        return ERR_CONFIG;
+    }
+    struct alert_rule *rule = find_rule(policy, name);
+    if (rule == NULL) {
+        rule = add_rule(policy, name);
+    }
+    if (rule == NULL) {
+        report(policy, line->line, errors, "[%.*s]: at most %d rules", SLICE_ARG(line->section),
+               ALERT_RULES_MAX);
+        return ERR_CONFIG;
+    }
+    if (rule->line == 0) {
+        rule->line = line->line;
+    }
+    return set_in(policy, line, &(struct target){&alert_rows, rule, rule->lines}, errors);
+}
+
+void policy_init(struct policy *policy, const char *file) {
+    memset(policy, 0, sizeof *policy);
+    policy->file = file;
+    put_presets(&scaler_rows, &policy->scaler);
+    put_presets(&balancer_rows, &policy->balancer);
+    for (size_t i = 0; i < sizeof builtins / sizeof builtins[0]; i++) {
+        const struct builtin *builtin = &builtins[i];
+        struct alert_rule *rule = add_rule(policy, slice_of(builtin->name));
+        rule->listed = builtin->listed;
+        for (size_t k = 0; k < sizeof builtin_keys / sizeof builtin_keys[0]; k++) {
+            struct policy_line line = {.section = SLICE_LIT("alert"),
+                                       .key = slice_of(builtin_keys[k]),
+                                       .value = slice_of(builtin->values[k])};
+            struct target target = {&alert_rows, rule, rule->lines};
+            enum err_e err = set_in(policy, &line, &target, NULL);
+            ASSERT(err == ERR_OK); /* the table itself is wrong */
+        }
+    }
+}
+
+enum err_e policy_set(struct policy *policy, const struct policy_line *line, struct buf *errors) {
+    if (slice_eq_text(line->section, SECTION_SCALER)) {
+        struct target target = {&scaler_rows, &policy->scaler, policy->scaler_lines};
+        return set_in(policy, line, &target, errors);
+    }
+    if (slice_eq_text(line->section, SECTION_BALANCER)) {
+        struct target target = {&balancer_rows, &policy->balancer, policy->balancer_lines};
+        return set_in(policy, line, &target, errors);
+    }
+    if (slice_starts_with(line->section, slice_of(alert_prefix))) {
+        return set_alert(policy, line, errors);
+    }
+    report(policy, line->line, errors,
+           "unknown section [%.*s]: expected [scaler], [balancer] or [alert.NAME]",
+           SLICE_ARG(line->section));
+    return ERR_CONFIG;
+}
+
+/* ---- What only the whole can tell ---- */
+
+static int line_of(const struct rows *rows, const int *lines, const char *key) {
+    for (size_t i = 0; i < rows->len; i++) {
+        if (strcmp(rows->at[i].key, key) == 0) {
+            return lines[i];
+        }
+    }
+    UNREACHABLE();
+}
+
+static void check_scaler(const struct policy *policy, struct buf *errors) {
+    const struct scaler_policy *scaler = &policy->scaler;
+    const struct contradiction {
+        bool found;
+        const char *key;
+        const char *message;
+    } rows[] = {
+        {scaler->min > scaler->max, "min", "scaler.min is above scaler.max"},
+        {scaler->down_cpu_micro >= scaler->up_cpu_micro, "down_cpu",
+         "scaler.down_cpu must be below scaler.up_cpu, or nodes would come and go for ever"},
+        {scaler->down_memory_micro >= scaler->up_memory_micro, "down_memory",
+         "scaler.down_memory must be below scaler.up_memory, or nodes would come and go for ever"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].found) {
+            report(policy, line_of(&scaler_rows, policy->scaler_lines, rows[i].key), errors, "%s",
+                   rows[i].message);
+        }
+    }
+}
+
+static void check_balancer(const struct policy *policy, struct buf *errors) {
+    const struct balancer_policy *balancer = &policy->balancer;
+    if (balancer->weight_cpu + balancer->weight_memory + balancer->weight_connections == 0) {
+        report(policy, line_of(&balancer_rows, policy->balancer_lines, "weight_cpu"), errors,
+               "balancer: one of weight_cpu, weight_memory and weight_connections must be above 0");
+    }
+}
+
+/* A value that was given and refused has its message already. */
+static bool was_left_out(const struct alert_rule *rule, const char *key) {
+    return line_of(&alert_rows, rule->lines, key) == 0;
+}
+
+static void check_rule(const struct policy *policy, const struct alert_rule *rule,
+                       struct buf *errors) {
+    if (rule->metric < 0 && was_left_out(rule, "metric")) {
+        report(policy, rule->line, errors,
+               "[alert.%s] needs a metric, such as metric = avg_response_time_ms", rule->name);
+    }
+    if (!figure_is_known(rule->threshold) && was_left_out(rule, "threshold")) {
+        report(policy, rule->line, errors, "[alert.%s] needs a threshold, such as threshold = 2000",
+               rule->name);
+    }
+}
+
+enum err_e policy_check(const struct policy *policy, struct buf *errors) {
+    size_t before = errors->len;
+    check_scaler(policy, errors);
+    check_balancer(policy, errors);
+    for (size_t i = 0; i < policy->rules_len; i++) {
+        check_rule(policy, &policy->rules[i], errors);
+    }
+    return errors->len == before && !errors->failed ? ERR_OK : ERR_CONFIG;
+}
