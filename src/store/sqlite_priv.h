@@ -197,6 +197,7 @@ bool sql_get_copy(struct sql_run *run, struct arena *arena, struct slice *ret_te
 /* ── sqlite_schema ── */
 MAY_BLOCK enum err_e sqlite_migrate(struct sqlite_conn *conn, struct problem *ret_problem);
 int sqlite_schema_version(void);
+bool sqlite_is_ours(int64_t application_id); /* PRAGMA application_id of a file */
 
 /* ── sqlite_recent ── shared by writer and readers, its own lock */
 struct sqlite_recent;

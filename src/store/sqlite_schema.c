@@ -86,11 +86,15 @@ static enum err_e read_pragma(struct sqlite_conn *conn, const char *sql, int64_t
     return rc == SQLITE_OK ? ERR_OK : sqlite_translate(conn->db);
 }
 
+bool sqlite_is_ours(int64_t application_id) {
+    return application_id == APPLICATION_ID;
+}
+
 static enum err_e is_ours(struct sqlite_conn *conn, int64_t version, struct problem *problem) {
     int64_t application, tables;
     TRY(read_pragma(conn, "PRAGMA application_id", &application));
     TRY(read_pragma(conn, "SELECT count(*) FROM sqlite_schema", &tables));
-    if (tables > 0 && application != APPLICATION_ID) {
+    if (tables > 0 && !sqlite_is_ours(application)) {
         return problem_set(problem, ERR_BAD_STORE, "store.url",
                            "the file is a database of another program");
     }
