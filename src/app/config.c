@@ -16,7 +16,8 @@
 
 static const char environment_prefix[] = "TURNOUT_";
 
-/* Reading one file. inih splits lines; what it would pass over in silence is caught in next_line. */
+/* Reading one file. inih splits lines; what it would pass over in silence is caught in
+ * next_line. */
 struct reading {
     struct config *config;
     struct buf *errors;
@@ -324,7 +325,8 @@ static void take_other_variable(struct config *config, struct slice name, struct
             report(errors, "%s: too many lines in [scaler] and [alert.*]", where);
         }
     } else if (slice_eq_text(section, "alert")) {
-        report(errors, "%s: alert rules are set in the file alone, such as [alert.memory_usage_high]",
+        report(errors,
+               "%s: alert rules are set in the file alone, such as [alert.memory_usage_high]",
                where);
     } else if (is_own_section(section)) {
         text[section.len] = '.';

@@ -3,10 +3,11 @@
  * Every setting in one table: it generates the struct, the parsing, the environment's names,
  * `turnout help config` and docs/configuration.md.
  *
- * A value comes from a flag, else from the environment (TURNOUT_SECTION_KEY), else from the INI file,
- * else from the table. Wrong values and unknown names are errors that say where they stand, what was
- * expected and an example; all of them are reported, not the first alone. The sections `scaler` and
- * `alert.*` belong to the control plane: their lines are kept as they stand, with their numbers.
+ * A value comes from a flag, else from the environment (TURNOUT_SECTION_KEY), else from the INI
+ * file, else from the table. Wrong values and unknown names are errors that say where they stand,
+ * what was expected and an example; all of them are reported, not the first alone. The sections
+ * `scaler` and `alert.*` belong to the control plane: their lines are kept as they stand, with
+ * their numbers.
  * Thread: main, before others start; afterwards a config is read-only.
  */
 #ifndef TURNOUT_APP_CONFIG_H
@@ -27,8 +28,8 @@ enum {
  * X(section, key, TYPE, default, lowest, highest, what it means)
  *
  * lowest and highest are written as a value is: a TEXT's are its length in bytes, a CHOICE has its
- * words in `lowest`, parted by |, and nothing in `highest`. The struct member is section_key: TEXT is
- * a char array, BOOL a bool, CHOICE the index of the word, DURATION milliseconds, SIZE bytes.
+ * words in `lowest`, parted by |, and nothing in `highest`. The struct member is section_key: TEXT
+ * is a char array, BOOL a bool, CHOICE the index of the word, DURATION milliseconds, SIZE bytes.
  */
 #define CONFIG_TABLE(X)                                                                            \
     X(server, listen, TEXT, "127.0.0.1:8080", "1", "255",                                          \

@@ -128,8 +128,10 @@ static bool is_host_and_port(struct slice text, int64_t port_lowest, size_t host
 }
 
 static const char *check_listen(struct slice text) {
-    return is_host_and_port(text, 0, 0) ? NULL
-                                        : "expected host:port, such as 127.0.0.1:8080 or [::1]:8080";
+    if (is_host_and_port(text, 0, 0)) {
+        return NULL;
+    }
+    return "expected host:port, such as 127.0.0.1:8080 or [::1]:8080";
 }
 
 static const char *check_store(struct slice text) {

@@ -153,7 +153,8 @@ bool args_has(const struct args *args, const char *name) {
     return args_value(args, name) != NULL;
 }
 
-bool args_config(const struct args *args, struct config *ret_config) {
+enum err_e args_load(const struct args *args, struct config *ret_config,
+                     struct buf *ret_errors) {
     struct config_flag flags[FLAGS_MAX];
     struct config_input input = {.environment = environ, .flags = flags};
     for (int i = 0; args->form->flags[i].name != NULL; i++) {
@@ -165,13 +166,20 @@ bool args_config(const struct args *args, struct config *ret_config) {
     }
     int config_flag = flag_find(args->form, SLICE_LIT("--config"));
     input.file = config_flag < 0 ? NULL : args->values[config_flag];
+    enum err_e err = config_load(ret_config, &input, ret_errors);
+    if (err != ERR_OK) {
+        config_fini(ret_config);
+    }
+    return err;
+}
+
+bool args_config(const struct args *args, struct config *ret_config) {
     struct buf errors;
     buf_init(&errors, 1 << 20);
-    enum err_e err = config_load(ret_config, &input, &errors);
+    enum err_e err = args_load(args, ret_config, &errors);
     if (err != ERR_OK) {
         fprintf(stderr, "turnout %s: bad configuration\n%.*s", args->form->name, (int)errors.len,
                 errors.at == NULL ? "" : errors.at);
-        config_fini(ret_config);
     }
     buf_fini(&errors);
     return err == ERR_OK;

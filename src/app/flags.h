@@ -2,8 +2,8 @@
 /*
  * A command's flags as a table: it drives the parsing, the hints and --help.
  *
- * `--name VALUE` and `--name=VALUE` are the same; `--` ends the flags; a lone `-` is an argument. A flag
- * that belongs to a setting overrides it (config.h). Thread: main.
+ * `--name VALUE` and `--name=VALUE` are the same; `--` ends the flags; a lone `-` is an argument. A
+ * flag that belongs to a setting overrides it (config.h). Thread: main.
  */
 #ifndef TURNOUT_APP_FLAGS_H
 #define TURNOUT_APP_FLAGS_H
@@ -59,13 +59,17 @@ bool args_has(const struct args *args, const char *name);
 /* Says what is wrong with the call and where help is; returns the exit code for it. */
 int args_refuse(const struct command_form *form, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* The settings under these flags, the environment and --config. False when something is wrong: it
- * was printed on standard error and the exit code is EXIT_BAD_CONFIG. */
+/* The settings under these flags, the environment and --config. ERR_CONFIG: `ret_errors` has a line
+ * for each mistake, and there is nothing to config_fini. */
+enum err_e args_load(const struct args *args, struct config *ret_config,
+                     struct buf *ret_errors) MUST_CHECK;
+/* The same; false when something is wrong: it was printed on standard error and the exit code is
+ * EXIT_BAD_CONFIG. */
 bool args_config(const struct args *args, struct config *ret_config) MUST_CHECK;
 
-/* A command of several forms ("key create", "key list"): picks the one that argv[1] names.
- * `group` describes all of them and answers --help; NULL when help or an error was printed, with the
- * exit code in `ret_exit`. */
+/* A command of several forms ("key create", "key list"): picks the one that argv[1] names. `group`
+ * describes all of them and answers --help; NULL when help or an error was printed, with the exit
+ * code in `ret_exit`. */
 const struct command_form *forms_pick(const struct command_form *group,
                                       const struct command_form *const *forms, int argc,
                                       char *const *argv, int *ret_exit);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* turnout serve: a node, or the whole product on one machine. */
+#include "app/node.h"
+#include "app/report.h"
+
+static const struct flag flags[] = {
+    FLAG_CONFIG,
+    {"--listen", "HOST:PORT", CONFIG_server_listen, "Address to listen on."},
+    FLAG_STORE,
+    {"--redis", "HOST:PORT,…", CONFIG_redis_nodes, "Redis Cluster nodes to start from."},
+    {"--auth", "required|off", CONFIG_auth_mode, "off only on a loopback address."},
+    {"--demo", NULL, FLAG_OWN, "Make the event demo: 50,000 people, 40 gates."},
+    {0},
+};
+static const struct command_form form = {
+    .name = "serve",
+    .usage = "[--listen HOST:PORT] [--store URL] [--auth required|off] [--demo]",
+    .summary = "serve the API until SIGTERM or SIGINT",
+    .details = "Prints one line on standard output once it serves: ready url=… pid=…\n"
+               "Log lines go to standard error. On SIGTERM or SIGINT it takes no new requests,\n"
+               "finishes those in flight within server.drain_timeout and exits 0; a second signal\n"
+               "ends it at once. Every setting: turnout help config.",
+    .flags = flags,
+};
+
+int cmd_serve(int argc, char **argv) {
+    struct args args;
+    struct config config;
+    struct problem problem;
+    enum flags_e result = flags_parse(&form, argc, argv, &args);
+    if (result != FLAGS_GOOD) {
+        return result == FLAGS_HELP ? EXIT_DONE : EXIT_USAGE;
+    }
+    if (!args_config(&args, &config)) {
+        return EXIT_BAD_CONFIG;
+    }
+    enum err_e err =
+        node_serve(&config, args_has(&args, "--demo") ? NODE_DEMO : NODE_PLAIN, &problem);
+    config_fini(&config);
+    return err == ERR_OK ? EXIT_DONE : report_failure(&form, err, &problem);
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a node: open, start, serve, drain, close. */
+#include "app/node.h"
+
+#include "app/demo.h"
+#include "app/node_loop.h"
+#include "app/open.h"
+#include "base/assert.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* The last part of the drain time is for closing what was cut off: a tenth, at most a second. */
+enum { CUT_OFF_SHARE = 10, CUT_OFF_MAX_MS = 1000 };
+
+struct node {
+    const struct config *config;
+    struct problem *problem;
+    struct api_node api_node;
+    struct node_parts parts;
+    struct node_loop *loops;
+    size_t loops_len; /* started */
+    int lock_fd;
+    int signal_fd;
+    int port;
+    int64_t connections_max;
+};
+
+size_t node_loops(const struct config *config) {
+    if (config->server_loops > 0) {
+        return (size_t)config->server_loops;
+    }
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    if (sched_getaffinity(0, sizeof cores, &cores) == 0 && CPU_COUNT(&cores) > 0) {
+        return (size_t)CPU_COUNT(&cores);
+    }
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (size_t)online : 1;
+}
+
+int64_t node_connections(int64_t wished, int64_t descriptors) {
+    int64_t fitting = descriptors - NODE_OTHER_DESCRIPTORS;
+    fitting = fitting < 1 ? 1 : fitting;
+    return wished < fitting ? wished : fitting;
+}
+
+void node_url(struct slice listen, int port, char ret_url[NODE_URL_SIZE]) {
+    size_t host_len = listen.len;
+    while (host_len > 0 && listen.at[host_len - 1] != ':') {
+        host_len--;
+    }
+    struct slice host = slice_from(listen.at, host_len == 0 ? 0 : host_len - 1);
+    /* A wildcard is no address to go to; loopback reaches it. */
+    if (host.len == 0 || slice_eq_text(host, "0.0.0.0") || slice_eq_text(host, "*")) {
+        host = SLICE_LIT("127.0.0.1");
+    } else if (slice_eq_text(host, "[::]")) {
+        host = SLICE_LIT("[::1]");
+    }
+    snprintf(ret_url, NODE_URL_SIZE, "http://%.*s:%d", SLICE_ARG(host), port);
+}
+
+/* Raises the limit of descriptors as far as it goes and says how many there are. */
+static int64_t raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 1024;
+    }
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (before < limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        log_event(LOG_INFO, "descriptors_raised", "from=%llu to=%llu", (unsigned long long)before,
+                  (unsigned long long)limit.rlim_cur);
+    } else {
+        limit.rlim_cur = before;
+    }
+    return limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
+}
+
+static void fit_connections(struct node *node) {
+    int64_t descriptors = raise_descriptors();
+    int64_t wished = node->config->server_connections_max;
+    node->connections_max = node_connections(wished, descriptors);
+    if (node->connections_max < wished) {
+        log_event(LOG_WARN, "connections_do_not_fit",
+                  "server.connections_max=%lld descriptors=%lld serving_with=%lld "
+                  "mend=\"raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower the setting\"",
+                  (long long)wished, (long long)descriptors, (long long)node->connections_max);
+    }
+}
+
+/* Signals come through a descriptor; other threads start with them blocked. */
+static enum err_e take_signals(struct node *node) {
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &stops, NULL);
+    node->signal_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
+    node->parts.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (node->signal_fd < 0 || node->parts.wake < 0) {
+        return problem_set(node->problem, ERR_NO_MEMORY, "", "no descriptors for signals: %s",
+                           strerror(errno));
+    }
+    return ERR_OK;
+}
+
+static enum err_e check_settings(struct node *node) {
+    const struct config *config = node->config;
+    if (config->auth_mode == API_AUTH_OFF &&
+        !http_address_is_loopback(slice_of(config->server_listen))) {
+        return problem_set(node->problem, ERR_CONFIG, "auth.mode",
+                           "off is refused on %s, which others can reach: listen on 127.0.0.1 or "
+                           "[::1], or keep auth required",
+                           config->server_listen);
+    }
+    if (config->redis_nodes[0] != '\0') {
+        return problem_set(node->problem, ERR_CONFIG, "redis.nodes",
+                           "this version has no second cache level: leave redis.nodes empty");
+    }
+    return ERR_OK;
+}
+
+MAY_BLOCK static enum err_e open_store(struct node *node) {
+    const char *path = store_sqlite_path(node->config);
+    if (path != NULL) {
+        TRY(store_lock(path, &node->lock_fd, node->problem));
+    }
+    TRY(store_open(node->config, &node->api_node.store, node->problem));
+    return ERR_OK;
+}
+
+/* A stop that comes while the demo is made: seen, and left for the wait that follows. */
+static bool stop_is_asked(void *data) {
+    struct node *node = data;
+    struct pollfd fd = {.fd = node->signal_fd, .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
+}
+
+MAY_BLOCK static enum err_e make_demo(struct node *node) {
+    struct demo_options options = {.store = node->api_node.store,
+                                   .clock = clock_system(),
+                                   .should_stop = stop_is_asked,
+                                   .data = node};
+    struct demo_counts counts;
+    enum err_e err = demo_make(&options, &counts, node->problem);
+    return err == ERR_DRAINING ? ERR_OK : err; /* the loops stop in the usual way */
+}
+
+/* A node that asks for keys and has none answers nobody: worth a line. */
+MAY_BLOCK static void warn_without_keys(struct node *node) {
+    if (node->config->auth_mode != API_AUTH_REQUIRED) {
+        log_event(LOG_WARN, "auth_off", "reach=loopback");
+        return;
+    }
+    struct store_op op;
+    store_op_init(&op, STORE_LIST_KEYS);
+    size_t valid = 0;
+    if (store_run(node->api_node.store, &op) == ERR_OK) {
+        for (size_t i = 0; i < op.keys.len; i++) {
+            valid += op.keys.items[i].revoked_at_ms == TIME_NONE;
+        }
+        if (valid == 0) {
+            log_event(LOG_WARN, "no_keys", "mend=\"turnout key create --name N --scope admin\"");
+        }
+    }
+    store_op_fini(&op);
+}
+
+static void fill_parts(struct node *node, size_t loops) {
+    const struct config *config = node->config;
+    size_t connections = ((size_t)node->connections_max + loops - 1) / loops;
+    node->api_node.clock = clock_system();
+    node->api_node.rng = rng_system();
+    node->api_node.auth = (enum api_auth_e)config->auth_mode;
+    node->api_node.store_deadline_ms = config->store_deadline_ms;
+    node->api_node.ops_max = (size_t)config->store_ops_max;
+    node->api_node.version = TURNOUT_VERSION;
+    atomic_init(&node->api_node.draining, false);
+    node->parts.api_node = &node->api_node;
+    node->parts.checkin = (struct checkin_options){
+        .scans_max = (size_t)config->checkin_scans_max,
+        .batches_max = (size_t)config->checkin_batches_max,
+        .chunk = (size_t)config->checkin_chunk,
+        .deadline_ms = config->store_deadline_ms,
+    };
+    node->parts.http = (struct http_options){
+        .body_max = (size_t)config->server_body_max,
+        .head_max = (size_t)config->server_head_max,
+        .request_timeout_ms = config->server_request_timeout_ms,
+        .response_timeout_ms = config->server_response_timeout_ms,
+        .connections_max = connections,
+        .body_budget = (size_t)config->server_body_budget / loops,
+        .server_name = "turnout",
+    };
+}
+
+static void log_settings(const struct node *node, size_t loops) {
+    const struct config *config = node->config;
+    char store[STORE_SHOWN_SIZE];
+    store_show(config, store);
+    log_event(LOG_INFO, "starting", "version=%s store=%s loops=%zu auth=%s config=%s",
+              TURNOUT_VERSION, store, loops,
+              config->auth_mode == API_AUTH_REQUIRED ? "required" : "off",
+              config->file == NULL ? "none" : config->file);
+    log_event(LOG_INFO, "limits",
+              "connections=%lld body_bytes=%lld body_budget_bytes=%lld store_queue=%lld "
+              "group=%lld readers=%lld deadline_ms=%lld drain_ms=%lld",
+              (long long)node->connections_max, (long long)config->server_body_max,
+              (long long)config->server_body_budget, (long long)config->store_queue_max,
+              (long long)config->store_group_max, (long long)config->store_readers,
+              (long long)config->store_deadline_ms, (long long)config->server_drain_timeout_ms);
+}
+
+/* ---- Waiting ---- */
+
+static size_t count_loops(const struct node *node, enum node_loop_state_e state) {
+    size_t count = 0;
+    for (size_t i = 0; i < node->loops_len; i++) {
+        count += node_loop_state(&node->loops[i]) == state;
+    }
+    return count;
+}
+
+/* Waits for a signal or a move of a loop, up to `timeout_ms` (-1: for ever). Returns the signal, 0
+ * for anything else. */
+MAY_BLOCK static int wait_event(struct node *node, int64_t timeout_ms) {
+    struct pollfd fds[] = {{.fd = node->signal_fd, .events = POLLIN},
+                           {.fd = node->parts.wake, .events = POLLIN}};
+    int timeout = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
+    int ready = poll(fds, 2, timeout);
+    ASSERT(ready >= 0 || errno == EINTR);
+    uint64_t moves;
+    ssize_t ignored = read(node->parts.wake, &moves, sizeof moves);
+    (void)ignored; /* EAGAIN: nobody moved; the states are what counts */
+    struct signalfd_siginfo info;
+    if (read(node->signal_fd, &info, sizeof info) == sizeof info) {
+        return (int)info.ssi_signo;
+    }
+    return 0;
+}
+
+MAY_BLOCK static enum err_e wait_serving(struct node *node, int *ret_signal) {
+    *ret_signal = 0;
+    while (count_loops(node, NODE_LOOP_NEW) > 0) {
+        int signal_number = wait_event(node, -1);
+        *ret_signal = signal_number != 0 ? signal_number : *ret_signal;
+    }
+    return count_loops(node, NODE_LOOP_FAILED) == 0
+               ? ERR_OK
+               : problem_set(node->problem, ERR_NO_MEMORY, "",
+                             "a loop could not start: see the log lines above");
+}
+
+/* Until every loop has ended or `until_us` has passed; a second signal ends the process. */
+MAY_BLOCK static bool wait_ended(struct node *node, int64_t until_us) {
+    size_t gone = count_loops(node, NODE_LOOP_ENDED) + count_loops(node, NODE_LOOP_FAILED);
+    while (gone < node->loops_len) {
+        int64_t left_us = until_us - clock_mono_us(clock_system());
+        if (left_us <= 0) {
+            return false;
+        }
+        if (wait_event(node, left_us / 1000 + 1) != 0) {
+            log_event(LOG_WARN, "stopped_at_once", "reason=\"second signal\"");
+            _exit(1); /* what is acknowledged is durable; what is in flight gets no answer */
+        }
+        gone = count_loops(node, NODE_LOOP_ENDED) + count_loops(node, NODE_LOOP_FAILED);
+    }
+    return true;
+}
+
+/* ---- Stages ---- */
+
+MAY_BLOCK static enum err_e start_loops(struct node *node, size_t loops) {
+    node->loops = calloc(loops, sizeof *node->loops);
+    if (node->loops == NULL) {
+        return problem_set(node->problem, ERR_NO_MEMORY, "", "no memory for %zu loops", loops);
+    }
+    for (size_t i = 0; i < loops; i++) {
+        if (node_loop_start(&node->loops[i], (int)i, &node->parts) != ERR_OK) {
+            return problem_set(node->problem, ERR_NO_MEMORY, "server.loops",
+                               "loop %zu of %zu could not start", i + 1, loops);
+        }
+        node->loops_len++;
+    }
+    return ERR_OK;
+}
+
+/* Drains every loop that serves; false when something is still in flight at the deadline. */
+MAY_BLOCK static bool stop_loops(struct node *node) {
+    int64_t begun_us = clock_mono_us(clock_system());
+    int64_t drain_ms = node->config->server_drain_timeout_ms;
+    int64_t closing_ms = drain_ms / CUT_OFF_SHARE;
+    closing_ms = closing_ms < CUT_OFF_MAX_MS ? closing_ms : CUT_OFF_MAX_MS;
+    atomic_store(&node->api_node.draining, true);
+    for (size_t i = 0; i < node->loops_len; i++) {
+        if (node_loop_state(&node->loops[i]) == NODE_LOOP_SERVING) {
+            node_loop_drain(&node->loops[i]);
+        }
+    }
+    if (wait_ended(node, begun_us + (drain_ms - closing_ms) * 1000)) {
+        return true;
+    }
+    log_event(LOG_WARN, "cutting_off", "after_ms=%lld", (long long)(drain_ms - closing_ms));
+    for (size_t i = 0; i < node->loops_len; i++) {
+        node_loop_cut_off(&node->loops[i]);
+    }
+    /* Even with no time to drain, loops get a moment to close: an exit without it would look
+     * failed. */
+    int64_t closing_us = (closing_ms > 100 ? closing_ms : 100) * 1000;
+    return wait_ended(node, clock_mono_us(clock_system()) + closing_us);
+}
+
+static void say_ready(const struct node *node) {
+    char url[NODE_URL_SIZE];
+    node_url(slice_of(node->config->server_listen), node->port, url);
+    printf("ready url=%s pid=%ld\n", url, (long)getpid());
+    fflush(stdout);
+    log_event(LOG_INFO, "ready", "url=%s", url);
+}
+
+MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops) {
+    int signal_number;
+    enum err_e started = start_loops(node, loops);
+    enum err_e serving = wait_serving(node, &signal_number); /* those that did start, in any case */
+    TRY(started);
+    TRY(serving);
+    if (signal_number == 0) {
+        say_ready(node);
+    }
+    while (signal_number == 0) {
+        signal_number = wait_event(node, -1);
+    }
+    log_event(LOG_INFO, "stopping", "signal=%s",
+              signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+    return ERR_OK;
+}
+
+MAY_BLOCK static enum err_e open_all(struct node *node, enum node_demo_e demo) {
+    struct slice listen = slice_of(node->config->server_listen);
+    TRY(check_settings(node));
+    log_set_level((enum log_level_e)node->config->log_level);
+    fit_connections(node);
+    TRY(take_signals(node)); /* before the store starts threads, which must not get them */
+    TRY(open_store(node));
+    TRY(http_listen(listen, &node->parts.listen_fd, &node->port, node->problem));
+    return demo == NODE_DEMO ? make_demo(node) : ERR_OK;
+}
+
+static void close_fd(int fd) {
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+MAY_BLOCK static void close_all(struct node *node) {
+    for (size_t i = 0; i < node->loops_len; i++) {
+        node_loop_join(&node->loops[i]);
+    }
+    free(node->loops);
+    close_fd(node->parts.listen_fd);
+    store_close(node->api_node.store);
+    close_fd(node->lock_fd); /* after the store: the lock outlives every write */
+    close_fd(node->signal_fd);
+    close_fd(node->parts.wake);
+}
+
+enum err_e node_serve(const struct config *config, enum node_demo_e demo,
+                      struct problem *ret_problem) {
+    struct node node = {.config = config,
+                        .problem = ret_problem,
+                        .parts = {.listen_fd = -1, .wake = -1},
+                        .lock_fd = -1,
+                        .signal_fd = -1};
+    *ret_problem = (struct problem){0};
+    size_t loops = node_loops(config);
+    enum err_e err = open_all(&node, demo);
+    if (err == ERR_OK) {
+        fill_parts(&node, loops);
+        log_settings(&node, loops);
+        warn_without_keys(&node);
+        err = serve_until_told(&node, loops);
+        if (!stop_loops(&node)) {
+            log_event(LOG_ERROR, "stop_failed", "reason=\"requests still wait for the store\"");
+            _exit(1); /* threads still run: nothing can be freed under them */
+        }
+    }
+    close_all(&node);
+    if (err == ERR_OK) {
+        log_event(LOG_INFO, "stopped", "loops=%zu", loops);
+    }
+    return err;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of one loop: made, drained and taken apart on its own thread. */
+#include "app/node_loop.h"
+
+#include "base/fsm.h"
+#include "base/log.h"
+
+#include <stdint.h>
+#include <unistd.h>
+
+enum { DRAIN_LOOK_EVERY_MS = 10 };
+
+static const struct fsm_row rows[] = {
+    [NODE_LOOP_NEW] = {"new", FSM_TO(NODE_LOOP_SERVING) | FSM_TO(NODE_LOOP_FAILED)},
+    [NODE_LOOP_SERVING] = {"serving", FSM_TO(NODE_LOOP_DRAINING)},
+    [NODE_LOOP_DRAINING] = {"draining", FSM_TO(NODE_LOOP_ENDED)},
+    [NODE_LOOP_ENDED] = {"ended", 0},
+    [NODE_LOOP_FAILED] = {"failed", 0},
+};
+
+/* The loop's thread only. */
+static void move(struct node_loop *nl, enum node_loop_state_e next) {
+    int state = atomic_load(&nl->state);
+    fsm_move(rows, &state, (int)next);
+    atomic_store(&nl->state, state);
+    uint64_t one = 1;
+    ssize_t written = write(nl->parts->wake, &one, sizeof one);
+    ASSERT(written == sizeof one); /* an eventfd counts to 2^64 - 2: these few never fill it */
+}
+
+static struct node_loop *receiver(struct loop_message *message) {
+    return ((struct node_order *)message)->to;
+}
+
+static void take_apart(struct node_loop *nl) {
+    if (nl->http != NULL) {
+        http_server_destroy(nl->http);
+    }
+    if (nl->api != NULL) {
+        api_destroy(nl->api);
+    }
+    if (nl->checkin != NULL) {
+        checkin_destroy(nl->checkin);
+    }
+    nl->http = NULL;
+    nl->api = NULL;
+    nl->checkin = NULL;
+}
+
+static bool put_together(struct node_loop *nl) {
+    const struct node_parts *parts = nl->parts;
+    nl->checkin = checkin_create(nl->loop, parts->api_node->store, &parts->checkin);
+    if (nl->checkin == NULL) {
+        return false;
+    }
+    nl->api = api_create(nl->loop, parts->api_node, nl->checkin);
+    if (nl->api == NULL) {
+        return false;
+    }
+    nl->http = http_server_create(nl->loop, &parts->http, parts->listen_fd, api_handle, nl->api);
+    return nl->http != NULL;
+}
+
+static void on_start(struct loop_message *message) {
+    struct node_loop *nl = receiver(message);
+    if (put_together(nl)) {
+        move(nl, NODE_LOOP_SERVING);
+        return;
+    }
+    log_event(LOG_ERROR, "loop_failed", "loop=%d reason=\"no memory or descriptors\"",
+              loop_index(nl->loop));
+    take_apart(nl);
+    loop_stop(nl->loop);
+    move(nl, NODE_LOOP_FAILED);
+}
+
+/* A message, not the timer's callback: taking a server apart may turn the loop once more. */
+static void on_finish(struct loop_message *message) {
+    struct node_loop *nl = receiver(message);
+    take_apart(nl);
+    loop_stop(nl->loop);
+    move(nl, NODE_LOOP_ENDED);
+}
+
+static void look_whether_idle(void *data) {
+    struct node_loop *nl = data;
+    if (!http_server_is_idle(nl->http) || !api_is_idle(nl->api)) {
+        return;
+    }
+    loop_timer_stop(nl->drain_timer);
+    nl->drain_timer = NULL;
+    loop_post(nl->loop, &nl->finish.message);
+}
+
+static void on_drain(struct loop_message *message) {
+    struct node_loop *nl = receiver(message);
+    http_server_drain(nl->http);
+    move(nl, NODE_LOOP_DRAINING);
+    nl->drain_timer = loop_timer_start(nl->loop, 0, DRAIN_LOOK_EVERY_MS, look_whether_idle, nl);
+    if (nl->drain_timer == NULL) {
+        log_event(LOG_ERROR, "drain_failed", "loop=%d reason=\"no memory\"", loop_index(nl->loop));
+    }
+}
+
+static void on_cut_off(struct loop_message *message) {
+    struct node_loop *nl = receiver(message);
+    if (nl->http != NULL) {
+        http_server_cut_off(nl->http);
+    }
+}
+
+enum err_e node_loop_start(struct node_loop *nl, int index, const struct node_parts *parts) {
+    nl->parts = parts;
+    nl->start = (struct node_order){{.fn = on_start}, nl};
+    nl->drain = (struct node_order){{.fn = on_drain}, nl};
+    nl->cut_off = (struct node_order){{.fn = on_cut_off}, nl};
+    nl->finish = (struct node_order){{.fn = on_finish}, nl};
+    atomic_init(&nl->state, NODE_LOOP_NEW);
+    nl->loop = loop_create(index, parts->api_node->clock);
+    if (nl->loop == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    enum err_e err = loop_start(nl->loop);
+    if (err != ERR_OK) {
+        loop_destroy(nl->loop);
+        nl->loop = NULL;
+        return err;
+    }
+    loop_post(nl->loop, &nl->start.message);
+    return ERR_OK;
+}
+
+void node_loop_drain(struct node_loop *nl) {
+    loop_post(nl->loop, &nl->drain.message);
+}
+
+void node_loop_cut_off(struct node_loop *nl) {
+    if (node_loop_state(nl) == NODE_LOOP_DRAINING || node_loop_state(nl) == NODE_LOOP_SERVING) {
+        loop_post(nl->loop, &nl->cut_off.message);
+    }
+}
+
+enum node_loop_state_e node_loop_state(const struct node_loop *nl) {
+    return (enum node_loop_state_e)atomic_load(&nl->state);
+}
+
+void node_loop_join(struct node_loop *nl) {
+    loop_join(nl->loop);
+    loop_destroy(nl->loop);
+    nl->loop = NULL;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One loop of a node, from its first message to its last.
+ *
+ *              start                 drain                  nothing in flight
+ *   NEW ─────────────► SERVING ──────────────► DRAINING ─────────────────────► ENDED
+ *    │                                            │
+ *    └── no memory ──► FAILED                     └── cut_off: closes what is left, then ENDED
+ *
+ * The state is written by the loop's thread alone; every move is told through the descriptor `wake`
+ * (an eventfd). Thread: node_loop_* from main.
+ */
+#ifndef TURNOUT_APP_NODE_LOOP_H
+#define TURNOUT_APP_NODE_LOOP_H
+
+#include "api/api.h"
+#include "checkin/checkin.h"
+
+#include <stdatomic.h>
+
+enum node_loop_state_e {
+    NODE_LOOP_NEW,
+    NODE_LOOP_SERVING,
+    NODE_LOOP_DRAINING,
+    NODE_LOOP_ENDED,
+    NODE_LOOP_FAILED,
+};
+
+/* The same for all loops of a node; outlives them. */
+struct node_parts {
+    struct api_node *api_node;
+    struct checkin_options checkin;
+    struct http_options http;
+    int listen_fd;
+    int wake; /* eventfd */
+};
+
+struct node_loop;
+struct node_order { /* a message with its receiver */
+    struct loop_message message; /* first */
+    struct node_loop *to;
+};
+
+struct node_loop {
+    const struct node_parts *parts;
+    struct loop *loop;
+    struct checkin *checkin;
+    struct api *api;
+    struct http_server *http;
+    struct loop_timer *drain_timer;
+    struct node_order start, drain, cut_off, finish; /* each sent once */
+    atomic_int state; /* node_loop_state_e */
+};
+
+/* Starts the thread and asks it to serve; SERVING or FAILED follows, unless this fails at once. */
+enum err_e node_loop_start(struct node_loop *node_loop, int index,
+                           const struct node_parts *parts) MUST_CHECK;
+void node_loop_drain(struct node_loop *node_loop);   /* once, when SERVING */
+void node_loop_cut_off(struct node_loop *node_loop); /* once, after drain */
+enum node_loop_state_e node_loop_state(const struct node_loop *node_loop);
+/* Waits for the thread of an ENDED or FAILED loop and frees it. */
+MAY_BLOCK void node_loop_join(struct node_loop *node_loop);
+
+#endif

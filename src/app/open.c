@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From store.url to a store, and the lock of the serving process. */
+#include "app/open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char sqlite_prefix[] = "sqlite:";
+
+const char *store_sqlite_path(const struct config *config) {
+    size_t len = strlen(sqlite_prefix);
+    return strncmp(config->store_url, sqlite_prefix, len) == 0 ? config->store_url + len : NULL;
+}
+
+void store_show(const struct config *config, char ret_text[STORE_SHOWN_SIZE]) {
+    const char *host = strrchr(config->store_url, '@');
+    const char *scheme = strstr(config->store_url, "://");
+    if (store_sqlite_path(config) != NULL || host == NULL || scheme == NULL || host < scheme) {
+        snprintf(ret_text, STORE_SHOWN_SIZE, "%.*s", STORE_SHOWN_SIZE - 1, config->store_url);
+        return;
+    }
+    int user = (int)strcspn(scheme + 3, ":@");
+    snprintf(ret_text, STORE_SHOWN_SIZE, "%.*s://%.*s%.120s", (int)(scheme - config->store_url),
+             config->store_url, user < 64 ? user : 64, scheme + 3, host);
+}
+
+enum err_e store_open(const struct config *config, struct store **ret_store,
+                      struct problem *ret_problem) {
+    const char *path = store_sqlite_path(config);
+    if (path == NULL) {
+        return problem_set(ret_problem, ERR_CONFIG, "store.url",
+                           "this version keeps its records in SQLite alone: use sqlite:PATH, such "
+                           "as sqlite:turnout.db");
+    }
+    umask(077); /* names, addresses and hashes of keys: nobody else's business */
+    struct sqlite_options options = {
+        .path = path,
+        .clock = clock_system(),
+        .rng = rng_system(),
+        .queue_max = (size_t)config->store_queue_max,
+        .group_max = (size_t)config->store_group_max,
+        .readers = (size_t)config->store_readers,
+    };
+    return sqlite_open(&options, ret_store, ret_problem);
+}
+
+static bool lock_path(const char *path, char *ret_path, size_t size) {
+    int len = snprintf(ret_path, size, "%s.lock", path);
+    return len > 0 && (size_t)len < size;
+}
+
+/* The process id that the holder wrote; 0 when there is none. */
+static long lock_holder(int fd) {
+    char text[32];
+    ssize_t len = pread(fd, text, sizeof text - 1, 0);
+    text[len > 0 ? len : 0] = '\0';
+    return strtol(text, NULL, 10);
+}
+
+static void write_holder(int fd) {
+    char text[32];
+    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    /* Only for the message that a second process prints: the lock holds without it. */
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len) {
+        return;
+    }
+}
+
+enum err_e store_lock(const char *path, int *ret_fd, struct problem *ret_problem) {
+    char name[CONFIG_TEXT_SIZE + 8];
+    if (!lock_path(path, name, sizeof name)) {
+        return problem_set(ret_problem, ERR_CONFIG, "store.url", "the path is too long");
+    }
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return problem_set(ret_problem, ERR_BAD_STORE, "store.url", "cannot open %.120s: %s", name,
+                           strerror(errno));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        long holder = lock_holder(fd);
+        bool taken = errno == EWOULDBLOCK;
+        problem_set(ret_problem, ERR_CONFLICT, "store.url",
+                    taken ? "%.120s is served by another process already (pid %ld): stop it first, "
+                            "or use another file"
+                          : "cannot lock %.120s (pid %ld)",
+                    path, taken ? holder : (long)getpid());
+        close(fd);
+        return ERR_CONFLICT;
+    }
+    write_holder(fd);
+    *ret_fd = fd;
+    return ERR_OK;
+}
+
+bool store_is_locked(const char *path) {
+    char name[CONFIG_TEXT_SIZE + 8];
+    if (!lock_path(path, name, sizeof name)) {
+        return false;
+    }
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    bool locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd); /* gives a lock that was free back at once */
+    return locked;
+}
