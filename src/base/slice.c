@@ -54,15 +54,15 @@ bool slice_next(struct slice *rest, char separator, struct slice *ret_part) {
 }
 
 bool slice_to_int(struct slice s, int64_t lo, int64_t hi, int64_t *ret_value) {
-    if (s.len == 0 || s.len > 18) {
+    if (s.len == 0) {
         return false;
     }
     int64_t value = 0;
     for (size_t i = 0; i < s.len; i++) {
-        if (s.at[i] < '0' || s.at[i] > '9') {
+        if (s.at[i] < '0' || s.at[i] > '9' || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, s.at[i] - '0', &value)) {
             return false;
         }
-        value = value * 10 + (s.at[i] - '0');
     }
     if (value < lo || value > hi) {
         return false;

@@ -42,6 +42,10 @@ static void numbers_are_whole_decimal_and_in_range(void **state) {
     int64_t value;
     assert_true(slice_to_int(SLICE_LIT("0"), 0, 10, &value) && value == 0);
     assert_true(slice_to_int(SLICE_LIT("10"), 0, 10, &value) && value == 10);
+    assert_true(slice_to_int(SLICE_LIT("9223372036854775807"), 1, INT64_MAX, &value));
+    assert_true(value == INT64_MAX);
+    assert_false(slice_to_int(SLICE_LIT("9223372036854775808"), 1, INT64_MAX, &value));
+    assert_false(slice_to_int(SLICE_LIT("99999999999999999999"), 1, INT64_MAX, &value));
     static const char *const bad[] = {"", "11", "-1", "+1", " 1", "1 ", "1.0", "0x1",
                                       "9999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
