@@ -3,9 +3,9 @@
  * CSV as RFC 4180 says it: a reader that takes the text in pieces of any size and gives rows, and a
  * writer of cells that a spreadsheet will not run as formulas.
  *
- * Read as people send it: a byte order mark is skipped, rows end in CRLF or LF, blank lines are skipped,
- * a quote inside a cell that does not begin with one is an ordinary character. A row that breaks a rule
- * is given as bad, with its line and the reason, and the reader goes on behind it.
+ * Read as people send it: a byte order mark is skipped, rows end in CRLF or LF, blank lines are
+ * skipped, a quote inside a cell that does not begin with one is an ordinary character. A row that
+ * breaks a rule is given as bad, with its line and the reason, and the reader goes on behind it.
  * Pure: no I/O, no allocation. Thread: one at a time. The reader owns the bytes of the row it gave,
  * until the next call; pieces fed are borrowed until CSV_WANTS_MORE or CSV_END.
  */

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of every request:
+ *
+ *   route ─► draining? ─► key ─► its scope and event ─► body's type and size ─► query ─► handler
+ *
+ * Each step answers itself when it says no, so a handler only sees what is allowed and well-formed.
+ */
+#include "api/api.h"
+
+#include "api/call_priv.h"
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+static void op_fini(void *object) {
+    struct api_op *op = object;
+    if (op->is_ready) {
+        store_op_fini(&op->op);
+    }
+}
+
+struct api *api_create(struct loop *loop, struct api_node *node, struct checkin *checkin) {
+    struct api *api = calloc(1, sizeof *api);
+    if (api == NULL) {
+        return NULL;
+    }
+    api->loop = loop;
+    api->node = node;
+    api->checkin = checkin;
+    buf_init(&api->out, OUT_MAX);
+    api->auth = auth_create(&(struct auth_options){
+        .loop = loop,
+        .store = node->store,
+        .clock = node->clock,
+        .rng = node->rng,
+        .deadline_ms = node->store_deadline_ms,
+    });
+    if (api->auth == NULL || !pool_init(&api->ops, sizeof(struct api_op), node->ops_max, op_fini)) {
+        auth_destroy(api->auth);
+        free(api);
+        return NULL;
+    }
+    return api;
+}
+
+void api_destroy(struct api *api) {
+    if (api == NULL) {
+        return;
+    }
+    ASSERT(api_is_idle(api));
+    pool_fini(&api->ops);
+    auth_destroy(api->auth);
+    buf_fini(&api->out);
+    free(api);
+}
+
+bool api_is_idle(const struct api *api) {
+    return api->waiting == 0 && api->ops.out == 0 && auth_is_idle(api->auth);
+}
+
+const struct api_counts *api_counts(const struct api *api) {
+    return &api->counts;
+}
+
+static void count_answer(struct http_request *request, int status, size_t bytes, void *data) {
+    (void)request;
+    (void)bytes;
+    struct counter *classes = data;
+    int class = status / 100 - 2;
+    if (class >= API_2XX && class < API_CLASS_COUNT) {
+        counter_add(&classes[class], 1);
+    }
+}
+
+static struct slice find_media_field(struct call *call) {
+    return http_field(call->request, "content-type");
+}
+
+static bool takes_media(enum route_body_e body, enum media_e media) {
+    switch (body) {
+    case BODY_NONE:
+        return true;
+    case BODY_JSON:
+        return media == MEDIA_JSON || media == MEDIA_NONE;
+    case BODY_NDJSON:
+        return media == MEDIA_NDJSON || media == MEDIA_NONE;
+    case BODY_IMPORT:
+        return media == MEDIA_NDJSON || media == MEDIA_CSV;
+    }
+    UNREACHABLE();
+}
+
+static const char *media_wanted(enum route_body_e body) {
+    switch (body) {
+    case BODY_NONE:
+        return "";
+    case BODY_JSON:
+        return "application/json";
+    case BODY_NDJSON:
+        return "application/x-ndjson";
+    case BODY_IMPORT:
+        return "text/csv or application/x-ndjson, in UTF-8";
+    }
+    UNREACHABLE();
+}
+
+static enum err_e check_body(struct call *call, struct problem *problem) {
+    enum route_body_e body = call->route->body;
+    if (!takes_media(body, media_of(find_media_field(call)))) {
+        return problem_set(problem, ERR_UNSUPPORTED_TYPE, "content-type", "must be %s",
+                           media_wanted(body));
+    }
+    size_t most = body == BODY_JSON || body == BODY_NONE ? JSON_BODY_MAX : BULK_BODY_MAX;
+    if (http_body(call->request).len > most) {
+        return problem_set(problem, ERR_TOO_LARGE, "body", "is longer than %zu bytes", most);
+    }
+    return ERR_OK;
+}
+
+static unsigned bit_of(enum key_scope_e scope) {
+    switch (scope) {
+    case SCOPE_SCANNER:
+        return MAY_SCANNER;
+    case SCOPE_ANALYST:
+        return MAY_ANALYST;
+    case SCOPE_METRICS:
+        return MAY_METRICS;
+    case SCOPE_ADMIN:
+    case SCOPE_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static bool is_of_event(const struct route *route) {
+    return strstr(route->path, "{event}") != NULL;
+}
+
+/* An event-bound key reaches its own event's routes and, where a route lists events, its own
+ * one. */
+static enum err_e check_scope(const struct call *call, struct problem *problem) {
+    bool is_bound = call->bound_event.len > 0;
+    if (is_bound && is_of_event(call->route) && !slice_eq(call->bound_event, call->params[0])) {
+        return problem_set(problem, ERR_UNKNOWN_EVENT, "event", "this key is for another event");
+    }
+    if (call->scope != SCOPE_ADMIN && (call->route->may & bit_of(call->scope)) == 0) {
+        return problem_set(problem, ERR_WRONG_SCOPE, "", "a key of scope %s may not do this",
+                           key_scope_text(call->scope));
+    }
+    if (is_bound && !is_of_event(call->route) && call->route->handle != handle_list_events) {
+        return problem_set(problem, ERR_WRONG_SCOPE, "", "a key of one event may not do this");
+    }
+    return ERR_OK;
+}
+
+static enum err_e check_input(struct call *call, struct problem *problem) {
+    TRY(check_body(call, problem));
+    TRY(query_parse(call->arena, http_query(call->request), &call->query, problem));
+    if (is_of_event(call->route) && !code_is_valid(call->params[0])) {
+        return ERR_UNKNOWN_EVENT;
+    }
+    return ERR_OK;
+}
+
+static void run(struct call *call) {
+    struct problem problem = {.field = ""};
+    enum err_e err = check_input(call, &problem);
+    if (err != ERR_OK) {
+        call_fail(call, err, &problem);
+        return;
+    }
+    call->route->handle(call);
+}
+
+static void run_as(struct call *call, enum key_scope_e scope, struct slice bound_event) {
+    struct problem problem = {.field = ""};
+    call->scope = scope;
+    call->bound_event = bound_event;
+    enum err_e err = check_scope(call, &problem);
+    if (err != ERR_OK) {
+        call_fail(call, err, &problem);
+        return;
+    }
+    run(call);
+}
+
+static void on_auth(struct auth_request *auth) {
+    struct call *call = auth->owner;
+    call_end_waiting(call);
+    if (auth->err != ERR_OK) {
+        call_fail(call, auth->err, NULL);
+        return;
+    }
+    run_as(call, auth->scope, auth->event);
+}
+
+static void authenticate(struct call *call) {
+    if (call->api->node->auth == API_AUTH_OFF) {
+        run_as(call, SCOPE_ADMIN, SLICE_NONE);
+        return;
+    }
+    call->auth.header = http_field(call->request, "authorization");
+    call->auth.peer = http_peer(call->request);
+    call->auth.done = on_auth;
+    call->auth.owner = call;
+    call_begin_waiting(call);
+    auth_check(call->api->auth, &call->auth);
+}
+
+static void refuse_route(struct call *call, enum err_e err, const struct route_match *match) {
+    bool asks_only = slice_eq_text(http_method(call->request), "OPTIONS");
+    if (err == ERR_METHOD_NOT_ALLOWED) {
+        http_add_field(call->request, "allow", slice_of(match->allow));
+    }
+    if (err == ERR_METHOD_NOT_ALLOWED && asks_only) {
+        call_reply_empty(call, 204);
+    } else {
+        call_fail(call, err, NULL);
+    }
+}
+
+static void dispatch(struct call *call) {
+    struct route_match match;
+    enum err_e err = route_find(call->arena, http_method(call->request),
+                                http_path(call->request), &match);
+    size_t index = route_index(match.route);
+    http_on_end(call->request, count_answer, call->api->counts.requests[index]);
+    if (err != ERR_OK) {
+        refuse_route(call, err, &match);
+        return;
+    }
+    call->route = match.route;
+    memcpy(call->params, match.params, sizeof call->params);
+    if ((match.route->may & MAY_OPEN) != 0) {
+        run(call);
+    } else if (atomic_load_explicit(&call->api->node->draining, memory_order_relaxed)) {
+        call_fail(call, ERR_DRAINING, NULL);
+    } else {
+        authenticate(call);
+    }
+}
+
+void api_handle(struct http_request *request, void *data) {
+    struct api *api = data;
+    struct arena *arena = http_arena(request);
+    struct call *call = arena_zalloc(arena, sizeof *call);
+    if (call == NULL) {
+        http_add_field(request, "retry-after", SLICE_LIT("1"));
+        http_reply(request, 503, "text/plain", SLICE_LIT("no memory\n"));
+        return;
+    }
+    call->api = api;
+    call->request = request;
+    call->arena = arena;
+    dispatch(call);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding a route: segments first, decoded once, then a walk over the table. */
+#include "api/routes.h"
+
+#include "api/counts.h"
+#include "base/assert.h"
+#include "base/text.h"
+
+static const struct route routes[] = {
+#define X(operation, method, path, may, body)                                                      \
+    {#operation, method, path, may, body, handle_##operation},
+    ROUTE_TABLE(X)
+#undef X
+};
+
+static const char *const route_names[] = {
+#define X(operation, method, path, may, body) method " " path,
+    ROUTE_TABLE(X)
+#undef X
+    "other",
+};
+
+enum { ROUTES = sizeof routes / sizeof routes[0] };
+_Static_assert((int)ROUTES < (int)API_ROUTES_MAX, "make API_ROUTES_MAX larger");
+
+size_t route_count(void) {
+    return ROUTES;
+}
+
+const struct route *route_at(size_t index) {
+    ASSERT(index < ROUTES);
+    return &routes[index];
+}
+
+size_t route_index(const struct route *route) {
+    return route == NULL ? ROUTES : (size_t)(route - routes);
+}
+
+size_t api_route_count(void) {
+    return ROUTES + 1;
+}
+
+const char *api_route_name(size_t index) {
+    ASSERT(index <= ROUTES);
+    return route_names[index];
+}
+
+struct segments {
+    size_t len;
+    struct slice at[ROUTE_SEGMENTS_MAX];
+};
+
+static enum err_e decode_segment(struct arena *arena, struct slice raw, struct slice *ret) {
+    *ret = raw;
+    if (raw.len > 0 && memchr(raw.at, '%', raw.len) != NULL &&
+        !text_percent_decode(arena, raw, TEXT_PLUS_STAYS, ret)) {
+        return ERR_MALFORMED_REQUEST;
+    }
+    return slice_is_utf8(*ret) ? ERR_OK : ERR_MALFORMED_REQUEST;
+}
+
+/* "/a/b" gives a, b; "/a/" gives a and an empty one, which no route has. */
+static enum err_e split(struct arena *arena, struct slice path, struct segments *ret) {
+    ret->len = 0;
+    if (path.len == 0 || path.at[0] != '/') {
+        return ERR_NOT_FOUND;
+    }
+    for (struct slice rest = slice_skip(path, 1);;) {
+        const char *slash = rest.len == 0 ? NULL : memchr(rest.at, '/', rest.len);
+        size_t len = slash == NULL ? rest.len : (size_t)(slash - rest.at);
+        if (ret->len == ROUTE_SEGMENTS_MAX) {
+            return ERR_NOT_FOUND;
+        }
+        TRY(decode_segment(arena, slice_from(rest.at, len), &ret->at[ret->len]));
+        ret->len++;
+        if (slash == NULL) {
+            return ERR_OK;
+        }
+        rest = slice_skip(rest, len + 1);
+    }
+}
+
+/* "{name}" takes any segment but an empty one, "{name}:verb" what ends so, anything else itself. */
+static bool segment_matches(struct slice pattern, struct slice segment, struct slice *ret_param) {
+    if (pattern.at[0] != '{') {
+        return slice_eq(pattern, segment);
+    }
+    const char *brace = memchr(pattern.at, '}', pattern.len);
+    struct slice suffix = slice_skip(pattern, (size_t)(brace - pattern.at) + 1);
+    if (segment.len <= suffix.len) {
+        return false;
+    }
+    size_t len = segment.len - suffix.len;
+    *ret_param = slice_from(segment.at, len);
+    return slice_eq(slice_from(segment.at + len, suffix.len), suffix);
+}
+
+static bool route_matches(const struct route *route, const struct segments *segments,
+                          struct slice params[ROUTE_PARAMS_MAX]) {
+    struct slice rest = slice_of(route->path + 1), pattern;
+    size_t at = 0, found = 0;
+    while (slice_next(&rest, '/', &pattern)) {
+        if (at == segments->len) {
+            return false;
+        }
+        struct slice param = SLICE_NONE;
+        if (!segment_matches(pattern, segments->at[at++], &param)) {
+            return false;
+        }
+        if (param.at != NULL) {
+            ASSERT(found < ROUTE_PARAMS_MAX);
+            params[found++] = param;
+        }
+    }
+    return at == segments->len;
+}
+
+static void add_allowed(char allow[64], const char *method) {
+    size_t len = strlen(allow);
+    const char *parts[] = {len == 0 ? "" : ", ", method,
+                           strcmp(method, "GET") == 0 ? ", HEAD" : ""};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        size_t more = strlen(parts[i]);
+        ASSERT(len + more < 64);
+        memcpy(allow + len, parts[i], more + 1);
+        len += more;
+    }
+}
+
+enum err_e route_find(struct arena *arena, struct slice method, struct slice path,
+                      struct route_match *ret_match) {
+    *ret_match = (struct route_match){.route = NULL};
+    struct segments segments;
+    TRY(split(arena, path, &segments));
+    struct slice wanted = slice_eq_text(method, "HEAD") ? SLICE_LIT("GET") : method;
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (!route_matches(&routes[i], &segments, ret_match->params)) {
+            continue;
+        }
+        if (slice_eq_text(wanted, routes[i].method)) {
+            ret_match->route = &routes[i];
+            return ERR_OK;
+        }
+        add_allowed(ret_match->allow, routes[i].method);
+    }
+    return ret_match->allow[0] == '\0' ? ERR_NOT_FOUND : ERR_METHOD_NOT_ALLOWED;
+}
