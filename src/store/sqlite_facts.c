@@ -75,7 +75,9 @@ static enum err_e load_gates(struct sqlite_conn *conn, struct event_facts *event
                 sql_end(&run);
                 return ERR_NO_MEMORY;
             }
-            memcpy(grown, event->gates, event->gates_len * sizeof *grown);
+            if (size > 0) {
+                memcpy(grown, event->gates, event->gates_len * sizeof *grown);
+            }
             event->gates = grown;
             size = grown_size;
         }
