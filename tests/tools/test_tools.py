@@ -71,6 +71,27 @@ def test_plants_are_read_with_their_patterns():
                                            ("skip_ledger", "tests/integration -k twice")]
 
 
+@pytest.mark.parametrize("text, said", [
+    ("def test_a():\n    assert False\n", None),
+    ("def test_a():\n    pass\n", "all 1 passed with the bug in"),
+    ("import gone\n", "could not run"),
+    ("import pytest\n@pytest.fixture\ndef server():\n    assert 0\n"
+     "def test_a(server):\n    pass\n", "could not run"),
+    ("", "nothing ran")])
+def test_only_a_refuted_claim_catches_a_plant(tmp_path, monkeypatch, text, said):
+    monkeypatch.setattr(test_tool, "ROOT", make(tmp_path, {"tests/test_a.py": text}))
+    monkeypatch.setattr(test_tool, "RESULTS", tmp_path)
+    why = test_tool.plant_is_caught(tmp_path, "tests/test_a.py", test_tool.Deadline(1))
+    assert why is None if said is None else said in why
+
+
+def test_a_pattern_that_names_no_file_catches_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(test_tool, "ROOT", make(tmp_path, {"tests/other.py": ""}))
+    monkeypatch.setattr(test_tool, "RESULTS", tmp_path)
+    why = test_tool.plant_is_caught(tmp_path, "tests/gone.py", test_tool.Deadline(1))
+    assert why.startswith("could not run")
+
+
 def test_every_plant_that_can_be_built_is_known():
     assert test_tool.declared_plants() == ["ack_before_commit", "skip_ledger"]
 
