@@ -2,11 +2,12 @@
 /*
  * How long things take: a log-linear histogram of microseconds, 64 sub-buckets an octave.
  *
- *   0 1 2 … 127 | 128 130 … 254 | 256 260 … 508 | …        exact below 128, then a bucket is at most
- *    width 1    |    width 2    |    width 4    |          1/64 of its value wide
+ *   0 1 2 … 127 | 128 130 … 254 | 256 260 … 508 | …
+ *    width 1    |    width 2    |    width 4    |
  *
- * A value is told by the middle of its bucket, so it is off by 1/128 (0.78 %) at most. Values from
- * 2^32 us (71 minutes) on count in the last bucket.
+ * Values below 128 are exact; from there on a bucket is 1/64 of its value wide at most. A value is
+ * told by the middle of its bucket, so it is off by 1/128 (0.78 %) at most. Values from 2^32 us (71
+ * minutes) on count in the last bucket.
  *
  * Each thread owns its histograms and is their only writer; the cells only grow and are never
  * reset, so recording takes no locked instruction. Whoever reads adds the histograms of all threads
@@ -47,7 +48,8 @@ static inline size_t histogram_bucket(uint64_t us) {
     return ((size_t)shift << HISTOGRAM_SUB_BITS) + (size_t)(us >> shift);
 }
 
-static inline void histogram_record(struct histogram *histogram, uint64_t us) { /* the writer only */
+/* The writer only. */
+static inline void histogram_record(struct histogram *histogram, uint64_t us) {
     counter_add(&histogram->cells[histogram_bucket(us)], 1);
     counter_add(&histogram->sum, us);
 }

@@ -56,6 +56,11 @@ def test_members_strings_and_comments_are_no_calls(tmp_path):
     assert findings(tmp_path, {"src/api/a.c": in_function(body)}) == []
 
 
+def test_poll_that_only_looks_does_not_wait(tmp_path):
+    assert findings(tmp_path, {"src/api/a.c": in_function("poll(&p, 1, 0);")}) == []
+    only(findings(tmp_path, {"src/api/a.c": in_function("poll(&p, 1, 10);")}), "calls poll")
+
+
 def test_a_reason_waives_one_call(tmp_path):
     body = "/* blocks: the loop has ended */\n    thrd_join(op);\n\n    thrd_join(op);"
     only(findings(tmp_path, {"src/io/loop.c": in_function(body)}), "src/io/loop.c:5:")
