@@ -29,6 +29,23 @@ enum json_kind_e {
 enum err_e json_parse(struct arena *arena, struct slice text, struct json_t **ret_value,
                       struct problem *ret_problem) MUST_CHECK;
 
+/*
+ * The same for documents of programs that we do not command (a database's plans): what is laxer is
+ * said here. The parser recurses once a level, so `nesting_max` levels must fit the stack: 300
+ * bytes each, at most JSON_NESTING_LIMIT of them.
+ */
+enum { JSON_NESTING_LIMIT = 2000 };
+enum json_lax_e {
+    JSON_INTEGERS_AS_REALS = 1, /* integers beyond int64_t are no error */
+    JSON_DUPLICATE_KEYS = 2,    /* the last one counts */
+};
+struct json_rules {
+    int nesting_max;
+    unsigned lax; /* json_lax_e, or-ed */
+};
+enum err_e json_parse_by(struct arena *arena, struct slice text, const struct json_rules *rules,
+                         struct json_t **ret_value, struct problem *ret_problem) MUST_CHECK;
+
 enum json_kind_e json_kind(const struct json_t *value);
 struct slice json_text(const struct json_t *string); /* of a string; may hold NUL bytes */
 int64_t json_int(const struct json_t *integer);

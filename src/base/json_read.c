@@ -37,7 +37,7 @@ static void install_allocator(void) {
 }
 
 /* jansson's own nesting limit is 2048 levels of recursion; ours is checked before it recurses. */
-static bool nests_too_deep(struct slice text) {
+static bool nests_deeper_than(int levels, struct slice text) {
     int depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < text.len; i++) {
@@ -51,7 +51,7 @@ static bool nests_too_deep(struct slice text) {
         } else if (c == '"') {
             in_string = true;
         } else if (c == '{' || c == '[') {
-            if (++depth > NESTING_MAX) {
+            if (++depth > levels) {
                 return true;
             }
         } else if (c == '}' || c == ']') {
@@ -70,13 +70,14 @@ static bool only_white_space(struct slice rest) {
     return true;
 }
 
-static json_t *load(struct arena *arena, struct slice text, json_error_t *ret_error) {
+static json_t *load(struct arena *arena, struct slice text, unsigned lax, json_error_t *ret_error) {
     static once_flag once = ONCE_FLAG_INIT;
     call_once(&once, install_allocator);
     parse_arena = arena;
     out_of_memory = false;
-    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES |
-                   JSON_DISABLE_EOF_CHECK;
+    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DISABLE_EOF_CHECK;
+    flags |= lax & JSON_DUPLICATE_KEYS ? 0 : JSON_REJECT_DUPLICATES;
+    flags |= lax & JSON_INTEGERS_AS_REALS ? JSON_DECODE_INT_AS_REAL : 0;
     json_t *value = json_loadb(text.at != NULL ? text.at : "", text.len, flags, ret_error);
     parse_arena = NULL;
     return value;
@@ -84,12 +85,19 @@ static json_t *load(struct arena *arena, struct slice text, json_error_t *ret_er
 
 enum err_e json_parse(struct arena *arena, struct slice text, struct json_t **ret_value,
                       struct problem *ret_problem) {
-    if (nests_too_deep(text)) {
+    static const struct json_rules strict = {.nesting_max = NESTING_MAX};
+    return json_parse_by(arena, text, &strict, ret_value, ret_problem);
+}
+
+enum err_e json_parse_by(struct arena *arena, struct slice text, const struct json_rules *rules,
+                         struct json_t **ret_value, struct problem *ret_problem) {
+    ASSERT(rules->nesting_max > 0 && rules->nesting_max <= JSON_NESTING_LIMIT);
+    if (nests_deeper_than(rules->nesting_max, text)) {
         return problem_set(ret_problem, ERR_MALFORMED_JSON, "", "nested deeper than %d levels",
-                           NESTING_MAX);
+                           rules->nesting_max);
     }
     json_error_t error;
-    json_t *value = load(arena, text, &error);
+    json_t *value = load(arena, text, rules->lax, &error);
     if (value == NULL && out_of_memory) {
         return problem_set(ret_problem, ERR_NO_MEMORY, "", "the document takes too much memory");
     }
