@@ -172,11 +172,37 @@ void http_server_cut_off(struct http_server *server) {
     }
 }
 
+/* libh2o keeps up to 16 chunks of its pools and of its input buffers for each thread and knows no
+ * thread's end. The second kind can be taken out by name; the first by filling a pool with them, whose
+ * chunks begin with a link to the next. */
+static void give_up_recycled(void) {
+    enum { KEPT = 16, QUARTER = 1000 }; /* of a chunk: a larger piece would come from malloc */
+    struct link {
+        struct link *next;
+    };
+    h2o_mem_recycle_t *buffers = &h2o_socket_buffer_prototype.allocator;
+    while (buffers->cnt > 0) {
+        free(h2o_mem_alloc_recycle(buffers, 0));
+    }
+    h2o_mem_pool_t pool;
+    h2o_mem_init_pool(&pool);
+    for (int i = 0; i < 4 * KEPT; i++) {
+        h2o_mem_alloc_pool(&pool, QUARTER);
+    }
+    struct link *next = (struct link *)pool.chunks;
+    while (next != NULL) {
+        struct link *chunk = next;
+        next = next->next;
+        free(chunk);
+    }
+}
+
 /* h2o_context_dispose runs the loop to let its timers go, which no callback of the loop may do. */
 static void dispose(struct loop_message *message) {
     struct http_server *server = H2O_STRUCT_FROM_MEMBER(struct http_server, dispose, message);
     h2o_context_dispose(&server->context);
     h2o_config_dispose(&server->config);
+    give_up_recycled();
     free_server(server);
 }
 

@@ -387,10 +387,10 @@ static void note_pause(const char *line, size_t len, void *data) {
 
 static void out_of_descriptors_the_loop_pauses_and_then_serves(void **state) {
     (void)state;
-    struct fixture fixture;
-    set_up(&fixture, &usual);
     static atomic_int paused;
     log_set_sink(note_pause, &paused);
+    struct fixture fixture;
+    set_up(&fixture, &usual);
     struct rlimit before, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
