@@ -2,8 +2,11 @@
 /* turnout help: the commands, one command, or every setting. */
 #include "app/commands.h"
 #include "app/report.h"
+#include "control/policy.h"
 
 #include <stdio.h>
+
+enum { RANGE_MAX = 4096 }; /* bytes of one range: the words of the longest choice */
 
 static const struct flag flags[] = {FLAG_JSON, {0}};
 static const struct command_form form = {
@@ -14,22 +17,67 @@ static const struct command_form form = {
     .rest_max = 2,
 };
 
-static void put_setting(struct json_writer *json, const struct config_row *row) {
-    char environment[CONFIG_ENVIRONMENT_SIZE];
-    config_row_environment(row, environment);
+/* A row of either table: the node's settings or the deciders'. */
+struct setting {
+    const char *section;
+    const char *key;
+    const char *type;
+    const char *preset;
+    const char *meaning;
     struct buf range;
-    buf_init(&range, 4096);
-    config_row_range(row, &range);
+    char environment[CONFIG_ENVIRONMENT_SIZE]; /* empty: it has no variable */
+};
+
+typedef void (*setting_fn)(const struct setting *setting, void *data);
+
+static void each_own(setting_fn fn, void *data) {
+    for (int i = 0; i < CONFIG_COUNT; i++) {
+        const struct config_row *row = config_row((enum config_key_e)i);
+        struct setting setting = {.section = row->section,
+                                  .key = row->key,
+                                  .type = config_type_text(row->type),
+                                  .preset = row->preset,
+                                  .meaning = row->meaning};
+        buf_init(&setting.range, RANGE_MAX);
+        config_row_range(row, &setting.range);
+        config_row_environment(row, setting.environment);
+        fn(&setting, data);
+        buf_fini(&setting.range);
+    }
+}
+
+static void each_decider(setting_fn fn, void *data) {
+    const struct policy_row *rows;
+    size_t len = policy_rows(&rows);
+    for (size_t i = 0; i < len; i++) {
+        struct setting setting = {.section = rows[i].section,
+                                  .key = rows[i].key,
+                                  .type = setting_type_text(rows[i].type),
+                                  .preset = rows[i].preset,
+                                  .meaning = rows[i].meaning};
+        buf_init(&setting.range, RANGE_MAX);
+        policy_row_range(&rows[i], &setting.range);
+        if (strchr(rows[i].section, '.') == NULL) { /* alert rules are set in the file alone */
+            struct config_row names = {.section = rows[i].section, .key = rows[i].key};
+            config_row_environment(&names, setting.environment);
+        }
+        fn(&setting, data);
+        buf_fini(&setting.range);
+    }
+}
+
+static void put_setting(const struct setting *setting, void *data) {
+    struct json_writer *json = data;
     json_begin_object(json);
-    json_put_cstr(json, "section", row->section);
-    json_put_cstr(json, "key", row->key);
-    json_put_cstr(json, "type", config_type_text(row->type));
-    json_put_cstr(json, "default", row->preset);
-    json_put_text(json, "range", buf_slice(&range));
-    json_put_cstr(json, "environment", environment);
-    json_put_cstr(json, "meaning", row->meaning);
+    json_put_cstr(json, "section", setting->section);
+    json_put_cstr(json, "key", setting->key);
+    json_put_cstr(json, "type", setting->type);
+    json_put_cstr(json, "default", setting->preset);
+    json_put_text(json, "range", buf_slice(&setting->range));
+    json_put_cstr(json, "environment",
+                  setting->environment[0] == '\0' ? NULL : setting->environment);
+    json_put_cstr(json, "meaning", setting->meaning);
     json_end_object(json);
-    buf_fini(&range);
 }
 
 static int print_settings_json(void) {
@@ -38,43 +86,43 @@ static int print_settings_json(void) {
     json_begin_object(&report.json);
     json_key(&report.json, "settings");
     json_begin_array(&report.json);
-    for (int i = 0; i < CONFIG_COUNT; i++) {
-        put_setting(&report.json, config_row((enum config_key_e)i));
-    }
+    each_own(put_setting, &report.json);
+    each_decider(put_setting, &report.json);
     json_end_array(&report.json);
     json_end_object(&report.json);
     return report_json_end(&report);
 }
 
-static void write_setting(struct buf *text, const struct config_row *row) {
-    buf_printf(text, "  %s = %s\n      %s\n      %s, ", row->key, row->preset, row->meaning,
-               config_type_text(row->type));
-    config_row_range(row, text);
-    char environment[CONFIG_ENVIRONMENT_SIZE];
-    config_row_environment(row, environment);
-    buf_printf(text, "; %s\n", environment);
+struct page {
+    struct buf text;
+    const char *section; /* of the last setting */
+};
+
+static void write_setting(const struct setting *setting, void *data) {
+    struct page *page = data;
+    if (strcmp(page->section, setting->section) != 0) {
+        page->section = setting->section;
+        buf_printf(&page->text, "\n[%s]\n", setting->section);
+    }
+    buf_printf(&page->text, "  %s = %s\n      %s\n      %s: %.*s", setting->key, setting->preset,
+               setting->meaning, setting->type, SLICE_ARG(buf_slice(&setting->range)));
+    if (setting->environment[0] != '\0') {
+        buf_printf(&page->text, "; %s", setting->environment);
+    }
+    buf_add_char(&page->text, '\n');
 }
 
 static int print_settings(void) {
-    struct buf text;
-    buf_init(&text, REPORT_MAX);
-    buf_add_text(&text,
+    struct page page = {.section = ""};
+    buf_init(&page.text, REPORT_MAX);
+    buf_add_text(&page.text,
                  "Settings come from a flag, else from the environment, else from the INI file\n"
                  "(--config FILE), else from the default shown. Durations take ms, s, m, h; sizes\n"
                  "K, M, G. Unknown sections and keys are errors.\n");
-    const char *section = "";
-    for (int i = 0; i < CONFIG_COUNT; i++) {
-        const struct config_row *row = config_row((enum config_key_e)i);
-        if (strcmp(section, row->section) != 0) {
-            section = row->section;
-            buf_printf(&text, "\n[%s]\n", section);
-        }
-        write_setting(&text, row);
-    }
-    buf_add_text(&text, "\n[scaler] and [alert.NAME]\n"
-                        "  The control plane's: see turnout control --help.\n");
-    int code = report_text(buf_slice(&text));
-    buf_fini(&text);
+    each_own(write_setting, &page);
+    each_decider(write_setting, &page);
+    int code = report_text(buf_slice(&page.text));
+    buf_fini(&page.text);
     return code;
 }
 

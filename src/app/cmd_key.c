@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* turnout key: API keys, made and ended where the store is. */
 #include "api/api.h"
-#include "app/nearest.h"
+#include "base/nearest.h"
 #include "app/open.h"
 #include "app/report.h"
 #include "base/assert.h"

@@ -2,7 +2,7 @@
 /* Commands by name, and the page that lists them. */
 #include "app/commands.h"
 
-#include "app/nearest.h"
+#include "base/nearest.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
 #include "app/config.h"
 
 #include "app/config_priv.h"
-#include "app/nearest.h"
+#include "base/nearest.h"
 #include "base/assert.h"
 
 #include <ini.h>
@@ -53,7 +53,7 @@ static int row_find(struct slice section, struct slice key) {
 }
 
 static bool is_control_section(struct slice section) {
-    return slice_eq_text(section, "scaler") ||
+    return slice_eq_text(section, "scaler") || slice_eq_text(section, "balancer") ||
            (slice_starts_with(section, SLICE_LIT("alert.")) && section.len > strlen("alert."));
 }
 
@@ -73,6 +73,7 @@ static const char *nearest_section(struct slice section) {
         nearest_offer(&nearest, config_row((enum config_key_e)i)->section);
     }
     nearest_offer(&nearest, "scaler");
+    nearest_offer(&nearest, "balancer");
     nearest_offer(&nearest, "alert.high_response_time");
     return nearest.best;
 }
@@ -113,11 +114,11 @@ static bool put(struct config *config, enum config_key_e key, struct slice value
     return false;
 }
 
-static bool keep_control_line(struct config *config, const struct config_line *line) {
+static bool keep_control_line(struct config *config, const struct policy_line *line) {
     if (config->control_len == CONFIG_CONTROL_LINES_MAX) {
         return false;
     }
-    struct config_line copy = {
+    struct policy_line copy = {
         .line = line->line,
         .section = arena_copy(&config->arena, line->section),
         .key = arena_copy(&config->arena, line->key),
@@ -242,12 +243,12 @@ static int take_line(void *data, const char *section, const char *key, const cha
         take_own(reading, section, key, slice_of(value));
         return 1;
     }
-    struct config_line line = {.line = reading->line_number,
+    struct policy_line line = {.line = reading->line_number,
                                .section = slice_of(section),
                                .key = slice_of(key),
                                .value = slice_of(value)};
     if (!keep_control_line(reading->config, &line)) {
-        report_line(reading, "too many lines in [scaler] and [alert.*]");
+        report_line(reading, "too many lines for the control plane");
     }
     return 1;
 }
@@ -319,10 +320,10 @@ static void take_other_variable(struct config *config, struct slice name, struct
     }
     char where[256];
     snprintf(where, sizeof where, "%.*s", SLICE_ARG(name));
-    if (slice_eq_text(section, "scaler")) {
-        struct config_line line = {.section = section, .key = key, .value = value};
+    if (is_control_section(section)) {
+        struct policy_line line = {.section = section, .key = key, .value = value};
         if (!keep_control_line(config, &line)) {
-            report(errors, "%s: too many lines in [scaler] and [alert.*]", where);
+            report(errors, "%s: too many lines for the control plane", where);
         }
     } else if (slice_eq_text(section, "alert")) {
         report(errors,
@@ -374,6 +375,30 @@ static void load_flags(struct config *config, const struct config_input *input,
     }
 }
 
+void config_policy(const struct config *config, struct policy *ret_policy) {
+    struct buf errors;
+    buf_init(&errors, 1);
+    policy_init(ret_policy, config->file);
+    for (size_t i = 0; i < config->control_len; i++) {
+        enum err_e err = policy_set(ret_policy, &config->control[i], &errors);
+        ASSERT(err == ERR_OK); /* config_load checked every line */
+    }
+    buf_fini(&errors);
+}
+
+static void check_control(const struct config *config, struct buf *errors) {
+    struct policy policy;
+    policy_init(&policy, config->file);
+    size_t before = errors->len;
+    for (size_t i = 0; i < config->control_len; i++) {
+        (void)policy_set(&policy, &config->control[i], errors);
+    }
+    if (errors->len == before) { /* else what follows from a wrong line would be told too */
+        enum err_e ignored = policy_check(&policy, errors);
+        (void)ignored; /* told in `errors` */
+    }
+}
+
 enum err_e config_load(struct config *ret_config, const struct config_input *input,
                        struct buf *ret_errors) {
     struct config *config = ret_config;
@@ -387,6 +412,7 @@ enum err_e config_load(struct config *ret_config, const struct config_input *inp
     }
     load_environment(config, input->environment, ret_errors);
     load_flags(config, input, ret_errors);
+    check_control(config, ret_errors);
     return ret_errors->len == before && !ret_errors->failed ? ERR_OK : ERR_CONFIG;
 }
 

@@ -6,8 +6,8 @@
  * A value comes from a flag, else from the environment (TURNOUT_SECTION_KEY), else from the INI
  * file, else from the table. Wrong values and unknown names are errors that say where they stand,
  * what was expected and an example; all of them are reported, not the first alone. The sections
- * `scaler` and `alert.*` belong to the control plane: their lines are kept as they stand, with
- * their numbers.
+ * `scaler`, `balancer` and `alert.*` belong to the control plane (control/policy.h): their lines
+ * are checked by it and kept as they stand, with their numbers.
  * Thread: main, before others start; afterwards a config is read-only.
  */
 #ifndef TURNOUT_APP_CONFIG_H
@@ -15,12 +15,13 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "control/policy.h"
 
 enum {
     CONFIG_TEXT_SIZE = 1024,     /* of a text setting with its NUL: paths and lists of addresses */
     CONFIG_LINE_MAX = 1200,      /* bytes of a line in the file */
     CONFIG_SECTION_MAX = 48,     /* bytes of a section's name: inih cuts longer ones silently */
-    CONFIG_CONTROL_LINES_MAX = 4096, /* of scaler and alert.* together: hundreds of rules */
+    CONFIG_CONTROL_LINES_MAX = 4096, /* of the control plane: hundreds of rules */
     CONFIG_MEMORY_MAX = 8 << 20, /* bytes of the control plane's lines */
 };
 
@@ -103,14 +104,6 @@ enum config_type_e { CONFIG_TYPE_TABLE(X) };
 enum config_origin_e { CONFIG_ORIGIN_TABLE(X) };
 #undef X
 
-/* A line of the control plane's sections. line 0: from the environment (scaler alone). */
-struct config_line {
-    int line;
-    struct slice section; /* "scaler", "alert.high_response_time" */
-    struct slice key;
-    struct slice value;
-};
-
 struct config {
 #define X(section, key, type, preset, lowest, highest, meaning)                                    \
     CONFIG_MEMBER_##type(section##_##key)
@@ -119,7 +112,7 @@ struct config {
     enum config_origin_e origins[CONFIG_COUNT];
     int lines[CONFIG_COUNT]; /* in the file; 0 when it does not come from there */
     const char *file;        /* as given to config_load; NULL: none */
-    struct config_line *control;
+    struct policy_line *control; /* in the order given; all of them are valid */
     size_t control_len;
     struct arena arena; /* of the control plane's lines */
 };
@@ -142,6 +135,9 @@ struct config_input {
 enum err_e config_load(struct config *ret_config, const struct config_input *input,
                        struct buf *ret_errors) MUST_CHECK;
 void config_fini(struct config *config);
+
+/* The control plane's settings of a loaded configuration. */
+void config_policy(const struct config *config, struct policy *ret_policy);
 
 /* One row of the table, for help and documentation. */
 struct config_row {

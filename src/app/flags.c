@@ -3,7 +3,7 @@
 #include "app/flags.h"
 
 #include "app/cli.h"
-#include "app/nearest.h"
+#include "base/nearest.h"
 #include "base/assert.h"
 
 #include <stdarg.h>

@@ -370,7 +370,9 @@ MAY_BLOCK static void close_all(struct node *node) {
     free(node->loops);
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);
-    close_fd(node->lock_fd); /* after the store: the lock outlives every write */
+    if (node->lock_fd >= 0) { /* after the store: the lock outlives every write */
+        store_unlock(store_sqlite_path(node->config), node->lock_fd);
+    }
     close_fd(node->signal_fd);
     close_fd(node->parts.wake);
 }

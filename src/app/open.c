@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LOCK_NAME_SIZE = CONFIG_TEXT_SIZE + 8 };
+
 static const char sqlite_prefix[] = "sqlite:";
 
 const char *store_sqlite_path(const struct config *config) {
@@ -71,34 +73,59 @@ static void write_holder(int fd) {
     }
 }
 
+/* Whether `fd` is still the file of that name: its last holder may have removed it meanwhile. */
+static bool is_still(const char *name, int fd) {
+    struct stat here, there;
+    return fstat(fd, &here) == 0 && stat(name, &there) == 0 && here.st_ino == there.st_ino &&
+           here.st_dev == there.st_dev;
+}
+
+static enum err_e refuse_lock(const char *path, int fd, struct problem *ret_problem) {
+    if (errno != EWOULDBLOCK) {
+        return problem_set(ret_problem, ERR_IO, "store.url", "cannot lock %.120s: %s", path,
+                           strerror(errno));
+    }
+    return problem_set(ret_problem, ERR_CONFLICT, "store.url",
+                       "%.120s is served by another process already (pid %ld): stop it first, or "
+                       "use another file",
+                       path, lock_holder(fd));
+}
+
 enum err_e store_lock(const char *path, int *ret_fd, struct problem *ret_problem) {
-    char name[CONFIG_TEXT_SIZE + 8];
+    char name[LOCK_NAME_SIZE];
     if (!lock_path(path, name, sizeof name)) {
         return problem_set(ret_problem, ERR_CONFIG, "store.url", "the path is too long");
     }
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return problem_set(ret_problem, ERR_BAD_STORE, "store.url", "cannot open %.120s: %s", name,
-                           strerror(errno));
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        long holder = lock_holder(fd);
-        bool taken = errno == EWOULDBLOCK;
-        problem_set(ret_problem, ERR_CONFLICT, "store.url",
-                    taken ? "%.120s is served by another process already (pid %ld): stop it first, "
-                            "or use another file"
-                          : "cannot lock %.120s (pid %ld)",
-                    path, taken ? holder : (long)getpid());
+    for (;;) {
+        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0) {
+            return problem_set(ret_problem, ERR_BAD_STORE, "store.url", "cannot open %.120s: %s",
+                               name, strerror(errno));
+        }
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            enum err_e err = refuse_lock(path, fd, ret_problem);
+            close(fd);
+            return err;
+        }
+        if (is_still(name, fd)) {
+            write_holder(fd);
+            *ret_fd = fd;
+            return ERR_OK;
+        }
         close(fd);
-        return ERR_CONFLICT;
     }
-    write_holder(fd);
-    *ret_fd = fd;
-    return ERR_OK;
+}
+
+void store_unlock(const char *path, int fd) {
+    char name[LOCK_NAME_SIZE];
+    if (lock_path(path, name, sizeof name)) {
+        unlink(name); /* while it is held: nobody can have taken it in between */
+    }
+    close(fd);
 }
 
 bool store_is_locked(const char *path) {
-    char name[CONFIG_TEXT_SIZE + 8];
+    char name[LOCK_NAME_SIZE];
     if (!lock_path(path, name, sizeof name)) {
         return false;
     }

@@ -22,9 +22,10 @@ MAY_BLOCK enum err_e store_open(const struct config *config, struct store **ret_
                                 struct problem *ret_problem) MUST_CHECK;
 
 /* Takes <path>.lock, or says who has it. ERR_CONFLICT: another process serves the file. The lock
- * goes with the descriptor, so a killed process leaves none behind. */
+ * goes with the process, so a killed one leaves only the file behind, which locks nobody out. */
 MAY_BLOCK enum err_e store_lock(const char *path, int *ret_fd,
                                 struct problem *ret_problem) MUST_CHECK;
+MAY_BLOCK void store_unlock(const char *path, int fd); /* removes the file, too */
 /* Whether another process holds it now; false also when there is no lock file. */
 MAY_BLOCK bool store_is_locked(const char *path);
 

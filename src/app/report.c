@@ -12,7 +12,10 @@ int report_failure(const struct command_form *form, enum err_e err,
             said && problem->field[0] != '\0' ? problem->field : "",
             said && problem->field[0] != '\0' ? ": " : "", said ? problem->detail : err_code(err),
             said ? "" : " (nothing more is known)");
-    fprintf(stderr, "  %s: %s\n", err_code(err), err_remedy(err));
+    /* The remedies of conflicts and of what may be repeated speak to clients of the API. */
+    if (!said || (err_status(err) != 409 && !err_is_retryable(err))) {
+        fprintf(stderr, "  %s: %s\n", err_code(err), err_remedy(err));
+    }
     return err == ERR_CONFIG ? EXIT_BAD_CONFIG : EXIT_FAILED;
 }
 

@@ -209,11 +209,12 @@ static void file_that_cannot_be_read_is_an_error(void **state) {
 
 static void control_lines_are_kept_as_they_stand(void **state) {
     struct fixture *f = *state;
-    const char *text = "[scaler]\nmin = 2\n\n[alert.too_slow]\nop = >=\nfor = 30s ; a while\n";
+    const char *text = "[scaler]\nmin = 2\n\n[alert.too_slow]\nop = >=\nfor = 30s ; a while\n"
+                       "metric = avg_response_time_ms\nthreshold = 1\n";
     char variable[] = "TURNOUT_SCALER_MAX=7";
     char *environment[] = {variable, NULL};
     assert_int_equal(load(f, text, environment, NULL), ERR_OK);
-    assert_int_equal(f->config.control_len, 4);
+    assert_int_equal(f->config.control_len, 6);
     static const struct {
         int line;
         const char *section, *key, *value;
@@ -221,15 +222,37 @@ static void control_lines_are_kept_as_they_stand(void **state) {
         {2, "scaler", "min", "2"},
         {5, "alert.too_slow", "op", ">="},
         {6, "alert.too_slow", "for", "30s"},
+        {7, "alert.too_slow", "metric", "avg_response_time_ms"},
+        {8, "alert.too_slow", "threshold", "1"},
         {0, "scaler", "max", "7"},
     };
-    for (size_t i = 0; i < 4; i++) {
-        const struct config_line *line = &f->config.control[i];
+    for (size_t i = 0; i < f->config.control_len; i++) {
+        const struct policy_line *line = &f->config.control[i];
         assert_int_equal(line->line, rows[i].line);
         assert_true(slice_eq_text(line->section, rows[i].section));
         assert_true(slice_eq_text(line->key, rows[i].key));
         assert_true(slice_eq_text(line->value, rows[i].value));
     }
+}
+
+static void control_lines_are_checked_with_the_others(void **state) {
+    struct fixture *f = *state;
+    const char *text = "[server]\nloops = x\n[scaler]\nmin = none\n[balancer]\nclose = 5\n";
+    assert_int_equal(load(f, text, NULL, NULL), ERR_CONFIG);
+    assert_told_at(f, 2, "server.loops = x");
+    assert_told_at(f, 4, "scaler.min = none");
+    assert_int_equal(told_lines(f), 2);
+    assert_int_equal(load(f, "[scaler]\nmin = 5\nmax = 3\n", NULL, NULL), ERR_CONFIG);
+    assert_int_equal(told_lines(f), 1);
+}
+
+static void policy_comes_out_of_the_configuration(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(load(f, "[scaler]\nmin = 3\nmax = 9\n", NULL, NULL), ERR_OK);
+    struct policy policy;
+    config_policy(&f->config, &policy);
+    assert_int_equal(policy.scaler.min, 3);
+    assert_int_equal(policy.scaler.max, 9);
 }
 
 static void environment_mistakes_are_told_and_foreign_variables_are_not(void **state) {
@@ -347,6 +370,8 @@ int main(void) {
         CASE(long_lines_are_whole_or_refused),
         CASE(file_that_cannot_be_read_is_an_error),
         CASE(control_lines_are_kept_as_they_stand),
+        CASE(control_lines_are_checked_with_the_others),
+        CASE(policy_comes_out_of_the_configuration),
         CASE(environment_mistakes_are_told_and_foreign_variables_are_not),
         CASE(addresses_and_stores_are_checked),
         CASE(messages_never_repeat_a_password),

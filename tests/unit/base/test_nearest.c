@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: a mistyped name finds the one that was meant, and a foreign one finds none. */
-#include "app/nearest.h"
+#include "base/nearest.h"
 
 #include <stdarg.h>
 #include <stddef.h>
