@@ -4,6 +4,7 @@
 
 #include "app/config_priv.h"
 #include "base/nearest.h"
+#include "control/policy.h"
 #include "base/assert.h"
 
 #include <ini.h>
@@ -114,11 +115,11 @@ static bool put(struct config *config, enum config_key_e key, struct slice value
     return false;
 }
 
-static bool keep_control_line(struct config *config, const struct policy_line *line) {
+static bool keep_control_line(struct config *config, const struct config_line *line) {
     if (config->control_len == CONFIG_CONTROL_LINES_MAX) {
         return false;
     }
-    struct policy_line copy = {
+    struct config_line copy = {
         .line = line->line,
         .section = arena_copy(&config->arena, line->section),
         .key = arena_copy(&config->arena, line->key),
@@ -243,7 +244,7 @@ static int take_line(void *data, const char *section, const char *key, const cha
         take_own(reading, section, key, slice_of(value));
         return 1;
     }
-    struct policy_line line = {.line = reading->line_number,
+    struct config_line line = {.line = reading->line_number,
                                .section = slice_of(section),
                                .key = slice_of(key),
                                .value = slice_of(value)};
@@ -321,7 +322,7 @@ static void take_other_variable(struct config *config, struct slice name, struct
     char where[256];
     snprintf(where, sizeof where, "%.*s", SLICE_ARG(name));
     if (is_control_section(section)) {
-        struct policy_line line = {.section = section, .key = key, .value = value};
+        struct config_line line = {.section = section, .key = key, .value = value};
         if (!keep_control_line(config, &line)) {
             report(errors, "%s: too many lines for the control plane", where);
         }
@@ -375,12 +376,17 @@ static void load_flags(struct config *config, const struct config_input *input,
     }
 }
 
+static struct policy_line policy_line_of(const struct config_line *line) {
+    return (struct policy_line){line->line, line->section, line->key, line->value};
+}
+
 void config_policy(const struct config *config, struct policy *ret_policy) {
     struct buf errors;
     buf_init(&errors, 1);
     policy_init(ret_policy, config->file);
     for (size_t i = 0; i < config->control_len; i++) {
-        enum err_e err = policy_set(ret_policy, &config->control[i], &errors);
+        struct policy_line line = policy_line_of(&config->control[i]);
+        enum err_e err = policy_set(ret_policy, &line, &errors);
         ASSERT(err == ERR_OK); /* config_load checked every line */
     }
     buf_fini(&errors);
@@ -391,7 +397,8 @@ static void check_control(const struct config *config, struct buf *errors) {
     policy_init(&policy, config->file);
     size_t before = errors->len;
     for (size_t i = 0; i < config->control_len; i++) {
-        (void)policy_set(&policy, &config->control[i], errors);
+        struct policy_line line = policy_line_of(&config->control[i]);
+        (void)policy_set(&policy, &line, errors);
     }
     if (errors->len == before) { /* else what follows from a wrong line would be told too */
         enum err_e ignored = policy_check(&policy, errors);

@@ -15,7 +15,6 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "control/policy.h"
 
 enum {
     CONFIG_TEXT_SIZE = 1024,     /* of a text setting with its NUL: paths and lists of addresses */
@@ -104,6 +103,16 @@ enum config_type_e { CONFIG_TYPE_TABLE(X) };
 enum config_origin_e { CONFIG_ORIGIN_TABLE(X) };
 #undef X
 
+/* A line of the control plane's sections. line 0: from the environment (not for alert rules). */
+struct config_line {
+    int line;
+    struct slice section; /* "scaler", "alert.high_response_time" */
+    struct slice key;
+    struct slice value;
+};
+
+struct policy;
+
 struct config {
 #define X(section, key, type, preset, lowest, highest, meaning)                                    \
     CONFIG_MEMBER_##type(section##_##key)
@@ -112,7 +121,7 @@ struct config {
     enum config_origin_e origins[CONFIG_COUNT];
     int lines[CONFIG_COUNT]; /* in the file; 0 when it does not come from there */
     const char *file;        /* as given to config_load; NULL: none */
-    struct policy_line *control; /* in the order given; all of them are valid */
+    struct config_line *control; /* in the order given; all of them are valid */
     size_t control_len;
     struct arena arena; /* of the control plane's lines */
 };

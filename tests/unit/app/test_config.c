@@ -2,6 +2,8 @@
 /* Goal: a setting comes from where it should, and every mistake is told with its place. */
 #include "app/config.h"
 
+#include "control/policy.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -227,7 +229,7 @@ static void control_lines_are_kept_as_they_stand(void **state) {
         {0, "scaler", "max", "7"},
     };
     for (size_t i = 0; i < f->config.control_len; i++) {
-        const struct policy_line *line = &f->config.control[i];
+        const struct config_line *line = &f->config.control[i];
         assert_int_equal(line->line, rows[i].line);
         assert_true(slice_eq_text(line->section, rows[i].section));
         assert_true(slice_eq_text(line->key, rows[i].key));
