@@ -13,7 +13,7 @@
 
 #include "cache/l1_s3fifo_priv.h"
 
-enum { DUEL_CONTESTANTS = 2 };
+enum { DUEL_CONTESTANTS = 3 };
 
 struct shadow {
     struct s3fifo cache;

@@ -17,6 +17,7 @@ void s3fifo_tune(struct s3fifo *cache, struct s3fifo_tuning tuning) {
     uint32_t target = (uint32_t)((uint64_t)cache->view.capacity * tuning.small_percent / 100);
     cache->small_target = target == 0 ? 1 : target;
     cache->promote_at = tuning.promote_at;
+    cache->rounds = (uint8_t)tuning.rounds;
 }
 
 static struct list *queue_of(struct s3fifo *cache, uint32_t id) {
@@ -49,7 +50,7 @@ static uint32_t main_step(struct s3fifo *cache) {
     if (mark == 0) {
         return id;
     }
-    mark_write(&cache->view, id, (uint8_t)(mark - 1));
+    mark_write(&cache->view, id, cache->rounds == S3FIFO_ONE_ROUND ? 0 : (uint8_t)(mark - 1));
     list_push(&cache->main, id);
     return L1_NONE;
 }

@@ -4,7 +4,7 @@
  * Cache Eviction", SOSP 2023). The policy runs one over the real entries and a few small ones as
  * the contestants of its duel (l1_duel_priv.h).
  *
- *     new ──► small ──► main ◄─┐ mark > 0: again, mark - 1
+ *     new ──► small ──► main ◄─┐ mark > 0: again, mark less
  *      │        │        └─────┘
  *      │        │ mark < promote_at      │ mark 0
  *      │        ▼                        ▼
@@ -21,9 +21,16 @@
 
 enum { S3FIFO_MARK_MAX = 3 };
 
+/* What the mark of an entry is worth when it is the oldest of main. */
+enum s3fifo_rounds_e {
+    S3FIFO_ROUND_A_HIT, /* as many further rounds: keeps what was used often */
+    S3FIFO_ONE_ROUND,   /* one, whatever the mark: lets go of what was used often, once */
+};
+
 struct s3fifo_tuning {
     uint8_t promote_at;    /* hits in the small queue that lead to main, 1..S3FIFO_MARK_MAX */
     uint8_t small_percent; /* of the capacity, 1..99 */
+    enum s3fifo_rounds_e rounds;
 };
 
 struct s3fifo {
@@ -34,6 +41,7 @@ struct s3fifo {
     uint8_t *in_main; /* by id */
     uint32_t small_target;
     uint8_t promote_at;
+    uint8_t rounds;
 };
 
 void s3fifo_lay(struct s3fifo *cache, struct policy_view view, struct carve *carve);
