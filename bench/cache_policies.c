@@ -332,7 +332,8 @@ static void put_trace(struct json_writer *w, const struct kind *kind, uint32_t s
         put_percent(w, l1_policy_name((enum l1_policy_e)i), hits[i], len);
     }
     for (uint8_t at = 1; at <= 2; at++) {
-        uint64_t fixed = hits_fixed(&trace, size, (struct s3fifo_tuning){at, 10, S3FIFO_ROUND_A_HIT});
+        struct s3fifo_tuning tuning = {at, 10, S3FIFO_ROUND_A_HIT};
+        uint64_t fixed = hits_fixed(&trace, size, tuning);
         summary->promote[at - 1] += 100.0 * (double)fixed / (double)len / KINDS;
         put_percent(w, at == 1 ? "promote_1" : "promote_2", fixed, len);
     }

@@ -76,12 +76,21 @@ static enum err_e options_check(const struct l1_options *options, struct problem
         return problem_set(ret_problem, ERR_CONFIG, "jitter", "must be 0 to %d percent",
                            L1_JITTER_MAX);
     }
+    if (options->shards > SHARDS_MAX || (options->shards & (options->shards - 1)) != 0 ||
+        options->shards > options->entries) {
+        return problem_set(ret_problem, ERR_CONFIG, "shards",
+                           "must be a power of two up to %d, and no more than the entries",
+                           SHARDS_MAX);
+    }
     return ERR_OK;
 }
 
-static uint32_t shards_for(uint32_t entries) {
+static uint32_t shards_for(const struct l1_options *options) {
+    if (options->shards != 0) {
+        return options->shards;
+    }
     uint32_t count = 1;
-    while (count < SHARDS_MAX && entries / (count * 2) >= SHARD_ENTRIES_MIN) {
+    while (count < SHARDS_MAX && options->entries / (count * 2) >= SHARD_ENTRIES_MIN) {
         count *= 2;
     }
     return count;
@@ -124,7 +133,7 @@ enum err_e l1_create(const struct l1_options *given, struct l1 **ret_l1,
                      struct problem *ret_problem) {
     struct l1_options options = options_complete(*given);
     TRY(options_check(&options, ret_problem));
-    struct l1 *l1 = allocate(options.memory, shards_for(options.entries));
+    struct l1 *l1 = allocate(options.memory, shards_for(&options));
     if (l1 == NULL) {
         return ERR_NO_MEMORY;
     }

@@ -64,6 +64,7 @@ struct l1_options {
     int64_t ttl_us;           /* L1_TTL_NONE or at least 1 */
     int64_t absent_ttl_us;    /* of "there is no such thing"; at least 1 */
     unsigned jitter_percent;  /* 0..L1_JITTER_MAX: a life is shortened by up to so much */
+    uint32_t shards;          /* 0: as many as the entries call for; else a power of two to 16 */
     struct rng *rng;          /* used during l1_create only; NULL is the system's */
     struct l1_memory *memory; /* outlives the cache; NULL is libc */
 };

@@ -14,7 +14,7 @@ static const struct s3fifo_tuning contestants[DUEL_CONTESTANTS] = {
 };
 
 enum {
-    SHADOW_WANTED = 125, /* entries that a contestant should have for a steady verdict */
+    SHADOW_WANTED = 64, /* entries that a contestant should have for a steady verdict */
     SAMPLE_SHIFT_MAX = 6,
     ROUND_TURNS = 2, /* a round is so many accesses per entry of a contestant */
 };

@@ -359,9 +359,10 @@ static void value_that_does_not_fit_the_buffer_is_a_miss(void **state) {
 
 static void options_out_of_range_are_named(void **state) {
     (void)state;
-    struct l1_options rows[5];
-    static const char *const fields[5] = {"entries", "entries", "bytes", "ttl", "jitter"};
-    for (int i = 0; i < 5; i++) {
+    struct l1_options rows[7];
+    static const char *const fields[7] = {"entries", "entries", "bytes", "ttl",
+                                          "jitter",  "shards",  "shards"};
+    for (int i = 0; i < 7; i++) {
         rows[i] = l1_options_default();
     }
     rows[0].entries = 0;
@@ -369,7 +370,9 @@ static void options_out_of_range_are_named(void **state) {
     rows[2].bytes = 10;
     rows[3].ttl_us = -1;
     rows[4].jitter_percent = L1_JITTER_MAX + 1;
-    for (int i = 0; i < 5; i++) {
+    rows[5].shards = 3;
+    rows[6].shards = 32;
+    for (int i = 0; i < 7; i++) {
         struct l1 *l1;
         struct problem problem;
         assert_int_equal(l1_create(&rows[i], &l1, &problem), ERR_CONFIG);

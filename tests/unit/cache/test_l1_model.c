@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cache against a plain map, under random operations on a virtual clock: it may forget, but what
- * it answers is what was last filled, not invalidated, not expired. And against memory that fails at
- * each allocation in turn.
+ * The cache against a plain map, under random operations on a virtual clock: it may forget, but
+ * what it answers is what was last filled, not invalidated, not expired. And against memory that
+ * fails at each allocation in turn.
  */
 #include "l1_fixture.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readers, fillers and invalidators at once. What is got is whole (a value spells its key), and once
- * all is quiet nothing is older than the last invalidation. Run under ThreadSanitizer it also shows
- * that the locking is what it claims to be.
+ * Readers, fillers and invalidators at once. What is got is whole (a value spells its key), and
+ * once all is quiet nothing is older than the last invalidation. Run under ThreadSanitizer it also
+ * shows that the locking is what it claims to be.
  */
 #include "l1_fixture.h"
 
