@@ -131,6 +131,7 @@ static bool cache_open(struct simulated *cache, uint32_t entries) {
     options.entries = entries;
     options.bytes = SIZE_MAX; /* entries are what is asked about */
     options.ttl_us = L1_TTL_NONE;
+    options.shards = 1; /* one thread, and exactly N entries for whichever keys come */
     options.rng = &rng.base;
     return l1_create(&options, &cache->l1, NULL) == ERR_OK &&
            l1_reader_open(cache->l1, &cache->reader) == ERR_OK;
