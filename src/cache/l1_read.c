@@ -85,13 +85,6 @@ static bool is_due_early(struct l1_reader *reader, const struct l1_blob *blob, i
     return -log(u) * blob->fetch_us >= (double)left;
 }
 
-static void raise_mark(const struct l1_shard *shard, uint32_t id) {
-    uint8_t mark = atomic_load_explicit(&shard->marks[id], memory_order_relaxed);
-    if (mark < shard->policy->mark_max) {
-        atomic_store_explicit(&shard->marks[id], (uint8_t)(mark + 1), memory_order_relaxed);
-    }
-}
-
 static enum l1_miss_e absence_cause(const struct l1_shard *shard, uint32_t hash) {
     static const enum l1_miss_e causes[] = {
         [DEPARTED_NONE] = L1_MISS_COLD,
@@ -126,7 +119,7 @@ static enum l1_result_e look_at(struct look *look, struct buf *value) {
         look->cause = L1_MISS_EXPIRED;
         return L1_MISS;
     }
-    raise_mark(look->shard, look->id);
+    shard_raise_mark(look->shard, look->id);
     if (blob->kind == BLOB_ABSENT) {
         return L1_HIT_ABSENT;
     }

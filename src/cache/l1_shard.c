@@ -220,6 +220,13 @@ static void put_in(struct l1_shard *shard, uint64_t hash, struct l1_blob *blob) 
     gauges_set(shard);
 }
 
+static void count_use(struct l1_shard *shard, uint32_t id) {
+    shard_raise_mark(shard, id);
+    if (shard->policy->hit != NULL && (shard->nodes[id].hash & shard->notes_mask) == 0) {
+        shard->policy->hit(shard->policy_self, id);
+    }
+}
+
 /* Another value for a key that is here. A refill after expiry counts as a use; a refresh does not,
  * for the get that asked for it was one already. */
 static void replace(struct l1_shard *shard, uint32_t id, const struct shard_fill *fill,
@@ -231,9 +238,8 @@ static void replace(struct l1_shard *shard, uint32_t id, const struct shard_fill
     node->blob = fill->blob;
     old->next_out = *out;
     *out = old;
-    if (was_expired && shard->policy->hit != NULL &&
-        ((uint32_t)fill->hash & shard->notes_mask) == 0) {
-        shard->policy->hit(shard->policy_self, id);
+    if (was_expired) {
+        count_use(shard, id);
     }
     gauges_set(shard);
 }

@@ -109,6 +109,14 @@ uint64_t shard_invalidate_matching(struct l1_shard *shard, struct slice pattern)
 void shard_replay_notes(struct l1_shard *shard); /* does nothing when the mutex is taken */
 void shard_check(struct l1_shard *shard);
 
+/* A hit, as the policy sees it without being called; any thread. */
+static inline void shard_raise_mark(const struct l1_shard *shard, uint32_t id) {
+    uint8_t mark = atomic_load_explicit(&shard->marks[id], memory_order_relaxed);
+    if (mark < shard->policy->mark_max) {
+        atomic_store_explicit(&shard->marks[id], (uint8_t)(mark + 1), memory_order_relaxed);
+    }
+}
+
 static inline size_t blob_cost(const struct l1_blob *blob) {
     return (size_t)L1_ENTRY_OVERHEAD + blob->key_len + blob->value_len;
 }
