@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "domain/event.h"
 
 #include <inttypes.h>
 
@@ -23,8 +24,10 @@ static enum err_e add_param(struct query *query, struct slice name, struct slice
                             struct problem *ret_problem) {
     for (size_t i = 0; i < query->len; i++) {
         if (slice_eq(query->params[i].name, name)) {
-            char shown[sizeof ret_problem->field] = "query";
-            (void)slice_to_cstr(name, shown, sizeof shown);
+            char shown[CODE_MAX + 1] = "query"; /* for a name that is none of ours */
+            if (code_is_valid(name)) {
+                (void)slice_to_cstr(name, shown, sizeof shown);
+            }
             return problem_set(ret_problem, ERR_INVALID_FIELD, shown, "is given more than once");
         }
     }

@@ -343,6 +343,8 @@ static void query_parameters_are_checked_and_unknown_ones_ignored(void **state) 
         {"/v1/events", "limit=0", "limit"},
         {"/v1/events", "limit=1001", "limit"},
         {"/v1/events", "limit=1&limit=2", "limit"},
+        {"/v1/events", "=&=", "query"},
+        {"/v1/events", "%00&%00", "query"},
         {"/v1/events", "a=%f", "query"},
         {"/v1/events", "a=%ff", "query"},
         {"/v1/events/e/participants", "q=a+b", "q"},
