@@ -82,14 +82,20 @@ static double percent(int64_t micro) {
     return (double)micro / MICRO;
 }
 
+/* The sum over all healthy nodes if those that are silent were at their limit: the silent one may
+ * be the busy one. Kubernetes' HorizontalPodAutoscaler takes missing metrics the same way. */
+static int64_t worst_sum(int64_t sum_micro, int64_t known, int64_t healthy) {
+    return sum_micro + (healthy - known) * 100 * MICRO;
+}
+
 static struct signals read_signals(const struct load *load, const struct scaler_policy *policy) {
-    bool all_known = load->healthy > 0 && load->cpu_nodes == load->healthy &&
-                     load->memory_nodes == load->healthy;
+    int64_t worst_cpu = worst_sum(load->cpu_micro, load->cpu_nodes, load->healthy);
+    int64_t worst_memory = worst_sum(load->memory_micro, load->memory_nodes, load->healthy);
     return (struct signals){
         .up_cpu = load->cpu_micro > policy->up_cpu_micro * load->cpu_nodes,
         .up_memory = load->memory_micro > policy->up_memory_micro * load->memory_nodes,
-        .down = all_known && load->cpu_micro < policy->down_cpu_micro * load->cpu_nodes &&
-                load->memory_micro < policy->down_memory_micro * load->memory_nodes,
+        .down = load->cpu_nodes > 0 && worst_cpu < policy->down_cpu_micro * load->healthy &&
+                load->memory_nodes > 0 && worst_memory < policy->down_memory_micro * load->healthy,
     };
 }
 
@@ -235,7 +241,8 @@ static int64_t fewer_nodes(const struct load *load, const struct scaler_policy *
     int64_t wanted = scale_down_from(load->healthy, policy->down_factor_e4);
     wanted = wanted < policy->min ? policy->min : wanted;
     wanted = step_towards(load->healthy, wanted, policy);
-    while (wanted < load->healthy && load->cpu_micro > policy->up_cpu_micro * wanted) {
+    int64_t sum_micro = worst_sum(load->cpu_micro, load->cpu_nodes, load->healthy);
+    while (wanted < load->healthy && sum_micro > policy->up_cpu_micro * wanted) {
         wanted++;
     }
     return wanted;
@@ -301,7 +308,9 @@ static void say_steady(const struct load *load, struct scale_decision *decision)
     if (load->cpu_nodes == 0 && load->memory_nodes == 0) {
         say(decision, "missing: no healthy node gives its CPU or memory");
     } else if (load->cpu_nodes < load->healthy || load->memory_nodes < load->healthy) {
-        say(decision, "steady: nothing asks for more nodes, and not every node gives its figures");
+        say(decision, "steady: the figures of %" PRId64 " of %" PRId64 " nodes ask for no change",
+            load->cpu_nodes < load->memory_nodes ? load->cpu_nodes : load->memory_nodes,
+            load->healthy);
     } else {
         say(decision, "steady: average CPU %.6g %% and memory %.6g %% are within the limits",
             average(load->cpu_micro, load->cpu_nodes),

@@ -2,8 +2,8 @@
 /*
  * How many nodes there should be. Averages over the healthy nodes, strict comparisons, whole nodes
  * in integer arithmetic; up wins over down; what is below the minimum or above the maximum is
- * mended at once. Missing figures scale nothing: more nodes need one figure that says so, fewer
- * need both figures of every healthy node. Pure. Thread: the owner of the history.
+ * mended at once. Missing figures scale nothing: for more nodes the average is over those that are
+ * known, for fewer a silent node counts as 100 %. Pure. Thread: the owner of the history.
  */
 #ifndef TURNOUT_CONTROL_SCALER_H
 #define TURNOUT_CONTROL_SCALER_H

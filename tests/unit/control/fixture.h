@@ -15,7 +15,7 @@ struct fixture {
     struct history history;
     struct snapshot snapshot;
     struct node_figures nodes[FIXTURE_NODES];
-    char ids[FIXTURE_NODES][8];
+    char ids[FIXTURE_NODES][12];
     struct decision decision;
 };
 
@@ -30,6 +30,9 @@ static inline void fixture_init(struct fixture *f) {
     policy_init(&f->policy, NULL);
     history_init(&f->history);
     f->snapshot = (struct snapshot){.has_nodes = true, .nodes = f->nodes};
+    for (unsigned i = 0; i < FIXTURE_NODES; i++) {
+        snprintf(f->ids[i], sizeof f->ids[i], "n%03u", i);
+    }
     fixture_metrics_clear(f);
 }
 
@@ -52,7 +55,6 @@ static inline void fixture_nodes(struct fixture *f, size_t n, double cpu, double
     ASSERT(n <= FIXTURE_NODES);
     f->snapshot.nodes_len = n;
     for (size_t i = 0; i < n; i++) {
-        snprintf(f->ids[i], sizeof f->ids[i], "n%03u", (unsigned)(i % 10000));
         f->nodes[i] = (struct node_figures){.id = slice_of(f->ids[i]),
                                             .healthy = true,
                                             .cpu = cpu,

@@ -240,6 +240,19 @@ static void missing_figures_scale_nothing(void **state) {
     assert_int_equal(fixture_decide(&f, 5)->scale.desired, 2);
 }
 
+static void fewer_nodes_are_safe_when_silent_ones_may_be_at_their_limit(void **state) {
+    (void)state;
+    fixture_set(&f, "scaler", "hold_down", "0s");
+    fixture_nodes(&f, 10, 22, 10);
+    f.nodes[9].cpu = FIGURE_MISSING; /* at most 298 of 300 */
+    assert_int_equal(fixture_decide(&f, 0)->scale.desired, 7);
+    fixture_init(&f);
+    fixture_set(&f, "scaler", "hold_down", "0s");
+    fixture_nodes(&f, 10, 23, 10);
+    f.nodes[9].cpu = FIGURE_MISSING; /* up to 307 of 300 */
+    assert_int_equal(fixture_decide(&f, 0)->scale.desired, 10);
+}
+
 static void a_snapshot_that_knows_no_nodes_scales_nothing(void **state) {
     (void)state;
     f.snapshot.has_nodes = false;
@@ -336,6 +349,7 @@ int main(void) {
         CLAIM(a_scale_down_waits_for_the_cooldown_after_any_change),
         CLAIM(hold_up_asks_for_an_unbroken_run),
         CLAIM(missing_figures_scale_nothing),
+        CLAIM(fewer_nodes_are_safe_when_silent_ones_may_be_at_their_limit),
         CLAIM(a_snapshot_that_knows_no_nodes_scales_nothing),
         CLAIM(known_figures_are_enough_for_more_nodes),
         CLAIM(a_step_is_no_longer_than_max_step),
