@@ -220,11 +220,14 @@ void problem_write(struct json_writer *w, enum err_e err, const struct problem *
     char type[64];
     snprintf(type, sizeof type, "urn:turnout:error:%s", err_code(err));
     json_put_cstr(w, "type", type);
-    json_put_cstr(w, "title", err_remedy(err));
+    char title[ERR_TITLE_SIZE];
+    err_title(err, title);
+    json_put_cstr(w, "title", title);
     json_put_int(w, "status", err_status(err));
     json_put_cstr(w, "detail", detail_of(err, problem));
     json_put_cstr(w, "code", err_code(err));
     put_field_if_any(w, problem);
+    json_put_cstr(w, "remedy", err_remedy(err));
     json_put_text(w, "request_id", request_id);
     json_end_object(w);
 }

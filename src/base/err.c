@@ -41,6 +41,14 @@ const char *err_remedy(enum err_e err) {
     return row_of(err)->remedy;
 }
 
+void err_title(enum err_e err, char ret_title[ERR_TITLE_SIZE]) {
+    snprintf(ret_title, ERR_TITLE_SIZE, "%s", err_code(err));
+    ret_title[0] = (char)(ret_title[0] - ('a' - 'A')); /* codes are lower-case words */
+    for (char *at = ret_title; *at != '\0'; at++) {
+        *at = *at == '_' ? ' ' : *at;
+    }
+}
+
 enum err_e problem_set(struct problem *ret_problem, enum err_e err, const char *field,
                        const char *format, ...) {
     if (ret_problem == NULL) {

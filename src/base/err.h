@@ -90,6 +90,10 @@ bool err_is_retryable(enum err_e err);  /* true: the same request may succeed la
 const char *err_code(enum err_e err);   /* stable identifier, e.g. "unknown_gate" */
 const char *err_remedy(enum err_e err); /* one English sentence: what to do */
 
+/* The code as people read it: "Unknown gate". */
+enum { ERR_TITLE_SIZE = 32 };
+void err_title(enum err_e err, char ret_title[ERR_TITLE_SIZE]);
+
 /* What was wrong and where; filled beside a failing err_e. Empty strings mean "not said". */
 struct problem {
     char field[64];   /* JSON field, CSV column, query parameter or header */

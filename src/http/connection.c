@@ -499,11 +499,14 @@ static void put_problem(struct buf *body, const struct refusal *refusal) {
     struct json_writer writer;
     json_writer_init(&writer, body);
     json_begin_object(&writer);
-    json_put_cstr(&writer, "type", "about:blank");
+    char type[64];
+    snprintf(type, sizeof type, "urn:turnout:error:%s", err_code(refusal->err));
+    json_put_cstr(&writer, "type", type);
     json_put_cstr(&writer, "title", status_phrase(refusal->status));
     json_put_int(&writer, "status", refusal->status);
     json_put_cstr(&writer, "detail", refusal->detail);
     json_put_cstr(&writer, "code", err_code(refusal->err));
+    json_put_cstr(&writer, "remedy", err_remedy(refusal->err));
     json_end_object(&writer);
 }
 
