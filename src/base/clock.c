@@ -45,25 +45,26 @@ void virtual_clock_advance(struct virtual_clock *clock, int64_t ms) {
 
 /* Days since 1970-01-01 in the proleptic Gregorian calendar, and back
  * (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"). */
-static int64_t days_from_civil(int64_t y, int m, int d) {
-    y -= m <= 2;
+int64_t civil_to_days(struct civil_day day) {
+    int64_t y = day.year - (day.month <= 2);
     int64_t era = (y >= 0 ? y : y - 399) / 400;
     int64_t yoe = y - era * 400;
-    int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+    int64_t doy = (153 * (day.month + (day.month > 2 ? -3 : 9)) + 2) / 5 + day.day - 1;
     int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
     return era * 146097 + doe - 719468;
 }
 
-static void civil_from_days(int64_t z, int64_t *y, int *m, int *d) {
-    z += 719468;
+struct civil_day civil_from_days(int64_t days) {
+    int64_t z = days + 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
     int64_t doe = z - era * 146097;
     int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     int64_t mp = (5 * doy + 2) / 153;
-    *d = (int)(doy - (153 * mp + 2) / 5 + 1);
-    *m = (int)(mp < 10 ? mp + 3 : mp - 9);
-    *y = yoe + era * 400 + (*m <= 2);
+    int month = (int)(mp < 10 ? mp + 3 : mp - 9);
+    return (struct civil_day){.year = yoe + era * 400 + (month <= 2),
+                              .month = month,
+                              .day = (int)(doy - (153 * mp + 2) / 5 + 1)};
 }
 
 static int days_in_month(int64_t year, int month) {
@@ -95,7 +96,7 @@ static bool take_date(struct slice *text, int64_t *ret_days) {
         !take_number(text, 2, 1, days_in_month(year, (int)month), &day)) {
         return false;
     }
-    *ret_days = days_from_civil(year, (int)month, (int)day);
+    *ret_days = civil_to_days((struct civil_day){year, (int)month, (int)day});
     return true;
 }
 
@@ -173,14 +174,12 @@ void time_format(int64_t ms, char text[TIME_TEXT_SIZE]) {
     ASSERT(ms >= TIME_MIN_MS && ms <= TIME_MAX_MS);
     int64_t days = ms / 86400000 - (ms % 86400000 < 0);
     int64_t in_day = ms - days * 86400000;
-    int64_t year;
-    int month, day;
-    civil_from_days(days, &year, &month, &day);
-    char *at = put_digits(text, year, 4);
+    struct civil_day civil = civil_from_days(days);
+    char *at = put_digits(text, civil.year, 4);
     *at++ = '-';
-    at = put_digits(at, month, 2);
+    at = put_digits(at, civil.month, 2);
     *at++ = '-';
-    at = put_digits(at, day, 2);
+    at = put_digits(at, civil.day, 2);
     *at++ = 'T';
     at = put_digits(at, in_day / 3600000, 2);
     *at++ = ':';

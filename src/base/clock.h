@@ -44,4 +44,14 @@ enum { TIME_TEXT_SIZE = 25 };
 /* "2026-11-24T18:23:24.000Z" with a NUL; `ms` within TIME_MIN_MS..TIME_MAX_MS. */
 void time_format(int64_t ms, char text[TIME_TEXT_SIZE]);
 
+/* A day of the proleptic Gregorian calendar. */
+struct civil_day {
+    int64_t year;
+    int month; /* 1 to 12 */
+    int day;   /* 1 to 31 */
+};
+/* Days since 1970-01-01, and back; of any year that int64_t milliseconds can reach. */
+int64_t civil_to_days(struct civil_day day);
+struct civil_day civil_from_days(int64_t days);
+
 #endif
