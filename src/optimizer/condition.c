@@ -254,8 +254,8 @@ static size_t after_type(struct run run, size_t cast) {
 
 /* A column of the scan at `i`: name, or alias.name. The number of its tokens, 0 when it is none. */
 static size_t own_column(struct run run, size_t i, struct slice alias, struct slice *ret_column) {
-    if (run.at[i].kind != TOKEN_NAME) {
-        return 0;
+    if (run.at[i].kind != TOKEN_NAME || (i > 0 && run.at[i - 1].kind == TOKEN_DOT)) {
+        return 0; /* or the field of a row: (InitPlan 1).col1 */
     }
     size_t len = 1;
     if (i + 2 < run.len && run.at[i + 1].kind == TOKEN_DOT) {

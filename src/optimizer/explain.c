@@ -57,8 +57,13 @@ static struct slice keep_text(struct finder *f) {
     return kept;
 }
 
+void finding_put(struct json_writer *evidence, const char *key, double figure, int decimals) {
+    static const double most = 9e18;
+    json_put_real(evidence, key, figure < most ? figure : most, decimals);
+}
+
 void finding_where(struct finder *f, const char *format, ...) {
-    char where[512];
+    char where[1024]; /* two clipped names and a few words */
     va_list args;
     va_start(args, format);
     vsnprintf(where, sizeof where, format, args);

@@ -4,7 +4,7 @@
  *
  *     struct json_writer *evidence = finding_begin(f, RULE_SORT_SPILL, node, kb_on_disk);
  *     if (evidence == NULL) { return; }       below the rule's thresholds
- *     json_put_real(evidence, "disk_kb", kb_on_disk, 0);
+ *     finding_put(evidence, "disk_kb", kb_on_disk, 0);
  *     finding_end(f, "the sort took %.0f kB of disk: raise work_mem", kb_on_disk);
  *
  * Thread: the one of explain_judge.
@@ -32,6 +32,8 @@ struct finder {
 struct json_writer *finding_begin(struct finder *f, enum rule_e rule, const struct plan_node *node,
                                   double figure);
 void finding_end(struct finder *f, const char *message, ...) PRINTF_LIKE(2, 3);
+/* A figure as evidence; what int64_t cannot hold is written as the most that it can. */
+void finding_put(struct json_writer *evidence, const char *key, double figure, int decimals);
 /* Instead of the node's path, before finding_end. */
 void finding_where(struct finder *f, const char *format, ...) PRINTF_LIKE(2, 3);
 

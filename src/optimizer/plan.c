@@ -58,7 +58,10 @@ double plan_number(const struct json_t *object, const char *key) {
         return PLAN_ABSENT;
     }
     double number = json_number(value);
-    return number >= 0 ? number : PLAN_ABSENT;
+    if (!(number >= 0)) {
+        return PLAN_ABSENT;
+    }
+    return number < PLAN_FIGURE_MAX ? number : PLAN_FIGURE_MAX;
 }
 
 struct slice plan_text(const struct json_t *object, const char *key) {

@@ -79,6 +79,8 @@ enum plan_role_e {
 
 /* What a key that is absent reads as: plans without ANALYZE, BUFFERS, TIMING or COSTS. */
 #define PLAN_ABSENT (-1.0)
+/* What a larger number reads as: nothing real is, and products of a few stay printable. */
+#define PLAN_FIGURE_MAX 1e18
 
 struct plan_node {
     const struct json_t *json; /* every key that is not below */

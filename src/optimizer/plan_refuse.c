@@ -17,7 +17,7 @@ enum { LOOK_AT = 64 << 10 };
 
 static bool contains(struct slice text, const char *word) {
     size_t len = strlen(word);
-    return text.len >= len && memmem(text.at, text.len, word, len) != NULL;
+    return text.at != NULL && text.len >= len && memmem(text.at, text.len, word, len) != NULL;
 }
 
 static struct slice skip_space(struct slice text) {

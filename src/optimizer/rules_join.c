@@ -34,11 +34,11 @@ static bool is_made_up(const struct plan_node *scan) {
 }
 
 static void put_loops(struct json_writer *w, const struct finder *f, const struct plan_node *node) {
-    json_put_real(w, "loops", node->loops, 0);
-    json_put_real(w, "rows_per_loop", node->rows, 2);
+    finding_put(w, "loops", node->loops, 0);
+    finding_put(w, "rows_per_loop", node->rows, 2);
     double percent = node_time_percent(f, node);
     if (percent >= 0) {
-        json_put_real(w, "time_percent", percent, 1);
+        finding_put(w, "time_percent", percent, 1);
     }
 }
 
@@ -111,7 +111,7 @@ void check_cte_rescan(struct finder *f, const struct plan_node *node) {
     struct json_writer *w = finding_begin(f, RULE_CTE_RESCAN, node, read);
     if (w != NULL) {
         put_loops(w, f, node);
-        json_put_real(w, "rows_read", read, 0);
+        finding_put(w, "rows_read", read, 0);
         finding_end(f, "The CTE is read from its start %.0f times, %.0f rows in all: it has no "
                        "index, so declare it NOT MATERIALIZED, or put it into a temporary table "
                        "with one.",
@@ -130,9 +130,9 @@ void check_join_filter(struct finder *f, const struct plan_node *node) {
     }
     struct json_writer *w = finding_begin(f, RULE_JOIN_FILTER, node, removed);
     if (w != NULL) {
-        json_put_real(w, "rows_discarded", removed, 0);
-        json_put_real(w, "rows_kept", plan_total(node, node->rows), 0);
-        json_put_real(w, "discarded_percent", percent, 1);
+        finding_put(w, "rows_discarded", removed, 0);
+        finding_put(w, "rows_kept", plan_total(node, node->rows), 0);
+        finding_put(w, "discarded_percent", percent, 1);
         if (plan_text(node->json, "Join Filter").len > 0) {
             json_put_text(w, "join_filter", finding_clip(plan_text(node->json, "Join Filter")));
         }
@@ -157,8 +157,8 @@ void check_offset(struct finder *f, const struct plan_node *node) {
     }
     struct json_writer *w = finding_begin(f, RULE_LARGE_OFFSET, node, skipped);
     if (w != NULL) {
-        json_put_real(w, "rows_skipped", skipped, 0);
-        json_put_real(w, "rows_returned", node->rows, 0);
+        finding_put(w, "rows_skipped", skipped, 0);
+        finding_put(w, "rows_returned", node->rows, 0);
         finding_end(f, "OFFSET throws %.0f rows away to return %.0f: page by key instead (WHERE "
                        "key > last one seen ORDER BY key LIMIT n).",
                     skipped, node->rows);
@@ -189,9 +189,9 @@ void check_memoize(struct finder *f, const struct plan_node *node) {
     }
     struct json_writer *w = finding_begin(f, RULE_MEMOIZE_EVICTIONS, node, evictions);
     if (w != NULL) {
-        json_put_real(w, "evictions", evictions, 0);
-        json_put_real(w, "misses", misses, 0);
-        json_put_real(w, "hits", hits, 0);
+        finding_put(w, "evictions", evictions, 0);
+        finding_put(w, "misses", misses, 0);
+        finding_put(w, "hits", hits, 0);
         finding_end(f, "Memoize forgot %.0f results for want of memory and looked %.0f up again or "
                        "for the first time: raise work_mem or hash_mem_multiplier for this "
                        "statement.",

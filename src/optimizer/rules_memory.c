@@ -49,8 +49,8 @@ void check_sort_spill(struct finder *f, const struct plan_node *node) {
     if (w == NULL) {
         return;
     }
-    json_put_real(w, "disk_kb", kb, 0);
-    json_put_real(w, "rows_sorted", plan_total(node, node->rows), 0);
+    finding_put(w, "disk_kb", kb, 0);
+    finding_put(w, "rows_sorted", plan_total(node, node->rows), 0);
     if (plan_text(node->json, "Sort Method").len > 0) {
         json_put_text(w, "method", finding_clip(plan_text(node->json, "Sort Method")));
     }
@@ -67,12 +67,12 @@ static void report_hash(struct finder *f, const struct plan_node *node, double b
     }
     double planned = plan_number(node->json, "Original Hash Batches");
     double disk = largest(node, disk_kb);
-    json_put_real(w, "batches", batches, 0);
+    finding_put(w, "batches", batches, 0);
     if (planned >= 0) {
-        json_put_real(w, "planned_batches", planned, 0);
+        finding_put(w, "planned_batches", planned, 0);
     }
     if (disk > 0) {
-        json_put_real(w, "disk_kb", disk, 0);
+        finding_put(w, "disk_kb", disk, 0);
     }
     if (planned > 0 && batches > planned) {
         finding_end(f, "The hash went to disk in %.0f batches where %.0f were planned: more rows "
@@ -128,8 +128,8 @@ void check_temp_blocks(struct finder *f, const struct plan_node *node) {
     }
     struct json_writer *w = finding_begin(f, RULE_TEMP_BLOCKS, node, most);
     if (w != NULL) {
-        json_put_real(w, "temp_blocks_written", written, 0);
-        json_put_real(w, "temp_blocks_read", read, 0);
+        finding_put(w, "temp_blocks_written", written, 0);
+        finding_put(w, "temp_blocks_read", read, 0);
         finding_end(f, "It keeps rows in temporary files (%.0f blocks of 8 kB written, %.0f read): "
                        "raise work_mem for this statement, or carry fewer rows and columns.",
                     written, read);

@@ -117,7 +117,7 @@ static void report_wasted(struct finder *f, const struct plan_node *append,
     if (w != NULL) {
         json_put_int(w, "partitions", (int64_t)leaves->count);
         json_put_int(w, "partitions_without_rows", (int64_t)leaves->wasted);
-        json_put_real(w, "rows_discarded", leaves->wasted_rows, 0);
+        finding_put(w, "rows_discarded", leaves->wasted_rows, 0);
         finding_end(f, "%zu of %zu partitions were scanned and kept no row, %.0f rows were read "
                        "for nothing: add a condition on the partition key.",
                     leaves->wasted, leaves->count, leaves->wasted_rows);

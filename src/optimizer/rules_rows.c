@@ -170,10 +170,10 @@ static void report(struct finder *f, const struct plan_node *node, const char *d
     if (evidence == NULL) {
         return;
     }
-    json_put_real(evidence, "estimated_rows", node->plan_rows, 0);
-    json_put_real(evidence, "actual_rows", node->rows, node->rows == floor(node->rows) ? 0 : 2);
-    json_put_real(evidence, "loops", node->loops, 0);
-    json_put_real(evidence, "factor", factor, 1);
+    finding_put(evidence, "estimated_rows", node->plan_rows, 0);
+    finding_put(evidence, "actual_rows", node->rows, node->rows == floor(node->rows) ? 0 : 2);
+    finding_put(evidence, "loops", node->loops, 0);
+    finding_put(evidence, "factor", factor, 1);
     json_put_cstr(evidence, "direction", direction);
     struct slice table = finding_clip(node->relation);
     if (table.len > 0) {

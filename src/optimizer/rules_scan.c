@@ -24,10 +24,10 @@ static bool finds_by_index(const struct plan_node *node) {
 
 static void put_discards(struct json_writer *w, const struct plan_node *node,
                          const struct discards *discards) {
-    json_put_real(w, "rows_discarded", discards->removed, 0);
-    json_put_real(w, "rows_kept", plan_total(node, node->rows), 0);
-    json_put_real(w, "discarded_percent", discards->percent, 1);
-    json_put_real(w, "loops", node->loops, 0);
+    finding_put(w, "rows_discarded", discards->removed, 0);
+    finding_put(w, "rows_kept", plan_total(node, node->rows), 0);
+    finding_put(w, "discarded_percent", discards->percent, 1);
+    finding_put(w, "loops", node->loops, 0);
     if (plan_text(node->json, "Filter").len > 0) {
         json_put_text(w, "filter", finding_clip(plan_text(node->json, "Filter")));
     }
@@ -133,9 +133,9 @@ void check_heap_fetches(struct finder *f, const struct plan_node *node) {
     if (w == NULL) {
         return;
     }
-    json_put_real(w, "heap_fetches", fetches, 0);
-    json_put_real(w, "rows", plan_total(node, node->rows), 0);
-    json_put_real(w, "fetched_percent", percent, 1);
+    finding_put(w, "heap_fetches", fetches, 0);
+    finding_put(w, "rows", plan_total(node, node->rows), 0);
+    finding_put(w, "fetched_percent", percent, 1);
     finding_end(f, "The index-only scan looked %.0f rows up in the table (%.1f %%) since its "
                    "visibility map is not up to date: run VACUUM %.*s, and let autovacuum come "
                    "more often.",
@@ -165,9 +165,9 @@ void check_lossy_bitmap(struct finder *f, const struct plan_node *node) {
     if (w == NULL) {
         return;
     }
-    json_put_real(w, "lossy_blocks", lossy, 0);
-    json_put_real(w, "exact_blocks", exact > 0 ? exact : 0, 0);
-    json_put_real(w, "rows_rechecked_and_dropped",
+    finding_put(w, "lossy_blocks", lossy, 0);
+    finding_put(w, "exact_blocks", exact > 0 ? exact : 0, 0);
+    finding_put(w, "rows_rechecked_and_dropped",
                   plan_number_total(node, "Rows Removed by Index Recheck"), 0);
     finding_end(f, "The bitmap outgrew work_mem: %.0f of its blocks (%.1f %%) lost their row "
                    "positions and every row in them is checked again; raise work_mem for this "
@@ -215,8 +215,8 @@ void check_sort_for_limit(struct finder *f, const struct plan_node *node) {
     if (w == NULL) {
         return;
     }
-    json_put_real(w, "rows_sorted", sorted, 0);
-    json_put_real(w, "rows_returned", kept, 0);
+    finding_put(w, "rows_sorted", sorted, 0);
+    finding_put(w, "rows_returned", kept, 0);
     put_advice(w, &advice);
     finding_end(f, "%.0f rows are read and sorted to return %.0f: an index on %.*s gives them in "
                    "order, and the scan stops after the last one.",

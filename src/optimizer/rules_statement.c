@@ -11,8 +11,8 @@ void check_workers(struct finder *f, const struct plan_node *node) {
     struct json_writer *w =
         finding_begin(f, RULE_WORKERS, node, 100 * (planned - launched) / planned);
     if (w != NULL) {
-        json_put_real(w, "workers_planned", planned, 0);
-        json_put_real(w, "workers_launched", launched, 0);
+        finding_put(w, "workers_planned", planned, 0);
+        finding_put(w, "workers_launched", launched, 0);
         finding_end(f, "%.0f of %.0f planned parallel workers came: the pool is used up, so raise "
                        "max_parallel_workers (and max_worker_processes) or plan fewer a statement.",
                     launched, planned);
@@ -30,11 +30,11 @@ void check_jit(struct finder *f, const struct plan_statement *statement) {
     struct json_writer *w = finding_begin(f, RULE_JIT, NULL, percent);
     if (w != NULL) {
         double functions = plan_number(jit, "Functions");
-        json_put_real(w, "jit_ms", ms, 3);
-        json_put_real(w, "execution_ms", statement->execution_ms, 3);
-        json_put_real(w, "jit_percent", percent, 1);
+        finding_put(w, "jit_ms", ms, 3);
+        finding_put(w, "execution_ms", statement->execution_ms, 3);
+        finding_put(w, "jit_percent", percent, 1);
         if (functions >= 0) {
-            json_put_real(w, "functions", functions, 0);
+            finding_put(w, "functions", functions, 0);
         }
         finding_where(f, "JIT");
         finding_end(f, "Just-in-time compilation took %.1f ms of %.1f ms (%.0f %%): raise "
@@ -59,9 +59,9 @@ static void check_trigger(struct finder *f, const struct json_t *trigger, double
     struct slice table = finding_clip(plan_text(trigger, "Relation"));
     double calls = plan_number(trigger, "Calls");
     json_put_text(w, is_constraint ? "constraint" : "trigger", name);
-    json_put_real(w, "trigger_ms", ms, 3);
-    json_put_real(w, "execution_ms", execution_ms, 3);
-    json_put_real(w, "calls", calls >= 0 ? calls : 0, 0);
+    finding_put(w, "trigger_ms", ms, 3);
+    finding_put(w, "execution_ms", execution_ms, 3);
+    finding_put(w, "calls", calls >= 0 ? calls : 0, 0);
     finding_where(f, "%s %.*s on %.*s", is_constraint ? "Constraint" : "Trigger", SLICE_ARG(name),
                   SLICE_ARG(table));
     finding_end(f, "It took %.1f ms of %.1f ms in %.0f calls: %s.", ms, execution_ms,
@@ -89,8 +89,8 @@ void check_planning(struct finder *f, const struct plan_statement *statement) {
     }
     struct json_writer *w = finding_begin(f, RULE_PLANNING, NULL, statement->planning_ms);
     if (w != NULL) {
-        json_put_real(w, "planning_ms", statement->planning_ms, 3);
-        json_put_real(w, "execution_ms", statement->execution_ms, 3);
+        finding_put(w, "planning_ms", statement->planning_ms, 3);
+        finding_put(w, "execution_ms", statement->execution_ms, 3);
         finding_where(f, "Planning");
         finding_end(f, "Planning took %.1f ms, executing only %.1f ms: prepare the statement once, "
                        "name the partition key in its condition, or keep fewer partitions, indexes "
