@@ -34,7 +34,7 @@ static const struct command_form explain_file_form = {
     .summary = "say what is wrong with a plan, and what to do about it",
     .details =
         "Reads what EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) printed, or a plan that auto_explain\n"
-        "logged as JSON, of PostgreSQL 12 or later; - is standard input, 64 MiB at most. Prints\n"
+        "logged as JSON; - is standard input, 64 MiB at most. Prints\n"
         "{\"execution_ms\":…,\"findings\":[…],\"indexes\":[…]}: the time it took (null without\n"
         "ANALYZE), the findings, most severe first, each with rule, severity (info, warning,\n"
         "critical), node, message and evidence, and the indexes that the plan uses. A healthy\n"
