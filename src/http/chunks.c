@@ -141,5 +141,8 @@ enum chunks_e chunks_read(struct chunks *chunks, struct slice input, size_t *ret
         }
     }
     *ret_used = used;
-    return chunks->state == END ? CHUNKS_END : chunks->state == BROKEN ? CHUNKS_BROKEN : CHUNKS_MORE;
+    if (chunks->state == END) {
+        return CHUNKS_END;
+    }
+    return chunks->state == BROKEN ? CHUNKS_BROKEN : CHUNKS_MORE;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The strict reading of a chunked body (RFC 9112, 7.1): where it ends and how much it holds. Inside
- * this unit only. It changes nothing; libh2o joins the chunks once the whole body is known to be good.
+ * this unit only. It changes nothing; libh2o joins the chunks once the whole body is known to be
+ * good.
  * Thread: one at a time; pure.
  */
 #ifndef TURNOUT_HTTP_CHUNKS_PRIV_H
@@ -25,7 +26,8 @@ enum chunks_e { CHUNKS_MORE, CHUNKS_END, CHUNKS_BROKEN };
 
 void chunks_init(struct chunks *chunks);
 
-/* Reads on in `input`; `*ret_used` of its bytes belong to the body (all of them for CHUNKS_MORE). */
+/* Reads on in `input`; `*ret_used` of its bytes belong to the body (all of them for
+ * CHUNKS_MORE). */
 enum chunks_e chunks_read(struct chunks *chunks, struct slice input, size_t *ret_used);
 
 #endif

@@ -12,16 +12,16 @@
  *   every state ──► CLOSED
  *
  * Invariants:
- *   1. libh2o sees one whole request at a time, its head and framing checked, and nothing behind it: what
- *      a client sends ahead waits in the stash. So libh2o neither decides where a request ends nor
- *      answers one by itself; should it, the connection is cut.
+ *   1. libh2o sees one whole request at a time, its head and framing checked, and nothing behind
+ *      it: what a client sends ahead waits in the stash. So libh2o neither decides where a request
+ *      ends nor answers one by itself; should it, the connection is cut.
  *   2. Each state's list is in the order of since_us, so a sweep looks at the overdue only.
  *   3. server->unfinished is the sum of `counted`, which only HEAD and BODY have.
  *
- * libh2o reads by itself: it puts what comes behind sock->input and calls sock->_cb.read. The gate is
- * hooked in there whenever libh2o has begun to wait for a request, and passes the call on
- * (connection->feed) when a request is whole. That call with an error is how libh2o closes a connection,
- * in any state.
+ * libh2o reads by itself: it puts what comes behind sock->input and calls sock->_cb.read. The gate
+ * is hooked in there whenever libh2o has begun to wait for a request, and passes the call on
+ * (connection->feed) when a request is whole. That call with an error is how libh2o closes a
+ * connection, in any state.
  */
 #include "http/http_priv.h"
 
@@ -33,11 +33,13 @@
 #include <poll.h>
 #include <stdlib.h>
 
-/* A refused client gets so long to read why before the connection is closed on it: closing with bytes
- * unread would reset the connection and destroy the answer on its way. */
+/* A refused client gets so long to read why before the connection is closed on it: closing with
+ * bytes unread would reset the connection and destroy the answer on its way. */
 enum { LINGER_US = 2000000 };
 /* Bytes of the stash that are offered at a time: most requests fit, and little is copied twice. */
 enum { STASH_STEP = 4096 };
+/* Input buffers of 8 KB that a loop keeps: 2 MB for as many requests in one turn. */
+enum { BUFFERS_KEPT = 256 };
 
 static const struct fsm_row states[CONNECTION_STATE_COUNT] = {
 #define X(state, next) [CONNECTION_##state] = {#state, next},
@@ -89,7 +91,7 @@ static struct connection *larger(struct connection *a, struct connection_list *l
 /* Memory for requests that are still coming is bounded for the loop: the largest one pays. */
 static void keep_budget(struct http_server *server) {
     static const struct refusal overloaded = {
-        503, ERR_OVERLOADED, "Too many bytes of unfinished requests wait: retry later, or send less."};
+        503, ERR_OVERLOADED, "Too many bytes of unfinished requests wait: retry later."};
     if (server->unfinished <= server->options.body_budget) {
         return;
     }
@@ -134,8 +136,9 @@ static struct slice input_of(const struct connection *connection) {
     return slice_from(input->bytes, input->size);
 }
 
-/* Hides from libh2o what it would act upon: the target, which it would normalise and, when it cannot,
- * print; and the expectation, which was met here. The request has its own copy of the head. */
+/* Hides from libh2o what it would act upon: the target, which it would normalise and, when it
+ * cannot, print; and the expectation, which was met here. The request has its own copy of the
+ * head. */
 static void mask_head(const struct connection *connection) {
     const struct http_request *request = connection->request;
     char *bytes = connection->sock->input->bytes;
@@ -160,12 +163,14 @@ static void hand_over(struct connection *connection, size_t len) {
     connection->written = connection->sock->bytes_written;
     connection->feed(connection->sock, NULL);
     if (connection->state == CONNECTION_HANDED) { /* invariant 1 */
-        log_event(LOG_ERROR, "http_not_dispatched", "loop=%d", loop_index(connection->server->loop));
+        log_event(LOG_ERROR, "http_not_dispatched", "loop=%d",
+                  loop_index(connection->server->loop));
         connection_cut(connection);
     }
 }
 
-static const struct refusal too_large = {413, ERR_TOO_LARGE, "The body is larger than this server takes."};
+static const struct refusal too_large = {413, ERR_TOO_LARGE,
+                                         "The body is larger than this server takes."};
 
 /* Returns the request's length when it is whole, else 0; the connection may have been refused. */
 static size_t read_chunked(struct connection *connection) {
@@ -210,7 +215,7 @@ static void read_body(struct connection *connection) {
 
 struct own_write {
     uv_write_t uv;
-    struct connection *connection; /* its memory outlives the write: libuv ends writes before closing */
+    struct connection *connection; /* outlives the write: libuv ends writes before it closes */
     char bytes[];
 };
 
@@ -237,8 +242,8 @@ static void write_own(struct connection *connection, struct slice bytes, uv_writ
 }
 
 static const struct refusal *why_not(const struct connection *connection) {
-    static const struct refusal expectation = {417, ERR_MALFORMED_REQUEST,
-                                               "The only expectation that is known is 100-continue."};
+    static const struct refusal expectation = {
+        417, ERR_MALFORMED_REQUEST, "The only expectation that is known is 100-continue."};
     const struct head *head = &connection->request->head;
     if (head->expect == EXPECT_UNKNOWN) {
         return &expectation;
@@ -418,8 +423,10 @@ void connection_open(struct http_server *server, int fd, const union address *pe
     }
     /* Answers are whole when they are written: waiting for more only delays them. */
     uv_tcp_nodelay(&connection->tcp, 1);
-    /* Per thread: above 16 MB libh2o would move an input buffer to a file in /tmp. */
+    /* The thread's: above 16 MB libh2o would move an input buffer to a file in /tmp; and it would
+     * keep only 16 buffers for the next turn, which a busy loop needs more of. */
     h2o_socket_buffer_prototype.mmap_settings = NULL;
+    h2o_socket_buffer_prototype.allocator.max = BUFFERS_KEPT;
     connection->sock = h2o_uv_socket_create((uv_stream_t *)&connection->tcp, on_handle_closed);
     connection->sock->on_close.cb = on_socket_closed;
     connection->sock->on_close.data = connection;
@@ -510,7 +517,8 @@ static void put_problem(struct buf *body, const struct refusal *refusal) {
     json_end_object(&writer);
 }
 
-static void put_answer(struct http_server *server, struct buf *answer, const struct refusal *refusal) {
+static void put_answer(struct http_server *server, struct buf *answer,
+                       const struct refusal *refusal) {
     enum { BODY_MAX = 1024 }; /* a detail is a sentence */
     struct buf body;
     buf_init(&body, BODY_MAX);
@@ -581,8 +589,8 @@ static void on_late_reader(struct connection *connection) {
     connection_reset(connection);
 }
 
-static void sweep_list(struct http_server *server, enum connection_state_e state, int64_t timeout_us,
-                       void (*fn)(struct connection *connection)) {
+static void sweep_list(struct http_server *server, enum connection_state_e state,
+                       int64_t timeout_us, void (*fn)(struct connection *connection)) {
     int64_t now_us = loop_now_us(server->loop);
     struct connection *connection;
     while ((connection = server->connections[state].first) != NULL &&

@@ -2,8 +2,9 @@
 /*
  * The strict reading of a request's head (RFC 9112, with the characters of RFC 9110).
  *
- * libh2o's own parser serves what two servers in a row may read in two ways: a length beside a coding,
- * two lengths, a bare LF, a folded line. Each of them is refused here, before libh2o sees it.
+ * libh2o's own parser serves what two servers in a row may read in two ways: a length beside a
+ * coding, two lengths, a bare LF, a folded line. Each of them is refused here, before libh2o sees
+ * it.
  */
 #include "http/head_priv.h"
 
@@ -105,8 +106,8 @@ static void split_query(struct slice target, struct head *head) {
     head->query = mark == NULL ? SLICE_NONE : slice_from(mark + 1, target.len - path - 1);
 }
 
-/* http://authority[/path][?query]: whoever routes by the target and whoever routes by Host must come to
- * the same server, so the two must say the same. Runs when the fields are known. */
+/* http://authority[/path][?query]: whoever routes by the target and whoever routes by Host must
+ * come to the same server, so the two must say the same. Runs when the fields are known. */
 static enum err_e check_absolute(struct head *head, struct problem *ret_problem) {
     const char *slashes = memchr(head->target.at, '/', head->target.len);
     struct slice rest = slice_skip(head->target, (size_t)(slashes - head->target.at) + 2);
@@ -183,7 +184,8 @@ static enum err_e on_content_length(struct head *head, struct slice value,
 static enum err_e on_transfer_encoding(struct head *head, struct slice value,
                                        struct problem *ret_problem) {
     if (++head->codings > 1 || !slice_eq_nocase(value, SLICE_LIT("chunked"))) {
-        REFUSE(ret_problem, "transfer-encoding", "The only transfer coding that is known is chunked.");
+        REFUSE(ret_problem, "transfer-encoding",
+               "The only transfer coding that is known is chunked.");
     }
     head->chunked = true;
     return ERR_OK;
@@ -211,7 +213,8 @@ static enum err_e on_connection(struct head *head, struct slice value,
 
 static enum err_e on_expect(struct head *head, struct slice value, struct problem *ret_problem) {
     (void)ret_problem;
-    bool known = head->expect == EXPECT_NOTHING && slice_eq_nocase(value, SLICE_LIT("100-continue"));
+    bool known =
+        head->expect == EXPECT_NOTHING && slice_eq_nocase(value, SLICE_LIT("100-continue"));
     head->expect = known ? EXPECT_CONTINUE : EXPECT_UNKNOWN;
     head->expect_name = head->fields[head->field_count - 1].name;
     return ERR_OK;

@@ -44,12 +44,14 @@ struct head {
 };
 
 /* `raw` is everything up to and with the empty line. ERR_MALFORMED_REQUEST as http_check_head. */
-enum err_e head_parse(struct slice raw, struct head *ret_head, struct problem *ret_problem) MUST_CHECK;
+enum err_e head_parse(struct slice raw, struct head *ret_head,
+                      struct problem *ret_problem) MUST_CHECK;
 
 /* The first field of that name, in any case; empty if there is none. */
 struct slice head_find(const struct head *head, struct slice name);
 
-/* Looks for the end of a head in input that grows. `*scanned` is 0 at first and kept between calls. */
+/* Looks for the end of a head in input that grows. `*scanned` is 0 at first and kept between
+ * calls. */
 enum head_end_e {
     HEAD_END_MISSING, /* more must come */
     HEAD_END_FOUND,   /* `*scanned` is the head's length */

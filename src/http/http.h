@@ -54,7 +54,8 @@ struct http_server *http_server_create(struct loop *loop, const struct http_opti
                                        int listen_fd, http_handler_fn handler, void *data);
 /* Accepts no more and closes idle connections; each running answer says Connection: close. */
 void http_server_drain(struct http_server *server);
-bool http_server_is_idle(const struct http_server *server); /* no connection left */
+/* No connection left, and no request whose handler has not answered. */
+bool http_server_is_idle(const struct http_server *server);
 void http_server_cut_off(struct http_server *server); /* closes what is left, at the drain's end */
 void http_server_destroy(struct http_server *server);       /* idle; then stop the loop */
 /* Any thread. */
@@ -73,9 +74,12 @@ struct slice http_peer(const struct http_request *request); /* numeric address o
 struct arena *http_arena(struct http_request *request); /* for what lives as long as the request */
 struct loop *http_loop(const struct http_request *request);
 int64_t http_begun_us(const struct http_request *request); /* loop_now_us when the head was whole */
-bool http_is_gone(const struct http_request *request);     /* the client left */
+/* The client left, or nothing of a stream's pieces would be sent (HEAD). Asks the kernel: not for
+ * every line of a loop. A client that has only ended its own side still waits for its answer. */
+bool http_is_gone(const struct http_request *request);
 
-/* Called once when the answer has ended (sent, failed or the client left): for measuring. */
+/* Called once when the request has ended: the handler has answered, and the answer was sent, has
+ * failed or went nowhere. `bytes` is what was written of it. For measuring. */
 typedef void (*http_end_fn)(struct http_request *request, int status, size_t bytes, void *data);
 void http_on_end(struct http_request *request, http_end_fn fn, void *data);
 
@@ -91,7 +95,9 @@ void http_reply(struct http_request *request, int status, const char *content_ty
 /* In pieces: begin, then a piece each time `more` is called (it is called first from within begin
  * or soon after), until http_write with HTTP_LAST. `more` is also called with the request gone; it
  * must still end it with http_write(..., HTTP_LAST), once. Nothing is buffered beyond one piece. A
- * `more` that has no piece yet returns without writing, and writes later on its own accord. */
+ * `more` that has no piece yet returns without writing, and writes later on its own accord. An
+ * empty piece with HTTP_MORE is no piece. A stream of another status than 200 ends its
+ * connection. */
 enum http_piece_e {
     HTTP_MORE,
     HTTP_LAST,

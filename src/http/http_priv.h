@@ -89,7 +89,8 @@ struct http_server {
     size_t handles; /* connections whose memory is not free yet */
     size_t unfinished; /* bytes of requests that are not whole */
     struct pool requests;
-    struct http_request *first_orphan, *last_orphan; /* streams without a client, to be asked for more */
+    /* Streams without a client that are to be asked for more, oldest first. */
+    struct http_request *first_orphan, *last_orphan;
     size_t orphan_count;
     struct seeded_rng ids;
     bool draining;
@@ -128,12 +129,12 @@ struct http_request {
 
 /* connection.c */
 void connection_open(struct http_server *server, int fd, const union address *peer);
-void connection_cut(struct connection *connection);       /* closes it now; nothing if it is closed */
-void connection_reset(struct connection *connection);     /* the same, and the client sees it broken */
-void connection_rest(struct connection *connection);      /* its answer has ended */
-void connection_resume(struct connection *connection);    /* RESTING: the next request */
-void connection_dispatched(struct connection *connection); /* libh2o gave the request to on_request */
-void connection_answers(struct connection *connection);   /* its answer begins */
+void connection_cut(struct connection *connection);   /* closes it now; nothing if it is closed */
+void connection_reset(struct connection *connection); /* the same, and the client sees it broken */
+void connection_dispatched(struct connection *connection); /* libh2o passed the request on */
+void connection_answers(struct connection *connection);    /* its answer begins */
+void connection_rest(struct connection *connection);       /* its answer has ended */
+void connection_resume(struct connection *connection);     /* RESTING: the next request */
 /* A request that is not whole is refused and the connection closed behind the answer. */
 struct refusal {
     int status;

@@ -2,9 +2,9 @@
 /*
  * Listening, and taking connections off the queue.
  *
- * Every loop polls its own duplicate of one listening socket and takes a few connections per wake-up:
- * a busy loop comes late and leaves them to the others. Several sockets with SO_REUSEPORT would share
- * blindly, and lose the queue of one that is closed.
+ * Every loop polls its own duplicate of one listening socket and takes a few connections per
+ * wake-up: a busy loop comes late and leaves them to the others. Several sockets with SO_REUSEPORT
+ * would share blindly, and lose the queue of one that is closed.
  */
 #include "http/http_priv.h"
 
@@ -47,7 +47,8 @@ static bool split_address(struct slice address, struct host_port *ret) {
         return false; /* an IPv6 address without brackets */
     }
     int64_t number;
-    return slice_to_int(port, 0, 65535, &number) && slice_to_cstr(port, ret->port, sizeof ret->port) &&
+    return slice_to_int(port, 0, 65535, &number) &&
+           slice_to_cstr(port, ret->port, sizeof ret->port) &&
            slice_to_cstr(host, ret->host, sizeof ret->host);
 }
 
@@ -121,8 +122,8 @@ MAY_BLOCK enum err_e http_listen(struct slice address, int *ret_fd, int *ret_por
     struct addrinfo *found = NULL;
     int error = getaddrinfo(parts.host[0] != '\0' ? parts.host : NULL, parts.port, &hints, &found);
     if (error != 0) {
-        return problem_set(ret_problem, ERR_CONFIG, "listen", "%.64s is not known here: %s", parts.host,
-                           gai_strerror(error));
+        return problem_set(ret_problem, ERR_CONFIG, "listen", "%.64s is not known here: %s",
+                           parts.host, gai_strerror(error));
     }
     int fd = listen_on_first(found, AF_INET6);
     fd = fd == -1 ? listen_on_first(found, AF_INET) : fd;
@@ -202,7 +203,8 @@ static void on_connections_wait(uv_poll_t *poll, int status, int events) {
 }
 
 void listener_start(struct http_server *server) {
-    if (server->draining || server->pause != NULL || uv_is_active((uv_handle_t *)&server->listener) ||
+    if (server->draining || server->pause != NULL ||
+        uv_is_active((uv_handle_t *)&server->listener) ||
         counter_read(&server->open) >= server->options.connections_max) {
         return;
     }

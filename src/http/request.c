@@ -2,9 +2,9 @@
 /*
  * A request, and its answer.
  *
- * It has two owners, and ends when both are done: the handler (`answered`) and libh2o (`connection` is
- * NULL). So a client that leaves takes nothing away from the handler, and an answer that is still being
- * written keeps its bytes.
+ * It has two owners, and ends when both are done: the handler (`answered`) and libh2o (`connection`
+ * is NULL). So a client that leaves takes nothing away from the handler, and an answer that is
+ * still being written keeps its bytes.
  */
 #include "http/http_priv.h"
 
@@ -103,9 +103,10 @@ void request_discard(struct http_request *request) {
     pool_give_back(&server->requests, request);
 }
 
-/* A large body is not copied: the request takes the socket's whole buffer. libh2o will consume what it
- * read from a new one of the same size on paper; it reads nothing of it (the head of a request with a
- * body was copied into its pool, and the socket does not read until the answer has ended). */
+/* A large body is not copied: the request takes the socket's whole buffer. libh2o will consume what
+ * it read from a new one of the same size on paper; it reads nothing of it (the head of a request
+ * with a body was copied into its pool, and the socket does not read until the answer has
+ * ended). */
 static void take_body(struct http_request *request, h2o_iovec_t entity) {
     h2o_buffer_t **input = &request->connection->sock->input;
     size_t size = (*input)->size;
@@ -253,8 +254,8 @@ int64_t http_begun_us(const struct http_request *request) {
     return request->begun_us;
 }
 
-/* Nothing is read while a request is worked on, so the kernel is asked. A client that has only ended
- * its own side still waits for the answer. */
+/* Nothing is read while a request is worked on, so the kernel is asked. A client that has only
+ * ended its own side still waits for the answer. */
 bool http_is_gone(const struct http_request *request) {
     if (request->h2o == NULL || request->discards) {
         return true;
@@ -353,8 +354,8 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *h2o) {
     ask_for_piece((struct http_request *)generator);
 }
 
-void http_begin(struct http_request *request, int status, const char *content_type, http_more_fn more,
-                void *data) {
+void http_begin(struct http_request *request, int status, const char *content_type,
+                http_more_fn more, void *data) {
     ASSERT(!request->answered && request->more == NULL);
     request->status = status;
     request->more = more;

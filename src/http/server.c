@@ -9,8 +9,8 @@
 
 /* A request that has outlived its client still holds its place: room for as many again. */
 enum { REQUESTS_PER_CONNECTION = 2 };
-/* libh2o's own clock for requests is not ours (it does not distinguish head, body and idling), so it
- * is set beyond all of ours: 30 years. */
+/* libh2o's own clock for requests is not ours (it does not distinguish head, body and idling), so
+ * it is set beyond all of ours: 30 years. */
 #define LIBH2O_TIMEOUT_MS 946080000000ull
 
 enum { SWEEP_MS_MIN = 10, SWEEP_MS_MAX = 500 };
@@ -173,8 +173,8 @@ void http_server_cut_off(struct http_server *server) {
 }
 
 /* libh2o keeps up to 16 chunks of its pools and of its input buffers for each thread and knows no
- * thread's end. The second kind can be taken out by name; the first by filling a pool with them, whose
- * chunks begin with a link to the next. */
+ * thread's end. The second kind can be taken out by name; the first by filling a pool with them,
+ * whose chunks begin with a link to the next. */
 static void give_up_recycled(void) {
     enum { KEPT = 16, QUARTER = 1000 }; /* of a chunk: a larger piece would come from malloc */
     struct link {

@@ -3,8 +3,8 @@
  * The loop's thread, its mailbox and its timers.
  *
  * A post wakes the loop and makes uv_run return; then the messages run. So they run outside libuv's
- * callbacks, where an adapter may run the loop once more to let a handle close (libh2o does). A turn
- * lasts from one wait to the next; time is read when it is first asked for after the wait.
+ * callbacks, where an adapter may run the loop once more to let a handle close (libh2o does). A
+ * turn lasts from one wait to the next; time is read when it is first asked for after the wait.
  *
  *   running ── loop_stop ──► stopping ── no handle left ──► ended ── loop_join, loop_destroy
  */
@@ -50,13 +50,12 @@ static void on_wake(uv_async_t *async) {
 /* Written by the loop's thread; taken by any: a stall is lost by neither. */
 static void note_stall(struct loop *loop, int64_t us) {
     int_fast64_t seen = atomic_load_explicit(&loop->stall_us, memory_order_relaxed);
-    while (us > seen && !atomic_compare_exchange_weak_explicit(
-                            &loop->stall_us, &seen, us, memory_order_relaxed, memory_order_relaxed)) {
+    while (us > seen && !atomic_compare_exchange_weak(&loop->stall_us, &seen, us)) {
     }
 }
 
-/* The end of a turn: how long did it take without the wait at its start? The time known so far grows
- * old now. */
+/* The end of a turn: how long did it take without the wait at its start? The time known so far
+ * grows old now. */
 static void on_turn(uv_prepare_t *prepare) {
     struct loop *loop = prepare->data;
     uint64_t now = uv_hrtime();
@@ -219,8 +218,8 @@ static void on_timer(uv_timer_t *uv) {
     timer->fn(timer->data);
 }
 
-struct loop_timer *loop_timer_start(struct loop *loop, int64_t first_ms, int64_t every_ms, loop_fn fn,
-                                    void *data) {
+struct loop_timer *loop_timer_start(struct loop *loop, int64_t first_ms, int64_t every_ms,
+                                    loop_fn fn, void *data) {
     ASSERT(first_ms >= 0 && every_ms >= 0);
     struct loop_timer *timer = calloc(1, sizeof *timer);
     if (timer == NULL) {

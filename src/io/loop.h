@@ -3,7 +3,8 @@
  * One event loop on its own thread (libuv), with a mailbox for other threads and timers.
  *
  * A loop never blocks: everything it calls is free of MAY_BLOCK. What other threads finish comes
- * back as a loop_message whose `fn` runs on the loop. Ownership: a posted message is the loop's
+ * back as a loop_message whose `fn` runs on the loop, outside libuv's callbacks. All
+ * signals are blocked on its thread, SIGPIPE too. Ownership: a posted message is the loop's
  * until its `fn` runs, then the fn's.
  */
 #ifndef TURNOUT_IO_LOOP_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A head that is taken is what it was taken for: its parts lie within it, it ends where the search for
- * its end finds it, no beginning of it is a head, and it has one reading of its length. A refusal names
- * its reason.
+ * A head that is taken is what it was taken for: its parts lie within it, it ends where the search
+ * for its end finds it, no beginning of it is a head, and it has one reading of its length. A
+ * refusal names its reason.
  */
 #include "base/assert.h"
 #include "fuzz.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A real server on a loop in a thread, and raw sockets that speak to it. Included by one test program
- * each. The server answers:
+ * A real server on a loop in a thread, and raw sockets that speak to it. Included by one test
+ * program each. The server answers:
  *   /ok       "ok"                     /echo     the method, a space and the body
  *   /field    the X-Test field         /peer     the client's address
  *   /empty    204                      /hostile  fields with line ends in their values
@@ -225,7 +225,8 @@ static void set_up(struct fixture *fixture, const struct http_options *options) 
                      ERR_OK);
     fixture->loop = loop_create(0, clock_system());
     assert_non_null(fixture->loop);
-    fixture->server = http_server_create(fixture->loop, options, fixture->listen_fd, handle, fixture);
+    fixture->server =
+        http_server_create(fixture->loop, options, fixture->listen_fd, handle, fixture);
     assert_non_null(fixture->server);
     assert_int_equal(loop_start(fixture->loop), ERR_OK);
 }

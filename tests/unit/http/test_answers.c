@@ -61,7 +61,9 @@ static void leave_before_the_answer(size_t size) {
     set_up(&fixture, &usual);
     int fd = dial(&fixture);
     char *text = malloc(size + 128);
-    int head = sprintf(text, "POST /hold HTTP/1.1\r\nHost: a\r\nX-Test: kept\r\nContent-Length: %zu\r\n\r\n",
+    int head = sprintf(text,
+                       "POST /hold HTTP/1.1\r\nHost: a\r\nX-Test: kept\r\n"
+                       "Content-Length: %zu\r\n\r\n",
                        size);
     memset(text + head, 'x', size);
     say_bytes(fd, text, (size_t)head + size);

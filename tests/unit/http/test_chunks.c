@@ -97,7 +97,8 @@ static void every_beginning_of_a_good_body_wants_more(void **state) {
             struct chunks chunks;
             size_t used;
             chunks_init(&chunks);
-            assert_int_equal(chunks_read(&chunks, slice_from(taken[i].body, len), &used), CHUNKS_MORE);
+            assert_int_equal(chunks_read(&chunks, slice_from(taken[i].body, len), &used),
+                             CHUNKS_MORE);
             assert_int_equal(used, len);
         }
     }

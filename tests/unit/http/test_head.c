@@ -29,7 +29,8 @@ static const struct row refused[] = {
     /* the request line */
     ROW("no method", " / HTTP/1.1\r\n" HOST "\r\n"),
     ROW("a method with a colon", "G:T / HTTP/1.1\r\n" HOST "\r\n"),
-    ROW("a method that is too long", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1\r\n" HOST "\r\n"),
+    ROW("a method that is too long",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1\r\n" HOST "\r\n"),
     ROW("a leading space", " GET / HTTP/1.1\r\n" HOST "\r\n"),
     ROW("two spaces before the target", "GET  / HTTP/1.1\r\n" HOST "\r\n"),
     ROW("two spaces behind the target", "GET /  HTTP/1.1\r\n" HOST "\r\n"),
@@ -115,7 +116,8 @@ static const struct row refused[] = {
     /* Transfer-Encoding */
     ROW("a length and a coding", POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"),
     ROW("a coding and a length", POST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"),
-    ROW("a length of 0 and a coding", POST "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    ROW("a length of 0 and a coding",
+        POST "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n"),
     ROW("two codings", POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"),
     ROW("a list of codings", POST "Transfer-Encoding: gzip, chunked\r\n\r\n"),
     ROW("chunked that is not last", POST "Transfer-Encoding: chunked, identity\r\n\r\n"),
@@ -238,7 +240,8 @@ static void absolute_targets_lose_their_authority(void **state) {
     assert_true(slice_eq_text(head.path, "/"));
     assert_true(slice_eq_text(head.query, "q=/"));
     assert_int_equal(
-        head_parse(SLICE_LIT("GET https://a/b?c HTTP/1.1\r\nHost: a\r\n\r\n"), &head, NULL), ERR_OK);
+        head_parse(SLICE_LIT("GET https://a/b?c HTTP/1.1\r\nHost: a\r\n\r\n"), &head, NULL),
+        ERR_OK);
     assert_true(slice_eq_text(head.path, "/b"));
     assert_true(slice_eq_text(head.query, "c"));
 }
@@ -255,7 +258,8 @@ static void old_clients_close_unless_they_ask_not_to(void **state) {
     assert_int_equal(head_parse(SLICE_LIT(GET HOST "\r\n"), &head, NULL), ERR_OK);
     assert_false(head.closes);
     assert_int_equal(
-        head_parse(SLICE_LIT(GET HOST "Connection: close, keep-alive\r\n\r\n"), &head, NULL), ERR_OK);
+        head_parse(SLICE_LIT(GET HOST "Connection: close, keep-alive\r\n\r\n"), &head, NULL),
+        ERR_OK);
     assert_true(head.closes);
 }
 
@@ -264,9 +268,8 @@ static void an_expectation_that_is_not_100_continue_is_unknown(void **state) {
     struct head head;
     assert_int_equal(head_parse(SLICE_LIT(POST "Expect: 200-ok\r\n\r\n"), &head, NULL), ERR_OK);
     assert_int_equal(head.expect, EXPECT_UNKNOWN);
-    assert_int_equal(head_parse(SLICE_LIT(POST "Expect: 100-continue\r\nExpect: 100-continue\r\n\r\n"),
-                                &head, NULL),
-                     ERR_OK);
+    struct slice twice = SLICE_LIT(POST "Expect: 100-continue\r\nExpect: 100-continue\r\n\r\n");
+    assert_int_equal(head_parse(twice, &head, NULL), ERR_OK);
     assert_int_equal(head.expect, EXPECT_UNKNOWN);
 }
 
@@ -289,7 +292,8 @@ static void the_end_is_found_byte_by_byte(void **state) {
 static void what_can_never_be_a_head_is_known_early(void **state) {
     (void)state;
     static const struct slice never[] = {
-        {"\x16\x03\x01", 3}, {"GET / HTTP/1.1\n", 15}, {"\n", 1}, {" GET", 4}, {"GET /\r\nA: b\n", 13},
+        {"\x16\x03\x01", 3}, {"GET / HTTP/1.1\n", 15}, {"\n", 1}, {" GET", 4},
+        {"GET /\r\nA: b\n", 12},
     };
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
         size_t scanned = 0;

@@ -54,8 +54,8 @@ static void pipelined_requests_are_answered_in_order(void **state) {
     char *text = malloc(COUNT * 80);
     size_t len = 0;
     for (int i = 0; i < COUNT; i++) {
-        len += (size_t)sprintf(text + len, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n%04d",
-                               i);
+        len += (size_t)sprintf(
+            text + len, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n%04d", i);
     }
     say_bytes(fd, text, len);
     free(text);
@@ -222,7 +222,8 @@ static void a_body_that_is_too_large_is_413(void **state) {
     say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n");
     expect_refusal(fd, 413, "too_large");
     fd = dial(&fixture);
-    say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9999\r\n\r\n");
+    say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+            "Content-Length: 9999\r\n\r\n");
     expect_refusal(fd, 413, "too_large");
     tear_down(&fixture);
     assert_int_equal(fixture.ended, 0);
@@ -325,7 +326,8 @@ static void a_client_that_waits_is_told_to_continue(void **state) {
     assert_int_equal(answer.status, 200);
     assert_string_equal(answer.body, "POST hello");
     /* one that does not wait is not told */
-    say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello");
+    say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+            "Content-Length: 5\r\n\r\nhello");
     hear(fd, &answer);
     assert_int_equal(answer.status, 200);
     say(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 5\r\n\r\n");
@@ -417,7 +419,8 @@ static void fields_peer_and_id_reach_the_handler(void **state) {
     struct fixture fixture;
     set_up(&fixture, &usual);
     int fd = dial(&fixture);
-    say(fd, "GET /field HTTP/1.1\r\nHost: a\r\nX-TEST: \t some value \r\nX-Request-Id: abc-1.Z_\r\n\r\n");
+    say(fd, "GET /field HTTP/1.1\r\nHost: a\r\nX-TEST: \t some value \r\n"
+            "X-Request-Id: abc-1.Z_\r\n\r\n");
     hear(fd, &answer);
     assert_string_equal(answer.body, "some value");
     assert_non_null(strstr(answer.bytes, "x-request-id: abc-1.Z_\r\n"));
@@ -466,10 +469,13 @@ static void two_loops_share_one_listening_socket(void **state) {
 
 static void addresses_are_known_for_loopback_or_not(void **state) {
     (void)state;
-    static const char *const loopback[] = {"127.0.0.1:80", "127.9.9.9:0", "[::1]:8080", "localhost:1",
-                                           "[::ffff:127.0.0.1]:1"};
-    static const char *const other[] = {":8080", "0.0.0.0:80", "[::]:80", "10.0.0.1:80", "127.0.0.1",
-                                        "example.org:80", "", "127.0.0.1:x", "::1:80"};
+    static const char *const loopback[] = {
+        "127.0.0.1:80", "127.9.9.9:0", "[::1]:8080", "localhost:1", "[::ffff:127.0.0.1]:1",
+    };
+    static const char *const other[] = {
+        ":8080", "0.0.0.0:80",  "[::]:80", "10.0.0.1:80", "127.0.0.1", "example.org:80",
+        "",      "127.0.0.1:x", "::1:80",
+    };
     for (size_t i = 0; i < sizeof loopback / sizeof loopback[0]; i++) {
         assert_true(http_address_is_loopback(slice_of(loopback[i])));
     }

@@ -200,8 +200,8 @@ static void a_loop_ends_only_after_its_timers_are_gone(void **state) {
     struct news news;
     news_init(&news);
     struct loop *loop = loop_create(0, clock_system());
-    struct ticking ticking = {.message.fn = start_ticking, .loop = loop, .news = &news, .wanted = 20,
-                              .every_ms = 1};
+    struct ticking ticking = {
+        .message.fn = start_ticking, .loop = loop, .news = &news, .wanted = 20, .every_ms = 1};
     struct job stop = {.message.fn = stop_later, .loop = loop};
     loop_post(loop, &ticking.message);
     loop_post(loop, &stop.message);
@@ -246,7 +246,8 @@ static void time_stands_still_within_a_turn_and_moves_between_turns(void **state
     virtual_clock_init(&clock, 1700000000000);
     struct loop *loop = loop_create(0, &clock.base);
     assert_int_equal(loop_start(loop), ERR_OK);
-    struct timed timed = {.message.fn = read_time_twice, .loop = loop, .clock = &clock, .news = &news};
+    struct timed timed = {
+        .message.fn = read_time_twice, .loop = loop, .clock = &clock, .news = &news};
     loop_post(loop, &timed.message);
     hear(&news, 1);
     int64_t first_us = timed.first_us;
