@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line as its users meet it: exit codes, help, settings, keys, import, doctor, serve."""
+"""The command line as its users meet it: help, settings, keys, import, doctor, serve."""
 
 import json
 import os
 import pathlib
 import pty
 import re
+import resource
 import select
 import signal
 import socket
 import sqlite3
 import subprocess
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -42,11 +44,16 @@ def turnout(tmp_path):
 class Node:
     """A `turnout serve` of the test's own."""
 
-    def __init__(self, folder, *args):
+    def __init__(self, folder, *args, descriptors=None):
+        def limit():
+            if descriptors is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
+
         self.log = open(folder / "serve.log", "ab")
         command = [BIN, "serve", "--listen", "127.0.0.1:0", *map(str, args)]
         self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE,
-                                        stderr=self.log, text=True, env=clean_environment())
+                                        stderr=self.log, text=True, env=clean_environment(),
+                                        preexec_fn=limit)
         self.ready_line = None
 
     def wait_ready(self):
@@ -265,13 +272,22 @@ def test_a_key_for_an_unknown_event_or_an_unknown_id_fails(turnout):
     assert done.returncode == FAILED and "unknown_key" in done.stderr
 
 
-def test_a_key_made_beside_a_node_works_at_once(turnout, serve):
+def test_a_key_made_beside_a_node_works_at_once_and_a_revoked_one_soon_ends(turnout, serve):
     node = serve()
     key = turnout("key", "create", "--name", "a", "--scope", "admin").stdout.strip()
     request = urllib.request.Request(f"{node.url}/v1/events",
                                      headers={"Authorization": f"Bearer {key}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert json.load(answer)["items"] == []
+    assert turnout("key", "revoke", key).returncode == DONE
+    deadline = time.monotonic() + START_S  # bounds a failure; the contract's second is no assertion
+    while True:
+        try:
+            urllib.request.urlopen(request, timeout=30).close()
+        except urllib.error.HTTPError as refusal:
+            assert refusal.code == 401
+            break
+        assert time.monotonic() < deadline, "a revoked key still works"
 
 
 # Import ----------------------------------------------------------------------------------------
@@ -404,6 +420,60 @@ def test_doctor_tells_files_that_everybody_may_read(turnout, tmp_path):
     assert found["permissions"]["level"] == "unsafe"
 
 
+def change_store(folder, sql):
+    store = sqlite3.connect(folder / "turnout.db", isolation_level=None)
+    store.execute(sql)
+    store.close()
+
+
+def stop(node):
+    node.process.send_signal(signal.SIGTERM)
+    assert node.process.wait(STOP_S) == DONE
+
+
+def look(turnout, *args):
+    done = turnout("doctor", "--listen", "127.0.0.1:0", "--json", *args)
+    return done.returncode, findings(done)[1]
+
+
+def test_doctor_tells_a_store_of_a_newer_version(turnout, tmp_path):
+    assert turnout("key", "list").returncode == DONE
+    change_store(tmp_path, "PRAGMA user_version = 99")
+    code, found = look(turnout)
+    assert code == FAILED and found["schema"]["level"] == "unsafe"
+    assert "99" in found["schema"]["message"]
+    assert turnout("key", "list").returncode == FAILED
+
+
+def test_doctor_tells_a_clock_behind_the_newest_record(turnout, event, tmp_path):
+    event.ask("/v1/events/e1/gates", {"code": "g1", "name": "One"})
+    event.ask("/v1/events/e1/checkins", {"token": "nobody", "gate": "g1"})
+    code, found = look(turnout)
+    assert code == DONE and found["records"]["level"] == "ok"
+    stop(event)
+    change_store(tmp_path, "UPDATE attendance_records SET recorded_at = recorded_at + 3600000")
+    code, found = look(turnout)
+    assert code == FAILED and found["records"]["level"] == "unsafe"
+    assert "ahead of the clock" in found["records"]["message"]
+
+
+def test_doctor_finds_damage_when_it_reads_every_page(turnout, event, tmp_path):
+    rows = "".join(f"t{n},Name {n},n{n}@example.org\n" for n in range(5000))
+    done = turnout("import", "participants", "--event", "e1", "-",
+                   stdin="token,name,email\n" + rows)
+    assert done.returncode == DONE
+    stop(event)
+    assert look(turnout, "--quick-check")[0] == DONE
+    store = tmp_path / "turnout.db"
+    middle = store.stat().st_size // 2
+    with open(store, "r+b") as file:
+        file.seek(middle - middle % 4096)
+        file.write(b"\xff" * 4096 * 20)
+    code, found = look(turnout, "--quick-check")
+    assert code == FAILED
+    assert "backup" in found.get("integrity", found["store"])["mend"]
+
+
 # Serve -----------------------------------------------------------------------------------------
 
 def test_serve_prints_one_line_and_logs_what_it_runs_with(serve, tmp_path):
@@ -423,6 +493,18 @@ def test_auth_off_is_refused_where_others_reach(turnout, tmp_path, listen):
     done = turnout("serve", "--listen", listen, "--auth", "off")
     assert done.returncode == BAD_CONFIG and "auth.mode" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_connections_that_do_not_fit_are_told_and_the_rest_is_served(tmp_path):
+    node = Node(tmp_path, "--auth", "off", descriptors=(200, 400))
+    try:
+        node.wait_ready()
+        assert node.ask("/readyz")["status"] == "ready"
+    finally:
+        node.end()
+    log = (tmp_path / "serve.log").read_text()
+    assert "event=descriptors_raised from=200 to=400" in log
+    assert "event=connections_do_not_fit" in log and "descriptors=400 serving_with=272" in log
 
 
 def test_a_second_process_on_one_store_is_refused_and_the_first_goes_on(turnout, serve):
