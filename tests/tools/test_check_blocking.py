@@ -64,3 +64,10 @@ def test_poll_that_only_looks_does_not_wait(tmp_path):
 def test_a_reason_waives_one_call(tmp_path):
     body = "/* blocks: the loop has ended */\n    thrd_join(op);\n\n    thrd_join(op);"
     only(findings(tmp_path, {"src/io/loop.c": in_function(body)}), "src/io/loop.c:5:")
+
+
+def test_the_name_of_a_static_function_counts_in_its_file_only(tmp_path):
+    files = {"src/app/a.c": in_function("sleep(1);", "static MAY_BLOCK void run(int op)"),
+             "src/api/a.c": in_function("op++;", "static void run(int op)") +
+             in_function("run(op);")}
+    assert findings(tmp_path, files) == []
