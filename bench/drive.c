@@ -162,7 +162,9 @@ static void add_scan(struct text *body, struct connection *c, long number) {
     long person = number % options.people + 1;
     bool leaves = is_exit(number);
     c->exits += leaves;
-    text_add(body, "{\"token\":\"%s%06ld\",\"gate\":\"g%02ld\",\"nonce\":\"%s-%ld\",\"direction\":\"%s\"}",
+    text_add(body,
+             "{\"token\":\"%s%06ld\",\"gate\":\"g%02ld\",\"nonce\":\"%s-%ld\","
+             "\"direction\":\"%s\"}",
              options.prefix, person, person % options.gates + 1, options.tag, number,
              leaves ? "exit" : "entry");
 }
@@ -442,8 +444,8 @@ static void finish_request(struct connection *c) {
     int64_t now = now_ns();
     long items = check_answer(c);
     if (items < 0 && run.unexpected++ == 0) {
-        fprintf(stderr, "drive: not as expected:\n%.*s\n", (int)(c->in.len < 2000 ? c->in.len : 2000),
-                c->in.at);
+        int shown = c->in.len < 2000 ? (int)c->in.len : 2000;
+        fprintf(stderr, "drive: not as expected:\n%.*s\n", shown, c->in.at);
     }
     run.done++;
     if (run.done > options.warmup) {
@@ -553,7 +555,8 @@ static int report(void) {
     double seconds = (double)(run.last_ns - run.clock_ns) / 1e9;
     printf("{\"mode\":\"%s\",\"connections\":%ld,\"active\":%ld,\"requests\":%zu,\"items\":%ld,"
            "\"seconds\":%.6f,\"rps\":%.1f,\"items_per_s\":%.1f,"
-           "\"p50_us\":%u,\"p95_us\":%u,\"p99_us\":%u,\"max_us\":%u,\"unexpected\":%ld,\"statuses\":{",
+           "\"p50_us\":%u,\"p95_us\":%u,\"p99_us\":%u,\"max_us\":%u,\"unexpected\":%ld,"
+           "\"statuses\":{",
            mode_texts[options.mode], options.connections, options.active, run.latencies_len,
            run.items, seconds, (double)run.latencies_len / seconds, (double)run.items / seconds,
            quantile(0.50), quantile(0.95), quantile(0.99), quantile(1.0), run.unexpected);

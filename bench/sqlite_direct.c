@@ -31,7 +31,8 @@ static const char *const pragmas =
               " direction, verdict, timestamp, recorded_at, nonce, token_hash)"                    \
               " VALUES (?1, ?2, ?3, ?4, 'qr', ?5, ?6, ?7, ?7, ?8, ?9)")                            \
     X(LEDGER, "INSERT OR REPLACE INTO ledger (participant_id, admissions, inside, last_at,"        \
-              " last_id, last_gate, first_at, first_gate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)") \
+              " last_id, last_gate, first_at, first_gate)"                                         \
+              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                          \
     X(MINUTE, "INSERT INTO gate_minutes (event_id, minute, gate_id, admitted, exited, refused)"    \
               " VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT DO UPDATE SET"                          \
               " admitted = admitted + excluded.admitted, exited = exited + excluded.exited")       \
@@ -135,7 +136,8 @@ static void execute(const char *sql) {
 
 static sqlite3_stmt *prepare(const char *sql) {
     sqlite3_stmt *stmt;
-    if (sqlite3_prepare_v3(direct.db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) != SQLITE_OK) {
+    int rc = sqlite3_prepare_v3(direct.db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
+    if (rc != SQLITE_OK) {
         fail(sql);
     }
     return stmt;
@@ -156,7 +158,7 @@ static void bind(enum sql_e sql, int at, int64_t value) {
 static void load_people_and_gates(void) {
     sqlite3_stmt *stmt = prepare("SELECT id FROM events WHERE code = 'demo'");
     if (sqlite3_step(stmt) != SQLITE_ROW) {
-        fail("no event demo: make it with turnout serve --demo");
+        fail("no event demo (make it with turnout serve --demo)");
     }
     direct.event = sqlite3_column_int64(stmt, 0);
     sqlite3_finalize(stmt);
@@ -196,8 +198,8 @@ static void open_direct(void) {
 
 /* ── scans ── */
 
-static void insert_record(int64_t number, const struct person *person, const struct gate_counts *gate,
-                          int64_t now_ms) {
+static void insert_record(int64_t number, const struct person *person,
+                          const struct gate_counts *gate, int64_t now_ms) {
     char nonce[NONCE_SIZE];
     unsigned char hash[HASH_SIZE] = {(unsigned char)number};
     bool leaves = number / direct.people_len % 2 == 1;
@@ -272,7 +274,8 @@ static void put_roll_ups(int64_t scans, int64_t now_ms) {
     for (int64_t i = 0; i < direct.gates_len; i++) {
         put_gate(&direct.gates[i], now_ms);
     }
-    const int64_t stats[] = {direct.event, direct.people_len, direct.admitted, direct.inside, scans};
+    const int64_t stats[] = {direct.event, direct.people_len, direct.admitted, direct.inside,
+                             scans};
     for (int i = 0; i < 5; i++) {
         bind(SQL_STATS, i + 1, stats[i]);
     }
@@ -319,6 +322,7 @@ int main(int argc, char **argv) {
     close_direct();
     check_by_store();
     printf("{\"items\":%lld,\"group\":%lld,\"seconds\":%.6f,\"items_per_s\":%.1f}\n",
-           (long long)direct.scans, (long long)direct.group, seconds, (double)direct.scans / seconds);
+           (long long)direct.scans, (long long)direct.group, seconds,
+           (double)direct.scans / seconds);
     return 0;
 }

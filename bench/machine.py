@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes to measure: turnout, nginx, the load; what they used; and the machine they ran on."""
+
+import http.client
+import json
+import os
+import pathlib
+import platform
+import re
+import resource
+import select
+import signal
+import socket
+import subprocess
+import time
+
+READY = re.compile(r"ready url=http://([^:]+):(\d+) pid=(\d+)")
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 60
+TICKS = os.sysconf("SC_CLK_TCK")
+
+_servers = []
+
+
+class Failed(Exception):
+    """A run that is no measurement."""
+
+
+def end_all():
+    """After a failure: whatever of ours still runs."""
+    for server in list(_servers):
+        server.kill()
+
+
+def raise_descriptor_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def run(command, timeout=900):
+    """A program to its end; what it printed. Anything but exit code 0 is a failure."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          timeout=timeout, preexec_fn=raise_descriptor_limit, check=False)
+    if done.returncode != 0:
+        shown = " ".join(map(str, command))
+        raise Failed(f"{shown}\nended with {done.returncode}: {done.stderr[-3000:]}")
+    return done.stdout
+
+
+def run_measured(command):
+    """The same, with its wall time and its highest memory."""
+    begun = time.monotonic()
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    output = process.stdout.read()
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise Failed(f"{command} ended with {process.returncode}: {errors[-3000:]}")
+    return output, time.monotonic() - begun, usage.ru_maxrss
+
+
+class Process:
+    """A server of ours, in a group of its own."""
+
+    def __init__(self, command, log, env=None):
+        self.log = pathlib.Path(log)
+        with open(self.log, "wb") as errors:
+            self.process = subprocess.Popen(
+                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=errors, start_new_session=True, preexec_fn=raise_descriptor_limit,
+                env={**os.environ, **(env or {})})
+        _servers.append(self)
+        self.pid = self.process.pid
+
+    def pids(self):
+        """The process and its children (nginx works in them)."""
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
+
+    def cpu_s(self):
+        """User and system time of all its threads until now."""
+        total = 0
+        for pid in self.pids():
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / TICKS
+
+    def memory_mib(self, field):
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M)[1]) / 1024
+
+    def stop(self):
+        os.kill(self.pid, signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failed(f"{self.log.name}: still there {STOP_TIMEOUT_S} s after SIGTERM") from None
+        _servers.remove(self)
+        if code != 0:
+            raise Failed(f"ended with {code}: {self.tail()}")
+
+    def kill(self):
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        if self in _servers:
+            _servers.remove(self)
+
+    def tail(self):
+        return self.log.read_text(errors="replace")[-3000:]
+
+
+class Turnout(Process):
+    def __init__(self, binary, store, log, *args, env=None):
+        begun = time.monotonic()
+        super().__init__([binary, "serve", "--listen", "127.0.0.1:0", "--store", f"sqlite:{store}",
+                          "--auth", "off", *args], log, env)
+        self.port = self._wait_ready()
+        self.start_s = time.monotonic() - begun
+
+    def _wait_ready(self):
+        out = self.process.stdout
+        if not select.select([out], [], [], START_TIMEOUT_S)[0]:
+            raise Failed(f"turnout is not ready after {START_TIMEOUT_S} s: {self.tail()}")
+        found = READY.match(out.readline().decode())
+        if found is None:
+            raise Failed(f"turnout did not start: {self.tail()}")
+        return int(found[2])
+
+
+NGINX = """
+worker_processes {workers};
+pid {folder}/nginx.pid;
+error_log {folder}/nginx-error.log;
+daemon off;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        default_type application/json;
+        location / {{ return 200 '{body}'; }}
+    }}
+}}
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Nginx(Process):
+    """`return 200` with a body given: the least that a good HTTP server does."""
+
+    def __init__(self, folder, body):
+        folder = pathlib.Path(folder)
+        folder.mkdir()
+        self.port = free_port()
+        config = folder / "nginx.conf"
+        config.write_text(NGINX.format(folder=folder, port=self.port, workers=os.cpu_count(),
+                                       body=body.replace("\\", "\\\\").replace("'", "\\'")))
+        super().__init__(["nginx", "-p", folder, "-c", config], folder / "nginx.log")
+        self._wait_ready()
+
+    def _wait_ready(self):
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise Failed(f"nginx did not start: {self.tail()}")
+
+
+def wrk(server, path, seconds, connections):
+    """CPU time of the server for one request, in microseconds, under wrk."""
+    before = server.cpu_s()
+    output = run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
+                  f"http://127.0.0.1:{server.port}{path}"])
+    used = server.cpu_s() - before
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise Failed(f"wrk on {path}:\n{output}")
+    requests = int(re.search(r"(\d+) requests in", output)[1])
+    if requests < 1000:
+        raise Failed(f"wrk on {path}: only {requests} requests")
+    return used / requests * 1e6
+
+
+def drive(binary, mode, port, **options):
+    """The load driver; it fails by itself when an answer is not as expected."""
+    command = [binary, mode, "--port", port]
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    return json.loads(run(command))
+
+
+def ask(port, method, path, document=None):
+    """One request; the body of its answer. Anything but 200 or 201 is a failure."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        body = None if document is None else json.dumps(document)
+        link.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        answer = link.getresponse()
+        text = answer.read().decode()
+    finally:
+        link.close()
+    if answer.status not in (200, 201):
+        raise Failed(f"{method} {path}: {answer.status} {text[:500]}")
+    return text
+
+
+def git(root, *args):
+    done = subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True,
+                          check=False)
+    return done.stdout.strip()
+
+
+def facts(root):
+    cpu = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    commit = git(root, "rev-parse", "--short", "HEAD") or "unknown"
+    if git(root, "status", "--porcelain", "--untracked-files=no"):
+        commit += "+changes"
+    return {"commit": commit,
+            "machine": {"cpu": cpu[1] if cpu else platform.machine(), "cores": os.cpu_count(),
+                        "kernel": platform.release()}}
