@@ -41,7 +41,7 @@ struct json_writer *finding_begin(struct finder *f, enum rule_e rule, const stru
         return NULL;
     }
     f->draft->rule = rule;
-    f->draft->severity = (enum severity_e)severity;
+    f->draft->severity = (enum finding_severity_e)severity;
     f->draft->node = node;
     buf_clear(&f->text);
     json_writer_init(&f->evidence, &f->text);
@@ -193,7 +193,7 @@ static void close_evidence(struct finder *f, struct finding *finding) {
 
 static void gather_findings(struct finder *f, struct explain_report *report) {
     struct finding **link = &report->findings;
-    for (int severity = SEVERITY_COUNT - 1; severity >= 0; severity--) {
+    for (int severity = FINDING_COUNT - 1; severity >= 0; severity--) {
         *link = f->first[severity];
         while (*link != NULL) {
             close_evidence(f, *link);
@@ -206,7 +206,7 @@ static void gather_findings(struct finder *f, struct explain_report *report) {
 static enum err_e run_checks(struct arena *arena, const struct plan_statement *statements,
                              struct explain_report *report) {
     struct finder finder = {.arena = arena};
-    for (int severity = 0; severity < SEVERITY_COUNT; severity++) {
+    for (int severity = 0; severity < FINDING_COUNT; severity++) {
         finder.link[severity] = &finder.first[severity];
     }
     buf_init(&finder.text, TEXT_LIMIT);
@@ -312,7 +312,7 @@ enum err_e explain_judge(struct arena *arena, const struct plan_statement *state
 static void write_finding(struct json_writer *w, const struct finding *finding) {
     json_begin_object(w);
     json_put_cstr(w, "rule", rule_of(finding->rule)->id);
-    json_put_cstr(w, "severity", severity_word(finding->severity));
+    json_put_cstr(w, "severity", finding_severity_word(finding->severity));
     json_put_text(w, "node", finding->where);
     json_put_text(w, "message", finding->message);
     json_key(w, "evidence");

@@ -17,7 +17,7 @@ struct finding {
     struct finding *next;
     const struct plan_node *node; /* NULL: it is about the statement */
     enum rule_e rule;
-    enum severity_e severity;
+    enum finding_severity_e severity;
     struct slice where;    /* a readable path to the node */
     struct slice message;  /* one English sentence with figures and a next step */
     struct slice evidence; /* the figures: a JSON object */

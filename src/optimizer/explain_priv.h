@@ -17,8 +17,8 @@
 struct finder {
     struct arena *arena;
     const struct plan_statement *statement;
-    struct finding *first[SEVERITY_COUNT];
-    struct finding **link[SEVERITY_COUNT];
+    struct finding *first[FINDING_COUNT];
+    struct finding **link[FINDING_COUNT];
     struct finding *last_of[RULE_COUNT]; /* of this statement */
     const struct plan_node *unpruned;    /* an Append that no_partition_pruning explains */
     size_t count;

@@ -18,16 +18,16 @@ const struct rule *rule_of(enum rule_e rule) {
     return &rules[rule];
 }
 
-const char *severity_word(enum severity_e severity) {
-    static const char *const words[SEVERITY_COUNT] = {"info", "warning", "critical"};
-    ASSERT((unsigned)severity < SEVERITY_COUNT);
+const char *finding_severity_word(enum finding_severity_e severity) {
+    static const char *const words[FINDING_COUNT] = {"info", "warning", "critical"};
+    ASSERT((unsigned)severity < FINDING_COUNT);
     return words[severity];
 }
 
 int rule_judge(enum rule_e rule, double figure) {
     const struct rule *r = rule_of(rule);
     bool is_factor = r->unit[0] == 'x' && r->unit[1] == '\0';
-    for (int severity = SEVERITY_COUNT - 1; severity >= 0; severity--) {
+    for (int severity = FINDING_COUNT - 1; severity >= 0; severity--) {
         double threshold = r->thresholds[severity];
         if (figure > threshold || (is_factor && figure >= threshold)) {
             return severity;

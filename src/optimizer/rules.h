@@ -9,7 +9,7 @@
 #ifndef TURNOUT_OPTIMIZER_RULES_H
 #define TURNOUT_OPTIMIZER_RULES_H
 
-enum severity_e { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_COUNT };
+enum finding_severity_e { FINDING_INFO, FINDING_WARNING, FINDING_CRITICAL, FINDING_COUNT };
 
 /* Further bounds: below them a figure is noise. They stand in the rules' conditions, too. */
 #define RULE_ROWS_FLOOR 100           /* misestimates of fewer rows change no plan */
@@ -102,12 +102,12 @@ enum rule_e {
 struct rule {
     const char *id; /* stable, snake_case */
     const char *unit;
-    double thresholds[SEVERITY_COUNT];
+    double thresholds[FINDING_COUNT];
     const char *when;
 };
 
 const struct rule *rule_of(enum rule_e rule);
-const char *severity_word(enum severity_e severity); /* "info", "warning", "critical" */
+const char *finding_severity_word(enum finding_severity_e severity); /* "info", "warning", "critical" */
 /* -1: the figure is fine. */
 int rule_judge(enum rule_e rule, double figure);
 

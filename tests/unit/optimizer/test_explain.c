@@ -169,7 +169,7 @@ static struct explain_report judge(const char *plan) {
 static void words_of(const struct explain_report *report, struct buf *to) {
     for (const struct finding *f = report->findings; f != NULL; f = f->next) {
         buf_printf(to, "%s%s:%s", to->len > 0 ? " " : "", rule_of(f->rule)->id,
-                   severity_word(f->severity));
+                   finding_severity_word(f->severity));
     }
 }
 
