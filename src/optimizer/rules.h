@@ -107,7 +107,8 @@ struct rule {
 };
 
 const struct rule *rule_of(enum rule_e rule);
-const char *finding_severity_word(enum finding_severity_e severity); /* "info", "warning", "critical" */
+/* "info", "warning", "critical" */
+const char *finding_severity_word(enum finding_severity_e severity);
 /* -1: the figure is fine. */
 int rule_judge(enum rule_e rule, double figure);
 
