@@ -187,9 +187,9 @@ MAY_BLOCK enum err_e sql_finish(struct sql_run *run) {
     return err;
 }
 
+/* Bindings stay: every run binds all of its parameters before it steps. */
 void sql_end(struct sql_run *run) {
     sqlite3_reset(run->stmt);
-    sqlite3_clear_bindings(run->stmt);
 }
 
 int64_t sql_get_int(struct sql_run *run) {
@@ -206,8 +206,12 @@ int64_t sql_get_int_or(struct sql_run *run, int64_t null) {
 
 struct slice sql_get_text(struct sql_run *run) {
     int column = run->column++;
-    const char *at = (const char *)sqlite3_column_text(run->stmt, column);
-    return at == NULL ? SLICE_NONE
+    if (sqlite3_column_type(run->stmt, column) == SQLITE_NULL) {
+        return SLICE_NONE;
+    }
+    /* As a blob: column_text would copy each text to put a NUL behind it. */
+    const char *at = sqlite3_column_blob(run->stmt, column);
+    return at == NULL ? SLICE_LIT("")
                       : slice_from(at, (size_t)sqlite3_column_bytes(run->stmt, column));
 }
 

@@ -29,7 +29,8 @@
 #define PARTICIPANT_COLUMNS                                                                        \
     "p.id, p.token, p.name, p.email, p.status, p.valid_from, p.valid_until, p.gates, p.attention"
 #define PERSON_BY_TOKEN(condition)                                                                 \
-    "SELECT " PARTICIPANT_COLUMNS ", l.admissions, l.inside, l.last_at, l.last_id, l.last_gate,"   \
+    "SELECT p.id, p.name, p.status, p.valid_from, p.valid_until, p.gates, p.attention,"            \
+    " l.admissions, l.inside, l.last_at, l.last_id, l.last_gate,"   \
     " l.first_at, l.first_gate FROM participants p LEFT JOIN ledger l ON l.participant_id = p.id"  \
     " WHERE p.token = ?1 AND p.event_id = ?2 AND " condition
 #define RECORD_COLUMNS                                                                             \
@@ -108,7 +109,8 @@
     X(RECORD_INSERT,                                                                               \
       "INSERT INTO attendance_records (id, event_id, participant_id, gate_id, method, direction,"  \
       " verdict, reason, overrode, timestamp, recorded_at, nonce, token_hash, first_at,"           \
-      " first_gate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")    \
+      " first_gate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"     \
+      " ON CONFLICT (event_id, nonce) WHERE nonce IS NOT NULL DO NOTHING")                         \
     X(RECORD_BY_NONCE, "SELECT " RECORD_COLUMNS ", r.token_hash, r.first_at, r.first_gate,"        \
                        " p.name, p.status, p.attention, p.erased_at"                               \
                        " FROM attendance_records r JOIN gates g ON g.id = r.gate_id"               \
@@ -261,7 +263,7 @@ struct sqlite_writer {
     size_t changes_len, changes_size;
     int64_t last_id;      /* newest record id given */
     int64_t now_ms;       /* of this transaction */
-    unsigned char token_key[32]; /* keys the hashes of tokens */
+    struct evp_mac_ctx_st *token_mac; /* HMAC with the key of this store's token hashes */
 };
 MAY_BLOCK enum err_e writer_check_in(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_annul(struct sqlite_writer *w, struct store_op *op);
@@ -298,6 +300,8 @@ MAY_BLOCK enum err_e reader_list_keys(struct sqlite_reader *r, struct store_op *
 bool row_event(struct sql_run *run, struct arena *arena, struct event *ret_event);
 bool row_gate(struct sql_run *run, struct arena *arena, struct gate *ret_gate);
 bool row_participant(struct sql_run *run, struct arena *arena, struct participant *ret_person);
+bool row_person(struct sql_run *run, struct arena *arena, struct participant *ret_person); /* for a
+    scan: without token and address */
 bool row_record(struct sql_run *run, struct arena *arena, struct attendance_record *ret_record);
 bool row_key(struct sql_run *run, struct arena *arena, struct api_key *ret_key);
 /* A page is read into `limit` places, one row more tells that others follow. */

@@ -42,6 +42,18 @@ bool row_gate(struct sql_run *run, struct arena *arena, struct gate *ret_gate) {
     return true;
 }
 
+bool row_person(struct sql_run *run, struct arena *arena, struct participant *ret_person) {
+    ret_person->id = sql_get_int(run);
+    if (!sql_get_copy(run, arena, &ret_person->name)) {
+        return false;
+    }
+    ret_person->status = row_participant_status(run);
+    ret_person->valid_from_ms = sql_get_int_or(run, TIME_NONE);
+    ret_person->valid_until_ms = sql_get_int_or(run, TIME_NONE);
+    return sql_get_copy(run, arena, &ret_person->gates) &&
+           sql_get_copy(run, arena, &ret_person->attention);
+}
+
 bool row_participant(struct sql_run *run, struct arena *arena, struct participant *ret_person) {
     ret_person->id = sql_get_int(run);
     if (!sql_get_copy(run, arena, &ret_person->token) ||

@@ -170,9 +170,18 @@ static struct sqlite_store *new_store(const struct sqlite_options *options) {
     return sqlite;
 }
 
+/* Each connection belongs to one thread, and nobody asks for SQLite's memory statistics: without
+ * them an allocation takes no lock. Before the library's first use only. */
+static void configure_library(void) {
+    sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 MAY_BLOCK enum err_e sqlite_open(const struct sqlite_options *options, struct store **ret_store,
                                  struct problem *ret_problem) {
     ASSERT(options->readers >= 1 && options->readers <= READERS_MAX && options->group_max >= 1);
+    static once_flag once = ONCE_FLAG_INIT;
+    call_once(&once, configure_library);
     struct sqlite_store *sqlite = new_store(options);
     if (sqlite == NULL) {
         return ERR_NO_MEMORY;
