@@ -23,7 +23,7 @@ class Sizes:
         self.scans_alone = 1_000 if quick else 5_000      # a commit per scan is slow
         self.connections = 10_000
         self.idle_requests = 40_000 if quick else 200_000
-        self.people = 200_000 if quick else 1_000_000
+        self.people = 300_000 if quick else 1_000_000
         self.starts = 3 if quick else 7
 
 
@@ -133,9 +133,12 @@ def checkins(bench):
                               "SQLite directly, 1000 a commit", (MORE, 0.4))
         bench.table.add_values(f"check-in p99, {connections} connections", "ms", latencies)
 
+    # A thousand scans that wait for a commit each are late by design: they may be.
+    one_by_one = {"TURNOUT_STORE_GROUP_MAX": "1", "TURNOUT_STORE_DEADLINE": "10m"}
+
     def grouped():
         ours = scan_rate(bench, 1000, scans)
-        alone = scan_rate(bench, 1000, bench.sizes.scans_alone, {"TURNOUT_STORE_GROUP_MAX": "1"})
+        alone = scan_rate(bench, 1000, bench.sizes.scans_alone, one_by_one)
         return ours["items_per_s"], alone["items_per_s"]
 
     bench.table.add_pairs("check-ins, 1000 connections", "1/s", bench.rounds(grouped),
@@ -205,12 +208,12 @@ def crowd(bench):
 def import_rate(bench):
     """The import command over a large file, and whether its memory grows with the file."""
     people = bench.sizes.people
-    small_store, _, small_memory = import_people(bench, people // 10)
-    bench.remove(small_store)
+    half_store, _, half_memory = import_people(bench, people // 2)
+    bench.remove(half_store)
     _, rate, memory = crowd(bench)
     bench.table.add_values(f"import of {people} participants", "1/s", [rate])
-    bench.table.add_pairs(f"memory for {people} participants", "MiB", [(memory, small_memory)],
-                          "a tenth of them", (LESS, 1.25))
+    bench.table.add_pairs(f"memory for {people} participants", "MiB", [(memory, half_memory)],
+                          "half of them", (LESS, 1.25))
 
 
 def batch(bench):
@@ -219,23 +222,23 @@ def batch(bench):
     store = bench.path("batch.db")
     shutil.copyfile(crowd(bench)[0], store)
     server = bench.serve(store)
-    bodies = people // lines
+    half = people // lines // 2
 
-    def upload(first, count):
-        result = drive(bench.drive, "batch", server.port, connections=4, requests=count,
+    def upload(first):
+        result = drive(bench.drive, "batch", server.port, connections=4, requests=half,
                        scans=lines, people=people, gates=GATES, first=first * lines)
         return result["items_per_s"], server.memory_mib("VmHWM")
 
-    _, small_memory = upload(0, bodies // 10)
-    rate, memory = upload(bodies // 10, bodies - bodies // 10)
+    first_rate, half_memory = upload(0)
+    second_rate, memory = upload(half)
     stats = demo_stats(server)
     server.stop()
     bench.remove(store)
     if stats["inside"] != people or stats["scans"] != people:
         raise Failed(f"{people} scans were uploaded, the store counts {stats}")
-    bench.table.add_values(f"batch check-in of {people} scans", "1/s", [rate])
-    bench.table.add_pairs(f"memory after {people} scans", "MiB", [(memory, small_memory)],
-                          "a tenth of them", (LESS, 1.25))
+    bench.table.add_values(f"batch check-in of {people} scans", "1/s", [first_rate, second_rate])
+    bench.table.add_pairs(f"memory after {people} scans", "MiB", [(memory, half_memory)],
+                          "half of them", (LESS, 1.25))
 
 
 def start(bench):
