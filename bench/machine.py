@@ -235,5 +235,6 @@ def facts(root):
     if git(root, "status", "--porcelain", "--untracked-files=no"):
         commit += "+changes"
     return {"commit": commit,
+            "load_before": round(os.getloadavg()[0], 2),
             "machine": {"cpu": cpu[1] if cpu else platform.machine(), "cores": os.cpu_count(),
                         "kernel": platform.release()}}

@@ -57,7 +57,8 @@ class Table:
                 row["status"]])
         widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
         out = [f"commit {facts['commit']}, {facts['machine']['cpu']}, "
-               f"{facts['machine']['cores']} cores, Linux {facts['machine']['kernel']}"]
+               f"{facts['machine']['cores']} cores, Linux {facts['machine']['kernel']}, "
+               f"load {facts['load_before']} before the run"]
         for line in lines:
             out.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
         return "\n".join(out)
