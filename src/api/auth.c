@@ -225,6 +225,8 @@ static void on_loaded(struct loop_message *message) {
     if (key != NULL) {
         copy = *key; /* an answer below may lead to a request that takes the place */
     }
+    store_meter_see(&auth->options.meter, &load->op,
+                    load->first == NULL ? NULL : load->first->owner);
     answer_waiting(auth, load, key != NULL ? &copy : NULL);
     store_op_clear(&load->op);
     pool_give_back(&auth->loads, load);

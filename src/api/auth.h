@@ -59,6 +59,7 @@ struct auth_options {
     struct clock *clock;
     struct rng *rng;
     int64_t deadline_ms; /* of a question to the store */
+    struct store_meter meter; /* told about every question, with the first asker's owner */
 };
 
 struct auth *auth_create(const struct auth_options *options); /* NULL without memory */

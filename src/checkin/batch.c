@@ -167,6 +167,7 @@ static void deliver(struct loop_message *message) {
     struct checkin_batch *batch = (struct checkin_batch *)message;
     if (batch->state == BATCH_STORE_WAIT) {
         fsm_move(moves, &batch->state, BATCH_CHUNK_DONE);
+        store_meter_see(&batch->checkin->options.meter, &batch->op, batch->owner);
         take_results(batch);
     }
     go_on(batch);

@@ -18,6 +18,7 @@ struct checkin_options {
     size_t batches_max;    /* batches in flight on this loop */
     size_t chunk;          /* scans of a batch in one store operation, 1..STORE_SCANS_MAX */
     int64_t deadline_ms;   /* a single scan that waits longer is answered ERR_DEADLINE; 0: none */
+    struct store_meter meter; /* of store operations, with the scan's or batch's owner */
 };
 
 /* NULL without memory. */

@@ -67,6 +67,7 @@ static void deliver(struct loop_message *message) {
     struct scan_job *job = (struct scan_job *)message;
     struct checkin *checkin = job->checkin;
     fsm_move(moves, &job->state, SCAN_RESTING);
+    store_meter_see(&checkin->options.meter, &job->op, job->owner);
     job->done(&job->result, job->owner);
     store_op_clear(&job->op);
     pool_give_back(&checkin->jobs, job);

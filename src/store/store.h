@@ -275,6 +275,20 @@ struct store_op {
     };
 };
 
+/* For measuring. Whoever submitted an operation tells its meter when the answer is back on its own
+ * thread, before the results are used; so whatever the meter counts has a single writer. `owner` is
+ * who waits for it: NULL when it runs in the background. */
+struct store_meter {
+    void (*seen)(const struct store_op *op, void *owner, void *data); /* NULL: not measured */
+    void *data;
+};
+static inline void store_meter_see(const struct store_meter *meter, const struct store_op *op,
+                                   void *owner) {
+    if (meter->seen != NULL) {
+        meter->seen(op, owner, meter->data);
+    }
+}
+
 struct store;
 struct store_health {
     bool reads;  /* can answer reads */
