@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Recording: a few additions to cells that only this loop writes. */
+#include "monitor/cells.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+struct cells *cells_create(void) {
+    return calloc(1, sizeof(struct cells));
+}
+
+void cells_destroy(struct cells *cells) {
+    free(cells);
+}
+
+static void publish_oldest(struct route_cells *route) {
+    int64_t oldest_us = route->first == NULL ? 0 : route->first->begun_us;
+    atomic_store_explicit(&route->oldest_us, oldest_us, memory_order_relaxed);
+}
+
+void cells_begin(struct cells *cells, struct cells_request *request, size_t route,
+                 int64_t begun_us, int64_t handled_us) {
+    ASSERT(route < CELLS_ROUTES_MAX);
+    struct route_cells *at = &cells->routes[route];
+    request->route = route;
+    request->begun_us = begun_us;
+    request->handled_us = handled_us;
+    request->before = at->last;
+    request->after = NULL;
+    *(at->last == NULL ? &at->first : &at->last->after) = request;
+    at->last = request;
+    counter_add(&at->in_flight, 1);
+    if (request->before == NULL) {
+        publish_oldest(at);
+    }
+}
+
+static void take_out(struct route_cells *at, struct cells_request *request) {
+    *(request->before == NULL ? &at->first : &request->before->after) = request->after;
+    *(request->after == NULL ? &at->last : &request->after->before) = request->before;
+    counter_sub(&at->in_flight, 1);
+    if (request->before == NULL) {
+        publish_oldest(at);
+    }
+}
+
+void cells_stream(struct cells *cells, struct cells_request *request) {
+    ASSERT(!request->is_stream);
+    take_out(&cells->routes[request->route], request);
+    request->is_stream = true;
+    counter_add(&cells->streams, 1);
+}
+
+static void count_status(struct cells *cells, struct route_cells *at, int status) {
+    int class = status / 100 - 2;
+    if (class >= ANSWER_2XX && class < ANSWER_CLASS_COUNT) {
+        counter_add(&at->classes[class], 1);
+    }
+    if (status == 401) {
+        counter_add(&cells->unauthorized, 1);
+    } else if (status == 429) {
+        counter_add(&cells->rate_limited, 1);
+    } else if (status == 503) {
+        counter_add(&cells->unavailable, 1);
+    }
+}
+
+int64_t cells_end(struct cells *cells, struct cells_request *request,
+                  const struct cells_answer *answer) {
+    struct route_cells *at = &cells->routes[request->route];
+    count_status(cells, at, answer->status);
+    counter_add(&at->bytes, answer->bytes);
+    if (request->is_stream) {
+        counter_sub(&cells->streams, 1);
+        return 0;
+    }
+    take_out(at, request);
+    int64_t took_us = answer->now_us - request->begun_us;
+    took_us = took_us < 0 ? 0 : took_us;
+    histogram_record(&at->latency, (uint64_t)took_us);
+    if (took_us > SLOW_REQUEST_US) {
+        counter_add(&at->slow, 1);
+    }
+    return took_us;
+}
+
+static uint64_t transactions_of(const struct store_op *op) {
+    if (op->err != ERR_OK || !store_op_writes(op->kind) || op->kind == STORE_PROBE) {
+        return 0;
+    }
+    if (op->kind != STORE_CHECK_IN) {
+        return 1;
+    }
+    uint64_t decided = 0;
+    for (size_t i = 0; i < op->check_in.len; i++) {
+        decided += op->check_in.results[i].err == ERR_OK;
+    }
+    return decided;
+}
+
+static int64_t span_us(int64_t from_us, int64_t to_us) {
+    return to_us > from_us ? to_us - from_us : 0;
+}
+
+int64_t cells_query(struct cells *cells, struct cells_request *request,
+                    const struct store_op *op) {
+    struct query_cells *at = &cells->queries[op->kind];
+    if (err_status(op->err) >= 500) {
+        counter_add(&at->failed, 1);
+    }
+    counter_add(&at->ended, 1);
+    counter_add(&cells->transactions, transactions_of(op));
+    if (op->err == ERR_OVERLOADED) { /* it never got in: no time to speak of */
+        counter_add(&at->refused, 1);
+        return 0;
+    }
+    int64_t queue_us = span_us(op->submitted_us, op->begun_us);
+    int64_t run_us = span_us(op->begun_us, op->ended_us);
+    int64_t took_us = queue_us + run_us;
+    histogram_record(&at->latency, (uint64_t)took_us);
+    counter_add(&at->queue_us, (uint64_t)queue_us);
+    counter_add(&at->run_us, (uint64_t)run_us);
+    if (took_us > SLOW_QUERY_US) {
+        counter_add(&at->slow, 1);
+    }
+    if (request != NULL) {
+        request->queue_us += queue_us;
+        request->run_us += run_us;
+    }
+    return took_us;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From cells to a view: what monitor.c and collect.c share. Thread: the monitor's.
+ */
+#ifndef TURNOUT_MONITOR_COLLECT_PRIV_H
+#define TURNOUT_MONITOR_COLLECT_PRIV_H
+
+#include "monitor/history.h"
+#include "monitor/metrics.h"
+#include "monitor/monitor.h"
+#include "monitor/seconds.h"
+
+/* One route or operation over the window. Made when it is first hit. */
+struct tracked {
+    struct window *window;
+    uint64_t seen;    /* events at the last take: nothing new, nothing to take */
+    int64_t taken_us;
+};
+
+struct collector {
+    const struct monitor_options *options;
+    struct cells *const *cells;
+    struct tracked routes[CELLS_ROUTES_MAX];
+    struct tracked queries[STORE_OP_COUNT];
+    struct seconds *seconds;
+    struct history *history;
+    struct health_reader *reader;
+    struct health health;    /* as read last */
+    struct loop_figures figures; /* of all loops, as read last */
+    struct cache_figures cache;
+    int64_t started_us;
+    int64_t collected_us;    /* the last collection */
+    int64_t second_us;       /* the last one of a second */
+    uint64_t second_transactions; /* at that time */
+    int64_t minute_us;       /* the last step of the history */
+    struct histogram_snapshot minute_api; /* at that time, of all routes */
+    uint64_t minute_errors, minute_queries, minute_queue_us, minute_query_us;
+    uint64_t minute_hits, minute_lookups;
+    /* of a view being made */
+    struct view_route routes_rows[CELLS_ROUTES_MAX];
+    struct view_query queries_rows[STORE_OP_COUNT];
+    struct window_sample sample;
+    struct histogram_snapshot sum;
+};
+
+bool collector_init(struct collector *collector, const struct monitor_options *options,
+                    struct cells *const *cells);
+void collector_fini(struct collector *collector);
+
+/* Takes what the loops have counted until now into the window. */
+void collect(struct collector *collector, int64_t now_us);
+/* What each second asks for, behind a collect: health, gauges, and a row of history each minute. */
+MAY_BLOCK void collect_second(struct collector *collector, int64_t now_us);
+/* The view of the last collect; its arrays live until the next one. */
+void collect_view(struct collector *collector, struct view *ret_view);
+
+#endif

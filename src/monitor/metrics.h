@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * /metrics: the Prometheus text format 0.0.4, from the loops' cells and a view. Counters are since
+ * the start; labels are routes, operations, levels and the like, never what clients send.
+ * Thread: any; reading the cells is not an exact moment, as every scrape.
+ */
+#ifndef TURNOUT_MONITOR_METRICS_H
+#define TURNOUT_MONITOR_METRICS_H
+
+#include "base/buf.h"
+#include "monitor/metric_table.h"
+#include "monitor/view.h"
+
+/* What loops count beside their cells: see monitor.h. */
+struct loop_figures {
+    uint64_t connections; /* now */
+    uint64_t connections_total;
+    uint64_t rejected_heads;
+    uint64_t timeouts;
+    uint64_t bytes_out;
+    int64_t stall_us; /* longest turn since it was asked last */
+};
+
+struct metrics_input {
+    const struct view *view;
+    const struct cells *const *cells;
+    size_t cells_len;
+    size_t routes;
+    const char *(*route_name)(size_t index);
+    struct loop_figures figures; /* of all loops together */
+    struct cache_figures cache;
+    double process_cpu_s;
+    double start_s;      /* wall clock */
+    double collection_s;
+};
+
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+enum { METRICS_MAX = 8 << 20 };
+
+void metrics_write(const struct metrics_input *input, struct buf *to);
+
+#endif
