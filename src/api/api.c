@@ -10,6 +10,7 @@
 
 #include "api/call_priv.h"
 #include "base/assert.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 
@@ -29,12 +30,18 @@ struct api *api_create(struct loop *loop, struct api_node *node, struct checkin 
     api->node = node;
     api->checkin = checkin;
     buf_init(&api->out, OUT_MAX);
+    streams_init(&api->streams, api);
+    if (node->monitor != NULL) {
+        api->cells = monitor_cells(node->monitor, (size_t)loop_index(loop));
+        api->meter = (struct store_meter){api_store_seen, api->cells};
+    }
     api->auth = auth_create(&(struct auth_options){
         .loop = loop,
         .store = node->store,
         .clock = node->clock,
         .rng = node->rng,
         .deadline_ms = node->store_deadline_ms,
+        .meter = api->meter,
     });
     if (api->auth == NULL || !pool_init(&api->ops, sizeof(struct api_op), node->ops_max, op_fini)) {
         auth_destroy(api->auth);
@@ -51,6 +58,7 @@ void api_destroy(struct api *api) {
     ASSERT(api_is_idle(api));
     pool_fini(&api->ops);
     auth_destroy(api->auth);
+    streams_fini(&api->streams);
     buf_fini(&api->out);
     free(api);
 }
@@ -59,19 +67,71 @@ bool api_is_idle(const struct api *api) {
     return api->waiting == 0 && api->ops.out == 0 && auth_is_idle(api->auth);
 }
 
-const struct api_counts *api_counts(const struct api *api) {
-    return &api->counts;
+void api_drain(struct api *api) {
+    streams_drain(&api->streams);
 }
 
-static void count_answer(struct http_request *request, int status, size_t bytes, void *data) {
+void api_on_second(struct document *document, void *data) {
+    streams_offer(document, &((struct api *)data)->streams);
+}
+
+/* ---- measuring ---- */
+
+static double to_ms(int64_t us) {
+    return (double)us / 1000;
+}
+
+static const char *route_name_of(const struct call *call) {
+    return api_route_name(call->measured.route);
+}
+
+void api_store_seen(const struct store_op *op, void *owner, void *data) {
+    struct call *call = owner;
+    int64_t took_us = cells_query(data, call == NULL ? NULL : &call->measured, op);
+    if (took_us <= SLOW_QUERY_US) {
+        return;
+    }
+    struct slice id = call == NULL ? SLICE_LIT("none") : http_id(call->request);
+    log_event(LOG_WARN, "slow_query",
+              "req=%.*s route=\"%s\" operation=%s took_ms=%.1f queue_ms=%.1f run_ms=%.1f err=%s",
+              SLICE_ARG(id), call == NULL ? "none" : route_name_of(call), store_op_text(op->kind),
+              to_ms(took_us), to_ms(op->begun_us - op->submitted_us),
+              to_ms(op->ended_us - op->begun_us), err_code(op->err));
+}
+
+/* Where the time of a slow request went; what the phases do not explain is the loop's own work and
+ * the client that takes its answer. */
+static void log_slow(const struct call *call, int status, int64_t took_us) {
+    const struct cells_request *measured = &call->measured;
+    int64_t receive_us = measured->handled_us - measured->begun_us;
+    int64_t rest_us = took_us - receive_us - measured->queue_us - measured->run_us;
+    log_event(LOG_WARN, "slow_request",
+              "req=%.*s route=\"%s\" status=%d took_ms=%.1f receive_ms=%.1f queue_ms=%.1f "
+              "run_ms=%.1f rest_ms=%.1f",
+              SLICE_ARG(http_id(call->request)), route_name_of(call), status, to_ms(took_us),
+              to_ms(receive_us), to_ms(measured->queue_us), to_ms(measured->run_us),
+              to_ms(rest_us < 0 ? 0 : rest_us));
+}
+
+static void end_measuring(struct http_request *request, int status, size_t bytes, void *data) {
     (void)request;
-    (void)bytes;
-    struct counter *classes = data;
-    int class = status / 100 - 2;
-    if (class >= API_2XX && class < API_CLASS_COUNT) {
-        counter_add(&classes[class], 1);
+    struct call *call = data;
+    struct cells_answer answer = {status, bytes, clock_mono_us(call->api->node->clock)};
+    int64_t took_us = cells_end(call->api->cells, &call->measured, &answer);
+    if (took_us > SLOW_REQUEST_US) {
+        log_slow(call, status, took_us);
     }
 }
+
+static void begin_measuring(struct call *call, const struct route *route) {
+    if (call->api->cells != NULL) {
+        cells_begin(call->api->cells, &call->measured, route_index(route),
+                    http_begun_us(call->request), loop_now_us(call->api->loop));
+        http_on_end(call->request, end_measuring, call);
+    }
+}
+
+/* ---- the steps ---- */
 
 static struct slice find_media_field(struct call *call) {
     return http_field(call->request, "content-type");
@@ -224,8 +284,7 @@ static void dispatch(struct call *call) {
     struct route_match match;
     enum err_e err = route_find(call->arena, http_method(call->request),
                                 http_path(call->request), &match);
-    size_t index = route_index(match.route);
-    http_on_end(call->request, count_answer, call->api->counts.requests[index]);
+    begin_measuring(call, match.route);
     if (err != ERR_OK) {
         refuse_route(call, err, &match);
         return;

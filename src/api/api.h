@@ -10,7 +10,7 @@
 
 #include "checkin/checkin.h"
 #include "http/http.h"
-#include "stat/counter.h"
+#include "monitor/monitor.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -27,12 +27,26 @@ struct api_node {
     int64_t store_deadline_ms;   /* reads and administrative writes that wait longer fail */
     size_t ops_max;              /* store operations in flight per loop */
     const char *version;
+    struct monitor *monitor;     /* NULL: nothing is measured */
 };
 
 struct api *api_create(struct loop *loop, struct api_node *node, struct checkin *checkin);
 void api_destroy(struct api *api); /* nothing in flight */
 void api_handle(struct http_request *request, void *api); /* an http_handler_fn */
-bool api_is_idle(const struct api *api); /* no request waits for the store */
+bool api_is_idle(const struct api *api); /* no request waits, no event stream is open */
+/* Ends the event streams; new requests are refused by `draining`. */
+void api_drain(struct api *api);
+/* For monitor_attach: the document is the event of this second. */
+void api_on_second(struct document *document, void *api);
+/* A store_meter's `seen` for operations whose owner is a request of an api; `data` is the loop's
+ * struct cells. */
+void api_store_seen(const struct store_op *op, void *owner, void *data);
+
+/* Routes by index, for measuring: "POST /v1/events/{event}/checkins"; the last is "other", for what
+ * no route knows. Those outside /v1 are not the API's: probes and metrics. */
+size_t api_route_count(void);
+const char *api_route_name(size_t index);
+bool api_route_is_api(size_t index);
 
 /* "tk_ID.SECRET" for a new key and what the store keeps of it. */
 enum { API_KEY_TEXT_SIZE = 96 };

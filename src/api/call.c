@@ -39,6 +39,7 @@ void call_next_turn(struct call *call, call_fn fn) {
 static void on_done(struct loop_message *message) {
     struct call *call = ((struct api_op *)message)->call;
     call_end_waiting(call);
+    store_meter_see(&call->api->meter, &call->op->op, call);
     call->then(call);
 }
 

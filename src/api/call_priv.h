@@ -11,12 +11,12 @@
 
 #include "api/api.h"
 #include "api/auth.h"
-#include "api/counts.h"
 #include "api/cursor.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
 #include "api/query.h"
 #include "api/routes.h"
+#include "api/streams_priv.h"
 #include "base/pool.h"
 
 enum {
@@ -37,7 +37,9 @@ struct api {
     size_t waiting;    /* calls that wait for the store or for checkin */
     struct buf out;    /* the answer being written; used within one turn only */
     struct json_writer json;
-    struct api_counts counts;
+    struct cells *cells; /* the loop's; NULL: nothing is measured */
+    struct store_meter meter; /* of its own operations */
+    struct streams streams;
 };
 
 struct call;
@@ -67,6 +69,7 @@ struct call {
     struct loop_message turn; /* for call_next_turn */
     call_fn go_on;            /* behind a completion that was good, or in the next turn */
     struct scan scan;         /* of a single scan */
+    struct cells_request measured;
 };
 
 /* --- the store: call.c --- */
@@ -91,6 +94,7 @@ void call_end_waiting(struct call *call);
 struct json_writer *call_begin_json(struct call *call); /* writes into the api's buffer */
 void call_reply_json(struct call *call, int status);
 void call_reply_empty(struct call *call, int status);
+void call_reply_text(struct call *call, const char *type, struct slice text); /* 200 */
 /* `problem` may be NULL, or belong to the call's operation. */
 void call_fail(struct call *call, enum err_e err, const struct problem *problem);
 /* Gives the operation back; for answers in pieces, before the last one. */

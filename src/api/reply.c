@@ -47,6 +47,12 @@ void call_reply_json(struct call *call, int status) {
     api_trim_out(api);
 }
 
+void call_reply_text(struct call *call, const char *type, struct slice text) {
+    call_release(call);
+    add_safety_fields(call->request);
+    http_reply(call->request, 200, type, text);
+}
+
 void call_reply_empty(struct call *call, int status) {
     call_release(call);
     add_safety_fields(call->request);

@@ -2,7 +2,7 @@
 /* Finding a route: segments first, decoded once, then a walk over the table. */
 #include "api/routes.h"
 
-#include "api/counts.h"
+#include "api/api.h"
 #include "base/assert.h"
 #include "base/text.h"
 
@@ -21,7 +21,7 @@ static const char *const route_names[] = {
 };
 
 enum { ROUTES = sizeof routes / sizeof routes[0] };
-_Static_assert((int)ROUTES < (int)API_ROUTES_MAX, "make API_ROUTES_MAX larger");
+_Static_assert((int)ROUTES < (int)CELLS_ROUTES_MAX, "make CELLS_ROUTES_MAX larger");
 
 size_t route_count(void) {
     return ROUTES;
@@ -43,6 +43,11 @@ size_t api_route_count(void) {
 const char *api_route_name(size_t index) {
     ASSERT(index <= ROUTES);
     return route_names[index];
+}
+
+bool api_route_is_api(size_t index) {
+    ASSERT(index <= ROUTES);
+    return index == ROUTES || strncmp(routes[index].path, "/v1/", 4) == 0;
 }
 
 struct segments {

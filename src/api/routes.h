@@ -20,6 +20,7 @@ enum {
     MAY_METRICS = 1 << 2,
     MAY_OPEN = 1 << 3,
     MAY_READ = MAY_SCANNER | MAY_ANALYST,
+    MAY_FIGURES = MAY_ANALYST | MAY_METRICS,
 };
 
 /* What the body may be: the media types and the size are checked before the handler runs. */
@@ -54,6 +55,12 @@ enum route_body_e {
     X(list_attendance, "GET", E "/attendance", MAY_ANALYST, BODY_NONE)                             \
     X(read_stats, "GET", E "/stats", MAY_READ, BODY_NONE)                                          \
     X(read_timeline, "GET", E "/stats/timeline", MAY_READ, BODY_NONE)                              \
+    X(read_performance, "GET", "/v1/performance", MAY_FIGURES, BODY_NONE)                          \
+    X(stream_performance, "GET", "/v1/performance/stream", MAY_FIGURES, BODY_NONE)                 \
+    X(read_kpi, "GET", "/v1/performance/kpi", MAY_FIGURES, BODY_NONE)                              \
+    X(read_suggestions, "GET", "/v1/performance/suggestions", MAY_FIGURES, BODY_NONE)              \
+    X(read_performance_history, "GET", "/v1/performance/history", MAY_FIGURES, BODY_NONE)          \
+    X(metrics, "GET", "/metrics", MAY_FIGURES, BODY_NONE)                                          \
     X(livez, "GET", "/livez", MAY_OPEN, BODY_NONE)                                                 \
     X(readyz, "GET", "/readyz", MAY_OPEN, BODY_NONE)                                               \
     X(openapi, "GET", "/openapi.json", MAY_OPEN, BODY_NONE)

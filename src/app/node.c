@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 /* The last part of the drain time is for closing what was cut off: a tenth, at most a second. */
+enum { NODE_ID_SIZE = 128 };
 enum { CUT_OFF_SHARE = 10, CUT_OFF_MAX_MS = 1000 };
 
 struct node {
@@ -33,6 +34,9 @@ struct node {
     int signal_fd;
     int port;
     int64_t connections_max;
+    char url[NODE_URL_SIZE];
+    char id[NODE_ID_SIZE];
+    char disk_path[CONFIG_TEXT_SIZE];
 };
 
 size_t node_loops(const struct config *config) {
@@ -279,6 +283,52 @@ MAY_BLOCK static bool wait_ended(struct node *node, int64_t until_us) {
     return true;
 }
 
+/* ---- The monitor ---- */
+
+/* The folder of the store's file: the file itself may be replaced or not be there yet. */
+static const char *store_folder(struct node *node) {
+    const char *path = store_sqlite_path(node->config);
+    if (path == NULL) {
+        return NULL;
+    }
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    snprintf(node->disk_path, sizeof node->disk_path, "%.*s.", (int)len, path);
+    return node->disk_path;
+}
+
+/* "host:port": one process has a port of a host at a time. */
+static void name_node(struct node *node) {
+    char host[256] = "";
+    node_url(slice_of(node->config->server_listen), node->port, node->url);
+    if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') {
+        snprintf(host, sizeof host, "localhost");
+    }
+    snprintf(node->id, sizeof node->id, "%.*s:%d", NODE_ID_SIZE - 16, host, node->port);
+}
+
+static enum err_e open_monitor(struct node *node, size_t loops) {
+    name_node(node);
+    node->api_node.monitor = monitor_create(&(struct monitor_options){
+        .clock = clock_system(),
+        .loops = loops,
+        .routes = api_route_count(),
+        .route_name = api_route_name,
+        .route_is_api = api_route_is_api,
+        .node = node->id,
+        .url = node->url,
+        .version = TURNOUT_VERSION,
+        .disk_path = store_folder(node),
+        .connections_limit = (uint64_t)node->connections_max,
+        .read_loop = node_loop_figures,
+        .root = "",
+    });
+    if (node->api_node.monitor == NULL || monitor_start(node->api_node.monitor) != ERR_OK) {
+        return problem_set(node->problem, ERR_NO_MEMORY, "", "the monitor could not start");
+    }
+    return ERR_OK;
+}
+
 /* ---- Stages ---- */
 
 MAY_BLOCK static enum err_e start_loops(struct node *node, size_t loops) {
@@ -322,11 +372,9 @@ MAY_BLOCK static bool stop_loops(struct node *node) {
 }
 
 static void say_ready(const struct node *node) {
-    char url[NODE_URL_SIZE];
-    node_url(slice_of(node->config->server_listen), node->port, url);
-    printf("ready url=%s pid=%ld\n", url, (long)getpid());
+    printf("ready url=%s pid=%ld\n", node->url, (long)getpid());
     fflush(stdout);
-    log_event(LOG_INFO, "ready", "url=%s", url);
+    log_event(LOG_INFO, "ready", "url=%s", node->url);
 }
 
 MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops) {
@@ -368,6 +416,10 @@ MAY_BLOCK static void close_all(struct node *node) {
         node_loop_join(&node->loops[i]);
     }
     free(node->loops);
+    if (node->api_node.monitor != NULL) { /* after the loops, which ask it */
+        monitor_stop(node->api_node.monitor);
+        monitor_destroy(node->api_node.monitor);
+    }
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);
     if (node->lock_fd >= 0) { /* after the store: the lock outlives every write */
@@ -391,6 +443,9 @@ enum err_e node_serve(const struct config *config, enum node_demo_e demo,
         fill_parts(&node, loops);
         log_settings(&node, loops);
         warn_without_keys(&node);
+        err = open_monitor(&node, loops);
+    }
+    if (err == ERR_OK) {
         err = serve_until_told(&node, loops);
         if (!stop_loops(&node)) {
             log_event(LOG_ERROR, "stop_failed", "reason=\"requests still wait for the store\"");

@@ -33,6 +33,10 @@ static struct node_loop *receiver(struct loop_message *message) {
 }
 
 static void take_apart(struct node_loop *nl) {
+    if (nl->is_attached) { /* before what it reads is gone */
+        monitor_detach(nl->parts->api_node->monitor, (size_t)loop_index(nl->loop));
+    }
+    nl->is_attached = false;
     if (nl->http != NULL) {
         http_server_destroy(nl->http);
     }
@@ -49,7 +53,11 @@ static void take_apart(struct node_loop *nl) {
 
 static bool put_together(struct node_loop *nl) {
     const struct node_parts *parts = nl->parts;
-    nl->checkin = checkin_create(nl->loop, parts->api_node->store, &parts->checkin);
+    struct monitor *monitor = parts->api_node->monitor;
+    struct checkin_options options = parts->checkin;
+    options.meter =
+        (struct store_meter){api_store_seen, monitor_cells(monitor, (size_t)loop_index(nl->loop))};
+    nl->checkin = checkin_create(nl->loop, parts->api_node->store, &options);
     if (nl->checkin == NULL) {
         return false;
     }
@@ -58,7 +66,13 @@ static bool put_together(struct node_loop *nl) {
         return false;
     }
     nl->http = http_server_create(nl->loop, &parts->http, parts->listen_fd, api_handle, nl->api);
-    return nl->http != NULL;
+    if (nl->http == NULL) {
+        return false;
+    }
+    monitor_attach(monitor, (size_t)loop_index(nl->loop),
+                   &(struct monitor_loop){nl->loop, nl, api_on_second, nl->api});
+    nl->is_attached = true;
+    return true;
 }
 
 static void on_start(struct loop_message *message) {
@@ -95,6 +109,7 @@ static void look_whether_idle(void *data) {
 static void on_drain(struct loop_message *message) {
     struct node_loop *nl = receiver(message);
     http_server_drain(nl->http);
+    api_drain(nl->api);
     move(nl, NODE_LOOP_DRAINING);
     nl->drain_timer = loop_timer_start(nl->loop, 0, DRAIN_LOOK_EVERY_MS, look_whether_idle, nl);
     if (nl->drain_timer == NULL) {
@@ -138,6 +153,20 @@ void node_loop_cut_off(struct node_loop *nl) {
     if (node_loop_state(nl) == NODE_LOOP_DRAINING || node_loop_state(nl) == NODE_LOOP_SERVING) {
         loop_post(nl->loop, &nl->cut_off.message);
     }
+}
+
+void node_loop_figures(void *data, struct loop_figures *ret_figures) {
+    const struct node_loop *nl = data;
+    struct http_counts counts;
+    http_server_counts(nl->http, &counts);
+    *ret_figures = (struct loop_figures){
+        .connections = counts.connections_open,
+        .connections_total = counts.connections_total,
+        .rejected_heads = counts.rejected_heads,
+        .timeouts = counts.timeouts,
+        .bytes_out = counts.bytes_out,
+        .stall_us = loop_take_stall_us(nl->loop),
+    };
 }
 
 enum node_loop_state_e node_loop_state(const struct node_loop *nl) {

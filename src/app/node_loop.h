@@ -49,6 +49,7 @@ struct node_loop {
     struct http_server *http;
     struct loop_timer *drain_timer;
     struct node_order start, drain, cut_off, finish; /* each sent once */
+    bool is_attached; /* to the monitor */
     atomic_int state; /* node_loop_state_e */
 };
 
@@ -58,6 +59,8 @@ enum err_e node_loop_start(struct node_loop *node_loop, int index,
 void node_loop_drain(struct node_loop *node_loop);   /* once, when SERVING */
 void node_loop_cut_off(struct node_loop *node_loop); /* once, after drain */
 enum node_loop_state_e node_loop_state(const struct node_loop *node_loop);
+/* For monitor_options.read_loop: any thread, while the loop is attached. */
+void node_loop_figures(void *node_loop, struct loop_figures *ret_figures);
 /* Waits for the thread of an ENDED or FAILED loop and frees it. */
 MAY_BLOCK void node_loop_join(struct node_loop *node_loop);
 

@@ -25,11 +25,40 @@ int64_t loop_now_us(struct loop *loop) {
     return loop->clock->now_mono_us;
 }
 
+int loop_index(const struct loop *loop) {
+    (void)loop;
+    return 0;
+}
+
+/* Nothing beats here: time moves only when a test moves it. */
+struct loop_timer {
+    loop_fn fn;
+};
+
+struct loop_timer *loop_timer_start(struct loop *loop, int64_t first_ms, int64_t every_ms,
+                                    loop_fn fn, void *data) {
+    (void)loop;
+    (void)first_ms;
+    (void)every_ms;
+    (void)data;
+    struct loop_timer *timer = calloc(1, sizeof *timer);
+    ASSERT(timer != NULL);
+    timer->fn = fn;
+    return timer;
+}
+
+void loop_timer_stop(struct loop_timer *timer) {
+    free(timer);
+}
+
 int64_t loop_wall_ms(struct loop *loop) {
     return loop->clock->now_wall_ms;
 }
 
-static void turn(struct loop *loop) {
+static struct message *asks_for_the_monitor(void);
+static void answer_asks(struct message *asks);
+
+static void turn_once(struct loop *loop) {
     while (loop->first != NULL) {
         struct loop_message *message = loop->first;
         loop->first = (struct loop_message *)message->link.next;
@@ -37,6 +66,15 @@ static void turn(struct loop *loop) {
             loop->last = &loop->first;
         }
         message->fn(message);
+    }
+}
+
+/* The monitor has no thread here: it answers between two turns. */
+static void turn(struct loop *loop) {
+    turn_once(loop);
+    for (struct message *asks; (asks = asks_for_the_monitor()) != NULL;) {
+        answer_asks(asks);
+        turn_once(loop);
     }
 }
 
@@ -60,7 +98,15 @@ static const struct store_vtable fake_vtable = {"fake", fake_submit, fake_health
 
 /* --- checkin --- */
 
-static struct bench *present; /* whose check-in answers */
+static struct bench *present; /* whose check-in and monitor answer */
+
+static struct message *asks_for_the_monitor(void) {
+    return monitor_take_asks(present->node.monitor);
+}
+
+static void answer_asks(struct message *asks) {
+    monitor_turn(present->node.monitor, asks);
+}
 
 struct pending_scan {
     struct loop_message message;
@@ -189,6 +235,10 @@ struct arena *http_arena(struct http_request *request) {
     return &request->arena;
 }
 
+int64_t http_begun_us(const struct http_request *request) {
+    return request->loop->clock->now_mono_us;
+}
+
 bool http_is_gone(const struct http_request *request) {
     (void)request;
     return false;
@@ -264,6 +314,18 @@ void bench_open(struct bench *bench, enum api_auth_e auth) {
     ASSERT(bench->loop != NULL);
     bench->loop->clock = &bench->clock;
     bench->loop->last = &bench->loop->first;
+    bench->node.monitor = monitor_create(&(struct monitor_options){
+        .clock = &bench->clock.base,
+        .loops = 1,
+        .routes = api_route_count(),
+        .route_name = api_route_name,
+        .route_is_api = api_route_is_api,
+        .node = "test",
+        .url = "http://test",
+        .version = "test",
+        .root = "/nowhere",
+    });
+    ASSERT(bench->node.monitor != NULL);
     bench->api = api_create(bench->loop, &bench->node, NULL);
     ASSERT(bench->api != NULL);
     buf_init(&answer_body, ANSWER_MAX);
@@ -274,6 +336,7 @@ void bench_close(struct bench *bench) {
     turn(bench->loop);
     ASSERT(api_is_idle(bench->api));
     api_destroy(bench->api);
+    monitor_destroy(bench->node.monitor);
     free(bench->loop);
     buf_fini(&answer_body);
     present = NULL;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests from end to end over doubles: statuses, bodies, and what reaches the store. */
-#include "api/counts.h"
 #include "doubles.h"
 
 #include <stdarg.h>
@@ -491,22 +490,66 @@ static void readiness_gives_its_reasons(void **state) {
     assert_int_equal(bench_get(&bench, "/livez", NULL)->status, 200);
 }
 
-static void requests_are_counted_by_route_and_class(void **state) {
-    (void)state;
-    bench_get(&bench, "/livez", NULL);
-    bench_get(&bench, "/nothing", NULL);
-    const struct api_counts *counts = api_counts(bench.api);
-    uint64_t alive = 0, other = 0;
+static void fail_with_io(struct store_op *op) {
+    op->err = ERR_IO;
+}
+
+static size_t route_called(const char *name) {
     for (size_t i = 0; i < api_route_count(); i++) {
-        if (strcmp(api_route_name(i), "GET /livez") == 0) {
-            alive = counter_read(&counts->requests[i][API_2XX]);
-        }
-        if (strcmp(api_route_name(i), "other") == 0) {
-            other = counter_read(&counts->requests[i][API_4XX]);
+        if (strcmp(api_route_name(i), name) == 0) {
+            return i;
         }
     }
-    assert_int_equal(alive, 1);
-    assert_int_equal(other, 1);
+    fail_msg("no route %s", name);
+    return 0;
+}
+
+static void requests_are_counted_by_route_and_class(void **state) {
+    (void)state;
+    const struct cells *cells = monitor_cells(bench.node.monitor, 0);
+    bench_get(&bench, "/livez", NULL);
+    bench_get(&bench, "/nothing", NULL);
+    const struct route_cells *alive = &cells->routes[route_called("GET /livez")];
+    const struct route_cells *other = &cells->routes[route_called("other")];
+    assert_int_equal(counter_read(&alive->classes[ANSWER_2XX]), 1);
+    assert_int_equal(counter_read(&other->classes[ANSWER_4XX]), 1);
+    assert_int_equal(counter_read(&other->in_flight), 0);
+    assert_true(counter_read(&alive->bytes) > 0);
+}
+
+static void store_operations_are_counted_by_name_and_outcome(void **state) {
+    (void)state;
+    const struct cells *cells = monitor_cells(bench.node.monitor, 0);
+    bench_get(&bench, "/v1/events", NULL);
+    bench.store.script = fail_with_io;
+    bench_get(&bench, "/v1/events", NULL);
+    const struct query_cells *list = &cells->queries[STORE_LIST_EVENTS];
+    assert_int_equal(counter_read(&list->ended), 2);
+    assert_int_equal(counter_read(&list->failed), 1);
+    assert_int_equal(counter_read(&cells->unavailable), 1);
+}
+
+static void the_monitor_answers_through_the_loop(void **state) {
+    (void)state;
+    bench_get(&bench, "/v1/events", NULL);
+    const struct answer *answer = bench_get(&bench, "/v1/performance", NULL);
+    assert_int_equal(answer->status, 200);
+    assert_string_equal(answer->type, "application/json");
+    assert_non_null(strstr(answer->body, "\"route\":\"GET /v1/events\",\"count\":1,"));
+    assert_non_null(strstr(bench_get(&bench, "/metrics", NULL)->type, "version=0.0.4"));
+    assert_int_equal(bench_get(&bench, "/v1/performance/suggestions", "lang=ko")->status, 200);
+    expect_error(bench_get(&bench, "/v1/performance/suggestions", "lang=fr"), 400,
+                 "invalid_field");
+}
+
+static void probes_do_not_dilute_the_figures_of_the_api(void **state) {
+    (void)state;
+    bench_get(&bench, "/livez", NULL);
+    const struct answer *answer = bench_get(&bench, "/v1/performance", NULL);
+    assert_null(strstr(answer->body, "/livez"));
+    assert_non_null(strstr(answer->body, "\"api\":{\"count\":0,"));
+    answer = bench_get(&bench, "/metrics", NULL);
+    assert_non_null(strstr(answer->body, "turnout_http_requests_total{route=\"GET /livez\","));
 }
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, open_without_keys, close_bench)
@@ -536,6 +579,9 @@ int main(void) {
         EACH(an_import_that_fails_midway_says_how_far_it_came),
         EACH(readiness_gives_its_reasons),
         EACH(requests_are_counted_by_route_and_class),
+        EACH(store_operations_are_counted_by_name_and_outcome),
+        EACH(the_monitor_answers_through_the_loop),
+        EACH(probes_do_not_dilute_the_figures_of_the_api),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
