@@ -54,7 +54,7 @@ enum {
       "What remembers: sqlite:PATH, or postgres://USER@HOST/DATABASE.")                            \
     X(store, queue_max, INT, "16384", "16", "1000000",                                             \
       "Operations that may wait for the store; further ones are answered 503 with Retry-After.")   \
-    X(store, group_max, INT, "1024", "1", "10000",                                                  \
+    X(store, group_max, INT, "1024", "1", "10000",                                                 \
       "Scans and rows in one transaction. 1 commits every scan alone.")                            \
     X(store, readers, INT, "2", "1", "16",                                                         \
       "Threads that read from a SQLite file beside the writer.")                                   \

@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct loop {
@@ -159,6 +160,9 @@ static void block_signals(void) {
 
 static void *loop_main(void *data) {
     struct loop *loop = data;
+    char name[16];
+    snprintf(name, sizeof name, "loop-%u", (unsigned)loop->index % 10000);
+    pthread_setname_np(pthread_self(), name);
     block_signals();
     atomic_store(&loop->self, pthread_self());
     run_to_the_end(loop);

@@ -3,7 +3,7 @@
  * Scans and annulments, inside the writer's transaction.
  *
  * One scan: facts ──► rule_scan ──► record ──► ledger, counts
- *                                      └─ the nonce has one: the first verdict again, nothing written
+ *                                      └─ the nonce has one: that verdict, nothing written
  *
  * Invariants (checked by tests/contract against a model that counts records):
  *   1. ledger.inside is 1 exactly when the participant's last standing record, by (timestamp, id),

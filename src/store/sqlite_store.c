@@ -5,6 +5,8 @@
  */
 #include "store/sqlite_priv.h"
 
+#include <pthread.h>
+
 enum { READERS_MAX = 16, READER_WAIT_MS = 1000 };
 
 struct reader_thread {
@@ -66,6 +68,7 @@ static void run_read(struct sqlite_reader *r, struct store_op *op) {
 
 static int reader_main(void *data) {
     struct reader_thread *t = data;
+    pthread_setname_np(pthread_self(), "reader");
     for (;;) {
         bool closed = mailbox_is_closed(t->box);
         struct message *message = mailbox_wait_one(t->box, READER_WAIT_MS);

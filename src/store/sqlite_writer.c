@@ -21,6 +21,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <pthread.h>
 
 enum { WAIT_MS = 1000, PROBE_EVERY_MS = 250, TOKEN_KEY_SIZE = 32 };
 
@@ -268,6 +269,7 @@ static size_t fill_group(struct sqlite_writer_thread *t, struct message **list,
 
 static int writer_main(void *data) {
     struct sqlite_writer_thread *t = data;
+    pthread_setname_np(pthread_self(), "writer");
     static thread_local struct store_op *ops[GROUP_OPS_MAX];
     for (;;) {
         bool closed = mailbox_is_closed(&t->box);
