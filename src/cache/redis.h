@@ -126,7 +126,8 @@ enum err_e redis_open(const struct redis_options *options, struct redis **ret_re
 void redis_close(struct redis *redis, void (*closed)(void *data), void *data);
 
 /* ERR_OK: `fn` runs once, later, on the loop. Anything else: it never runs (UNAVAILABLE: breaker or
- * no map; OVERLOADED: too many under way; TOO_LARGE; NO_MEMORY; INVALID_FIELD: key or ttl). */
+ * no map; OVERLOADED: too many under way; DEADLINE: the fill's ticket is too old; TOO_LARGE;
+ * NO_MEMORY; INVALID_FIELD: key or ttl; DRAINING). */
 enum err_e redis_send(struct redis *redis, const struct redis_call *call) MUST_CHECK;
 
 /* Unlinks every key that matches (cache/glob.h) on every primary, a thousand at a time. Raise an

@@ -364,6 +364,20 @@ def test_a_restart_with_nothing_is_a_miss_and_heard_again(single):
     probe.close()
 
 
+def test_a_password_is_given_on_both_connections_and_a_wrong_one_opens(single, monkeypatch):
+    single.cli("CONFIG", "SET", "requirepass", "right")
+    monkeypatch.setenv("REDIS_PASSWORD", "right")
+    probe = Probe(f"127.0.0.1:{single.port}")
+    probe.hear("heard")
+    assert probe.ask("set", "a", "x", 60000, 0).startswith("done")
+    probe.close()
+    monkeypatch.setenv("REDIS_PASSWORD", "wrong")
+    probe = Probe(f"127.0.0.1:{single.port}")
+    redis_cluster.until(lambda: probe.counters()["state"] == "open")
+    assert probe.ask("get", "a") == "error store_unavailable"
+    probe.close()
+
+
 def test_nobody_at_the_address_is_refused_at_once_after_a_moment():
     probe = Probe(f"127.0.0.1:{redis_cluster.free_ports(1)[0]}")
     redis_cluster.until(lambda: probe.counters()["state"] == "open")

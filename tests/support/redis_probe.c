@@ -2,7 +2,7 @@
 /*
  * The Redis client by hand, for tests that start, stop and break real servers around it.
  *
- *   redis_probe SEEDS [PREFIX [TIMEOUT_MS [primary|spread]]]
+ *   redis_probe SEEDS [PREFIX [TIMEOUT_MS [primary|spread]]]     REDIS_PASSWORD: for AUTH
  *
  * Reads a command a line: an id, an operation and its arguments. Writes a line for each answer,
  * which begins with that id, and "news WHAT KEY" whenever the channel has something to say.
@@ -243,6 +243,7 @@ int main(int argc, char **argv) {
     }
     probe.options = redis_options_default(probe.loop, slice_of(argv[1]));
     probe.options.news = on_news;
+    probe.options.password = getenv("REDIS_PASSWORD");
     if (argc > 2) {
         probe.options.prefix = slice_of(argv[2]);
     }
