@@ -3,9 +3,10 @@
  * turnout db: look after the database.
  *
  *     explain-file   says what is wrong with a plan that EXPLAIN printed
+ *     the others     work on a live database: cmd_db_live.c
  */
+#include "app/cmd_db.h"
 #include "app/cli.h"
-#include "app/flags.h"
 #include "optimizer/explain.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@ enum {
 static const struct flag group_flags[] = {{NULL, NULL, 0, NULL}};
 static const struct command_form group = {
     .name = "db",
-    .usage = "explain-file",
+    .usage = "analyze|indexes|partitions|maintain|optimize|explain-file",
     .summary = "look after the database",
     .flags = group_flags,
 };
@@ -141,8 +142,15 @@ static int explain_file(int argc, char **argv) {
 }
 
 int cmd_db(int argc, char **argv) {
-    static const struct command_form *const forms[] = {&explain_file_form, NULL};
+    static const struct command_form *const forms[] = {
+        &db_analyze_form,  &db_indexes_form,   &db_partitions_form, &db_maintain_form,
+        &db_optimize_form, &explain_file_form, NULL,
+    };
     int result;
     const struct command_form *form = forms_pick(&group, forms, argc, argv, &result);
-    return form == NULL ? result : explain_file(argc - 1, argv + 1);
+    if (form == NULL) {
+        return result;
+    }
+    return form == &explain_file_form ? explain_file(argc - 1, argv + 1)
+                                      : db_live(form, argc - 1, argv + 1);
 }

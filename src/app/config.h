@@ -62,6 +62,18 @@ enum {
       "An operation that waited longer for the store is answered 503 instead of late.")            \
     X(store, ops_max, INT, "4096", "16", "1000000",                                                \
       "Reads and administrative writes under way at once, on each loop.")                          \
+    X(database, partitions_ahead, INT, "4", "1", "60",                                             \
+      "Quarters of attendance records to have a partition for, after the current one.")            \
+    X(database, retention_days, INT, "0", "0", "36500",                                            \
+      "Partitions that ended longer ago are retired. 0 retires nothing.")                          \
+    X(database, quarantine_days, INT, "7", "0", "3650",                                            \
+      "Time between taking a partition out of the table and dropping it.")                         \
+    X(database, slow_query, DURATION, "100ms", "1ms", "1h",                                        \
+      "A critical query that takes longer is reported as slow.")                                   \
+    X(database, budget, DURATION, "30m", "1s", "24h",                                              \
+      "Time for one run of the optimizer; what is under way then is cancelled.")                   \
+    X(database, window, TEXT, "", "0", "11",                                                       \
+      "UTC times of day for maintenance, HH:MM-HH:MM. Empty: any time.")                           \
     X(checkin, scans_max, INT, "8192", "16", "1000000",                                            \
       "Single scans under way at once, on each loop; further ones are answered 503.")              \
     X(checkin, batches_max, INT, "8", "1", "1000",                                                 \

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Optimising slow queries: measure, choose few safe actions, carry them out one after the other,
+ * measure the same queries with the same parameters again, and undo what made them slower.
+ *
+ *   a declared index is not valid   rebuild it            stays
+ *   a declared index is missing     build it              dropped again if it only harmed
+ *   statistics or dead rows         ANALYZE, VACUUM       cannot be undone, nor harm for long
+ *
+ * Every action is a row of optimizer_actions, with the figures before and after. What was undone
+ * there is not tried again for a week; `db indexes` builds it all the same.
+ */
+#include "optimizer/effect.h"
+#include "optimizer/explain.h"
+#include "optimizer/postgres_priv.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { INDEXES_MAX = 3, TABLES_MAX = 3 /* actions of one run: few, so that each can be judged */ };
+
+static const char journal_sql[] =
+    "CREATE TABLE IF NOT EXISTS optimizer_actions ("
+    " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " at timestamptz NOT NULL DEFAULT now(),"
+    " action text NOT NULL, target text NOT NULL, outcome text NOT NULL,"
+    " figures_before jsonb NOT NULL, figures_after jsonb NOT NULL, detail text)";
+
+struct figures {
+    struct effect_figures of[DB_QUERY_COUNT];
+    bool known[DB_QUERY_COUNT];
+};
+
+struct run {
+    struct db *db;
+    struct db_report *report;
+    struct db_sample sample;
+    struct figures now;
+};
+
+static enum err_e measure_all(struct run *run, struct figures *ret) {
+    enum err_e err = ERR_OK;
+    *ret = (struct figures){.known = {false}};
+    for (int i = 0; err == ERR_OK && i < DB_QUERY_COUNT; i++) {
+        struct arena arena;
+        struct db_measure m;
+        arena_init(&arena, PLAN_ARENA_LIMIT);
+        err = db_measure(run->db, &arena, &run->sample, (enum db_query_e)i, &m);
+        arena_fini(&arena);
+        ret->known[i] = err == ERR_OK && (m.measured || m.timed_out);
+        ret->of[i] = m.timed_out ? (struct effect_figures){INFINITY, INFINITY}
+                                 : (struct effect_figures){m.ms, m.blocks};
+    }
+    return err;
+}
+
+static void put_figures(struct buf *to, const struct figures *figures) {
+    struct json_writer w;
+    json_writer_init(&w, to);
+    json_begin_object(&w);
+    for (int i = 0; i < DB_QUERY_COUNT; i++) {
+        if (figures->known[i]) {
+            json_key(&w, db_query_word((enum db_query_e)i));
+            json_begin_object(&w);
+            json_put_real(&w, "ms", figures->of[i].ms, 3);
+            json_put_real(&w, "blocks", figures->of[i].blocks, 0);
+            json_end_object(&w);
+        }
+    }
+    json_end_object(&w);
+}
+
+static enum effect_e compare(const struct figures *before, const struct figures *after) {
+    enum effect_e effects[DB_QUERY_COUNT];
+    for (int i = 0; i < DB_QUERY_COUNT; i++) {
+        bool known = before->known[i] && after->known[i];
+        effects[i] = known ? effect_judge(before->of[i], after->of[i]) : EFFECT_NONE;
+    }
+    return effect_of_all(effects, DB_QUERY_COUNT);
+}
+
+/* "participant_history 41.200 ms, 5400 blocks -> 0.100 ms, 9 blocks; …", changed ones only. */
+static void put_change(struct buf *to, const struct figures *before, const struct figures *after) {
+    for (int i = 0; i < DB_QUERY_COUNT; i++) {
+        if (before->known[i] && after->known[i] &&
+            effect_judge(before->of[i], after->of[i]) != EFFECT_NONE) {
+            buf_printf(to, "%s%s %.3f ms, %.0f blocks -> %.3f ms, %.0f blocks",
+                       to->len > 0 ? "; " : "", db_query_word((enum db_query_e)i),
+                       before->of[i].ms, before->of[i].blocks, after->of[i].ms,
+                       after->of[i].blocks);
+        }
+    }
+    buf_add_text(to, to->len > 0 ? "." : "No critical query changed.");
+}
+
+/* ── journal ── */
+
+struct action {
+    const char *action;
+    const char *target;
+    const char *outcome;
+};
+
+static enum err_e write_journal(struct run *run, const struct action *action,
+                                const struct figures *after, struct slice detail) {
+    static const char sql[] =
+        "INSERT INTO optimizer_actions (action, target, outcome, figures_before, figures_after,"
+        " detail) VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6)";
+    struct buf before_text, after_text, detail_text;
+    struct db_rows rows = {.row = -1};
+    buf_init(&before_text, DB_SQL_MAX);
+    buf_init(&after_text, DB_SQL_MAX);
+    buf_init(&detail_text, DB_SQL_MAX);
+    put_figures(&before_text, &run->now);
+    put_figures(&after_text, after);
+    buf_add(&detail_text, detail);
+    buf_add_char(&before_text, '\0');
+    buf_add_char(&after_text, '\0');
+    buf_add_char(&detail_text, '\0');
+    enum err_e err = ERR_NO_MEMORY;
+    if (!before_text.failed && !after_text.failed && !detail_text.failed) {
+        const char *args[] = {action->action, action->target, action->outcome, before_text.at,
+                              after_text.at, detail_text.at, NULL};
+        err = db_ask(run->db, sql, args, &rows);
+    }
+    db_done(&rows);
+    buf_fini(&before_text);
+    buf_fini(&after_text);
+    buf_fini(&detail_text);
+    return err;
+}
+
+static enum err_e was_undone(struct db *db, const char *target, bool *ret_undone) {
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM optimizer_actions WHERE target = $1 AND outcome = 'undone'"
+        " AND at > now() - interval '7 days')";
+    const char *args[] = {target, NULL};
+    struct db_rows rows;
+    *ret_undone = false;
+    if (db->options.mode == DB_DRY_RUN) {
+        return ERR_OK; /* the journal may not be there */
+    }
+    enum err_e err = db_ask(db, sql, args, &rows);
+    *ret_undone = err == ERR_OK && db_next(&rows) && db_cell_is_true(&rows, 0);
+    db_done(&rows);
+    return err;
+}
+
+/* ── actions ── */
+
+static enum err_e undo_index(struct run *run, const char *name, bool *ret_undone) {
+    char sql[128];
+    snprintf(sql, sizeof sql, "DROP INDEX %s", name);
+    enum err_e err = db_change(run->db, &(struct db_change){.sql = sql, .relation = name});
+    *ret_undone = err == ERR_OK;
+    if (db_is_lost(run->db)) {
+        return err;
+    }
+    return db_add(run->report, &(struct db_item){
+                                   .state = err == ERR_OK ? DB_UNDONE : DB_FAILED,
+                                   .kind = "index", .what = "drop", .name = slice_of(name),
+                                   .sql = slice_of(sql),
+                                   .detail = err == ERR_OK
+                                                 ? SLICE_LIT("It made queries slower and none "
+                                                             "faster.")
+                                                 : slice_of(run->db->problem.detail)});
+}
+
+struct verify {
+    struct action action;
+    size_t failed_before;
+    bool can_undo;
+};
+
+/* Measures again, undoes what only harmed, writes it down. */
+static enum err_e verify(struct run *run, struct verify *verify) {
+    struct figures after;
+    struct buf detail;
+    TRY(measure_all(run, &after));
+    enum effect_e effect = compare(&run->now, &after);
+    bool failed = run->report->counts[DB_FAILED] > verify->failed_before;
+    bool undone = false;
+    if (!failed && effect == EFFECT_WORSE && verify->can_undo) {
+        TRY(undo_index(run, verify->action.target, &undone));
+    }
+    verify->action.outcome = undone ? "undone" : failed ? "failed" : effect_word(effect);
+    buf_init(&detail, DB_SQL_MAX);
+    put_change(&detail, &run->now, &after);
+    enum err_e err = write_journal(run, &verify->action, &after, buf_slice(&detail));
+    if (err == ERR_OK) {
+        err = db_add(run->report, &(struct db_item){
+                                      .state = DB_INFO, .kind = "effect",
+                                      .what = verify->action.outcome,
+                                      .name = slice_of(verify->action.target),
+                                      .detail = buf_slice(&detail)});
+    }
+    buf_fini(&detail);
+    if (err == ERR_OK) {
+        /* what was undone is judged no further: the old figures stand */
+        run->now = undone ? run->now : after;
+    }
+    return err;
+}
+
+static enum err_e act_on_index(struct run *run, const struct db_declared *index,
+                               enum db_index_e state) {
+    bool undone;
+    TRY(was_undone(run->db, index->name, &undone));
+    if (undone) {
+        return db_add(run->report, &(struct db_item){
+                                       .state = DB_SKIPPED, .kind = "index", .what = "create",
+                                       .name = slice_of(index->name),
+                                       .detail = SLICE_LIT("It was built and undone within the "
+                                                           "last week.")});
+    }
+    struct verify step = {
+        .action = {state == DB_INDEX_MISSING ? "build index" : "rebuild index", index->name, ""},
+        .failed_before = run->report->counts[DB_FAILED],
+        .can_undo = state == DB_INDEX_MISSING && !index->is_unique,
+    };
+    TRY(db_index_fix(run->db, run->report, index));
+    return run->db->options.mode == DB_DRY_RUN ? ERR_OK : verify(run, &step);
+}
+
+static enum err_e act_on_indexes(struct run *run, enum db_index_e wanted, int *left) {
+    for (size_t i = 0; i < db_declared_count() && *left > 0; i++) {
+        enum db_index_e state;
+        TRY(db_index_look(run->db, db_declared_at(i), &state));
+        if (state == wanted) {
+            --*left;
+            TRY(act_on_index(run, db_declared_at(i), state));
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_e act_on_tables(struct run *run) {
+    struct verify step = {
+        .action = {"maintain tables", "tables", ""},
+        .failed_before = run->report->counts[DB_FAILED],
+    };
+    size_t done_before = run->report->counts[DB_DONE];
+    TRY(db_maintain_tables(run->db, run->report, TABLES_MAX));
+    bool idle = run->report->counts[DB_DONE] == done_before &&
+                run->report->counts[DB_FAILED] == step.failed_before;
+    return idle ? ERR_OK : verify(run, &step);
+}
+
+static enum err_e add_measured(struct run *run) {
+    for (int i = 0; i < DB_QUERY_COUNT; i++) {
+        char detail[128];
+        bool is_slow = run->now.known[i] && run->now.of[i].ms > run->db->options.slow_ms;
+        snprintf(detail, sizeof detail, "%.3f ms, %.0f blocks before any action.",
+                 run->now.of[i].ms, run->now.of[i].blocks);
+        TRY(db_add(run->report, &(struct db_item){
+                                    .state = is_slow ? DB_WARNING : DB_INFO, .kind = "query",
+                                    .what = !run->now.known[i] ? "no_data"
+                                            : is_slow          ? "slow"
+                                                               : "measured",
+                                    .name = slice_of(db_query_word((enum db_query_e)i)),
+                                    .detail = run->now.known[i] ? slice_of(detail)
+                                                                : SLICE_NONE}));
+    }
+    return ERR_OK;
+}
+
+static enum err_e optimize(struct run *run) {
+    int left = INDEXES_MAX;
+    if (run->db->options.mode == DB_CARRY_OUT) {
+        TRY(db_change(run->db, &(struct db_change){.sql = journal_sql,
+                                                   .relation = "optimizer_actions"}));
+    }
+    TRY(db_sample_draw(run->db, &run->sample));
+    TRY(measure_all(run, &run->now));
+    TRY(add_measured(run));
+    TRY(act_on_indexes(run, DB_INDEX_INVALID, &left));
+    TRY(act_on_indexes(run, DB_INDEX_MISSING, &left));
+    TRY(act_on_tables(run));
+    if (run->report->counts[DB_DONE] + run->report->counts[DB_PLANNED] +
+            run->report->counts[DB_FAILED] > 0) {
+        return ERR_OK;
+    }
+    return db_add(run->report,
+                  &(struct db_item){.state = DB_GOOD, .kind = "run", .what = "nothing_to_do",
+                                    .detail = SLICE_LIT("No action is both safe and needed.")});
+}
+
+enum err_e db_optimize(struct db *db, struct db_report *report) {
+    struct run run = {.db = db, .report = report};
+    enum err_e err = db_begin_run(db);
+    if (err == ERR_CONFLICT) {
+        return err;
+    }
+    err = err != ERR_OK ? err : optimize(&run);
+    db_end_run(db);
+    return err;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the optimizer's PostgreSQL side.
+ *
+ *   postgres_conn        one synchronous connection: statements, rows, the lock-timeout ladder
+ *   postgres_report      what happened, for people and programs
+ *   postgres_measure     the critical queries, explained with parameters from the data
+ *   postgres_analyze     their judgement as a report
+ *   postgres_index       declared indexes: looked at, built and repaired
+ *   postgres_index_watch indexes that nobody declared: broken, doubled, unused
+ *   postgres_partition   partitions: read, planned, carried out
+ *   postgres_maintain    ANALYZE and VACUUM where they are due
+ *   postgres_watch       what ends badly if nobody looks: wraparound, dead rows, lag
+ *   postgres_optimize    measure, act, measure again, undo
+ *
+ * Statements are literals with parameters, or put together from names that the catalog has quoted.
+ */
+#ifndef TURNOUT_OPTIMIZER_POSTGRES_PRIV_H
+#define TURNOUT_OPTIMIZER_POSTGRES_PRIV_H
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "base/rng.h"
+#include "optimizer/postgres.h"
+
+enum {
+    DB_SQL_MAX = 1 << 16,    /* bytes of a statement, or of a sentence about it */
+    DB_ARENA_LIMIT = 64 << 20,
+    DB_LOCK_TRIES = 10,      /* waits for locks in one run beyond the first of each statement */
+    DB_READ_TIMEOUT_MS = 10000, /* of looking into catalogs and of a measured query */
+    DB_ARGS_MAX = 6,
+};
+
+struct db {
+    void *conn; /* PGconn: postgres_conn.c alone knows it */
+    struct db_options options;
+    struct problem problem; /* of the last call that failed */
+    char sqlstate[6];
+    struct seeded_rng rng;
+    int tries_left;
+    int64_t deadline_us; /* of the run, monotonic */
+};
+
+/* Rows of an answer; text, as the server prints it. */
+struct db_rows {
+    void *result;
+    int row, count;
+};
+
+/* `args` ends with NULL (and may be NULL); parameters are text. The rows are the caller's. */
+MAY_BLOCK enum err_e db_ask(struct db *db, const char *sql, const char *const *args,
+                            struct db_rows *ret_rows) MUST_CHECK;
+bool db_next(struct db_rows *rows);
+void db_done(struct db_rows *rows); /* also after a failed db_ask */
+const char *db_cell(const struct db_rows *rows, int column); /* "" for NULL */
+bool db_cell_is_null(const struct db_rows *rows, int column);
+int64_t db_cell_int(const struct db_rows *rows, int column); /* 0 for NULL and what is none */
+double db_cell_real(const struct db_rows *rows, int column);
+bool db_cell_is_true(const struct db_rows *rows, int column);
+
+/* One statement without rows that matter. */
+MAY_BLOCK enum err_e db_tell(struct db *db, const char *sql) MUST_CHECK;
+/* Ends a transaction that failed or was only read in; its own failure shows at the next call. */
+MAY_BLOCK void db_rollback(struct db *db);
+MAY_BLOCK enum err_e db_set_timeout(struct db *db, int64_t ms) MUST_CHECK;
+
+/*
+ * A statement, or several in one transaction, that wait for a lock: with lock_timeout 200 ms,
+ * 500 ms, 1 s, 2 s and then 2 s again while the run has tries left. Then the problem names who
+ * holds `relation` (or old snapshots). `clean` (may be NULL) takes away what a failure left;
+ * `finish` (may be NULL) completes what a lock cut short: when it works, so has the change.
+ */
+struct db_change {
+    const char *sql;
+    const char *relation;
+    const char *clean;
+    const char *finish;
+};
+MAY_BLOCK enum err_e db_change(struct db *db, const struct db_change *change) MUST_CHECK;
+
+/* Takes the one lock of those who change, and starts the run's budget. */
+MAY_BLOCK enum err_e db_begin_run(struct db *db) MUST_CHECK;
+MAY_BLOCK void db_end_run(struct db *db);
+int64_t db_left_ms(struct db *db); /* of the budget; 0: over */
+/* The connection is gone: nothing further can be done or told apart. */
+bool db_is_lost(const struct db *db);
+
+/* ── report ── */
+
+/* Copies the texts of `item`; ERR_NO_MEMORY. */
+enum err_e db_add(struct db_report *report, const struct db_item *item) MUST_CHECK;
+
+/*
+ * One step: in a dry run it is planned, else it is carried out and done or failed. `item` says what
+ * it is; its state and detail are filled in. ERR_OK unless the connection is lost.
+ */
+MAY_BLOCK enum err_e db_step(struct db *db, struct db_report *report, struct db_item *item,
+                             const struct db_change *change) MUST_CHECK;
+
+/* ── the parts ── */
+
+#define DB_QUERY_TABLE(X)                                                                          \
+    X(HISTORY, "participant_history", "a participant's records, newest first")                     \
+    X(GATE_COUNT, "gate_count", "a gate's count since a time")                                     \
+    X(TOKEN, "active_token", "an active participant by token")                                     \
+    X(GATE_COUNTS, "gate_counts", "counts per gate since a time")
+enum db_query_e {
+#define X(name, word, text) DB_QUERY_##name,
+    DB_QUERY_TABLE(X)
+#undef X
+    DB_QUERY_COUNT
+};
+const char *db_query_word(enum db_query_e query);
+const char *db_query_text(enum db_query_e query);
+
+/* Parameters drawn from the data once, so that a second measurement asks the same. */
+struct db_sample {
+    bool has_record, has_person;
+    char participant[24], gate[24], event[24], since[48], person_event[24];
+    char token[300]; /* never printed */
+};
+MAY_BLOCK enum err_e db_sample_draw(struct db *db, struct db_sample *ret_sample) MUST_CHECK;
+
+struct explain_report;
+struct db_measure {
+    bool measured;  /* false: no data, or not within the time */
+    bool timed_out;
+    double ms;      /* fastest of three */
+    double blocks;  /* touched, in the cache or not */
+    double read;    /* of those, from outside of the cache */
+    double temp;    /* blocks written to temporary files */
+    size_t partitions; /* leaves of attendance_records that were read */
+    struct explain_report *report; /* of the last; in the arena */
+};
+MAY_BLOCK enum err_e db_measure(struct db *db, struct arena *arena, const struct db_sample *sample,
+                                enum db_query_e query, struct db_measure *ret) MUST_CHECK;
+
+/* The declared indexes (store/postgres_indexes.h), by number. */
+enum db_index_e { DB_INDEX_VALID, DB_INDEX_MISSING, DB_INDEX_INVALID, DB_INDEX_DIFFERENT };
+enum { DB_NAME_SIZE = 64 * 2 + 8 }; /* schema and name with quotes */
+struct db_declared {
+    const char *name;
+    const char *table;
+    const char *definition; /* behind " USING " */
+    bool is_unique;
+};
+size_t db_declared_count(void);
+const struct db_declared *db_declared_at(size_t n);
+/* How it stands, its parts on partitions included. */
+MAY_BLOCK enum err_e db_index_look(struct db *db, const struct db_declared *index,
+                                   enum db_index_e *ret_state) MUST_CHECK;
+/* Builds or repairs it without stopping writers; good and different ones are only told of. */
+MAY_BLOCK enum err_e db_index_fix(struct db *db, struct db_report *report,
+                                  const struct db_declared *index) MUST_CHECK;
+MAY_BLOCK enum err_e db_watch_indexes(struct db *db, struct db_report *report) MUST_CHECK;
+MAY_BLOCK enum err_e db_watch(struct db *db, struct db_report *report) MUST_CHECK;
+/* At most `limit` tables, those that need it most first. */
+MAY_BLOCK enum err_e db_maintain_tables(struct db *db, struct db_report *report,
+                                        size_t limit) MUST_CHECK;
+
+#endif
