@@ -353,6 +353,7 @@ static void block_signals(void) {
 
 static void *monitor_main(void *data) {
     struct monitor *monitor = data;
+    pthread_setname_np(pthread_self(), "monitor");
     block_signals();
     for (;;) {
         bool closed = mailbox_is_closed(&monitor->box);

@@ -346,7 +346,7 @@ static bool check_cache_l2_down(const struct view *view, struct suggestion *to) 
 /* ---- clients ---- */
 
 static bool check_auth_failures(const struct view *view, struct suggestion *to) {
-    if (view->unauthorized <= 50) {
+    if (view->unauthorized + view->rate_limited <= 50) { /* both are answers to bad keys */
         return false;
     }
     add_count(to, "unauthorized", view->unauthorized);

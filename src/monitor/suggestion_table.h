@@ -220,7 +220,8 @@
       "Redis Cluster의 노드, 슬롯, 네트워크를 확인하십시오.\n"                                     \
       "그동안 저장소를 지켜보십시오. 캐시의 부하를 대신 지고 있습니다.",                           \
       "읽기가 다시 캐시에서 처리되어 저장소의 부담이 줄어듭니다.")                                 \
-    X(auth_failures, MEDIUM, "More than 50 requests came without a good key.",                     \
+    X(auth_failures, MEDIUM,                                                                       \
+      "More than 50 requests came without a good key, those slowed down for it included.",         \
       "{unauthorized} requests came without a good key, {rate_limited} more were slowed down.",    \
       "See whether a scanner has an old or a revoked key (turnout key list).\n"                    \
       "Many addresses and many keys are an attack: block them at the proxy.",                      \

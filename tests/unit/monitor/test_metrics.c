@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goal: the text is what Prometheus takes: complete families, cumulative buckets, base units. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "monitor/metrics.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct cells *loops[2];
+static struct buf text;
+
+static const char *route_name(size_t index) {
+    return index == 0 ? "POST /v1/events/{event}/checkins" : index == 1 ? "GET /livez" : "other";
+}
+
+static void answer(struct cells *cells, size_t route, int status, int64_t took_us) {
+    struct cells_request request = {.route = 0};
+    cells_begin(cells, &request, route, 1000, 1000);
+    cells_end(cells, &request, &(struct cells_answer){status, 100, 1000 + took_us});
+}
+
+static int make(void **state) {
+    (void)state;
+    loops[0] = cells_create();
+    loops[1] = cells_create();
+    buf_init(&text, METRICS_MAX);
+    return loops[0] == NULL || loops[1] == NULL ? -1 : 0;
+}
+
+static int drop(void **state) {
+    (void)state;
+    cells_destroy(loops[0]);
+    cells_destroy(loops[1]);
+    buf_fini(&text);
+    return 0;
+}
+
+static void write_all(const struct view *view) {
+    buf_clear(&text);
+    metrics_write(&(struct metrics_input){.view = view,
+                                          .cells = (const struct cells *const *)loops,
+                                          .cells_len = 2,
+                                          .routes = 3,
+                                          .route_name = route_name,
+                                          .process_cpu_s = 1.5,
+                                          .start_s = 1764000000,
+                                          .collection_s = 0.001},
+                  &text);
+    assert_false(text.failed);
+    buf_add_char(&text, '\0');
+}
+
+static void expect(const char *line) {
+    char wanted[256];
+    snprintf(wanted, sizeof wanted, "\n%s\n", line);
+    if (strstr(text.at, wanted) == NULL) {
+        fail_msg("no line %s", line);
+    }
+}
+
+static struct view known_view(void) {
+    return (struct view){.version = "1.2",
+                         .connections_limit = 900,
+                         .stall_ms_max = 12,
+                         .health = {.cpu_percent = 25,
+                                    .cpu_cores = 2,
+                                    .memory_percent = 50,
+                                    .memory_limit = 1024,
+                                    .rss_bytes = 512,
+                                    .open_fds = 7,
+                                    .fds_limit = 64,
+                                    .disk_free_bytes = 10,
+                                    .disk_total_bytes = 20}};
+}
+
+static void loops_add_up_by_route_and_class(void **state) {
+    (void)state;
+    struct view view = known_view();
+    answer(loops[0], 0, 200, 400);
+    answer(loops[1], 0, 200, 2600);
+    answer(loops[1], 0, 503, 20000000);
+    write_all(&view);
+#define ROUTE "route=\"POST /v1/events/{event}/checkins\""
+    expect("turnout_http_requests_total{" ROUTE ",class=\"2xx\"} 2");
+    expect("turnout_http_requests_total{" ROUTE ",class=\"5xx\"} 1");
+    expect("turnout_http_response_bytes_total{" ROUTE "} 300");
+    expect("turnout_http_slow_requests_total{" ROUTE "} 1");
+    expect("turnout_http_unavailable_total 1");
+    assert_null(strstr(text.at, "livez")); /* nobody asked for it */
+}
+
+static void buckets_are_cumulative_and_end_in_infinity(void **state) {
+    (void)state;
+    struct view view = known_view();
+    answer(loops[0], 0, 200, 400);
+    answer(loops[1], 0, 200, 2600);
+    answer(loops[1], 0, 200, 20000000);
+    write_all(&view);
+#define BUCKET "turnout_http_request_duration_seconds_bucket{" ROUTE ",le="
+    expect(BUCKET "\"0.00025\"} 0");
+    expect(BUCKET "\"0.0005\"} 1");
+    expect(BUCKET "\"0.0025\"} 1");
+    expect(BUCKET "\"0.005\"} 2");
+    expect(BUCKET "\"10\"} 2");
+    expect(BUCKET "\"+Inf\"} 3");
+    expect("turnout_http_request_duration_seconds_sum{" ROUTE "} 20.003");
+    expect("turnout_http_request_duration_seconds_count{" ROUTE "} 3");
+}
+
+static void what_hangs_is_told_before_it_is_answered(void **state) {
+    (void)state;
+    struct view view = known_view();
+    struct cells_request request = {.route = 0};
+    cells_begin(loops[0], &request, 0, 1000, 1000);
+    view.api.oldest_ms = 12500;
+    write_all(&view);
+    expect("turnout_http_requests_in_flight{" ROUTE "} 1");
+    expect("turnout_http_oldest_request_seconds 12.5");
+    cells_end(loops[0], &request, &(struct cells_answer){200, 0, 2000});
+}
+
+static void units_are_seconds_bytes_and_ratios(void **state) {
+    (void)state;
+    struct view view = known_view();
+    struct store_op op = {.kind = STORE_CHECK_IN,
+                          .err = ERR_IO,
+                          .submitted_us = 1,
+                          .begun_us = 250001,
+                          .ended_us = 750001};
+    cells_query(loops[0], NULL, &op);
+    write_all(&view);
+    expect("turnout_store_queue_seconds_total{operation=\"check_in\"} 0.25");
+    expect("turnout_store_run_seconds_total{operation=\"check_in\"} 0.5");
+    expect("turnout_store_failures_total{operation=\"check_in\"} 1");
+    expect("turnout_cpu_used_ratio 0.25");
+    expect("turnout_memory_used_ratio 0.5");
+    expect("turnout_loop_turn_seconds_max 0.012");
+    expect("process_cpu_seconds_total 1.5");
+    expect("process_start_time_seconds 1764000000");
+    expect("turnout_build_info{version=\"1.2\"} 1");
+}
+
+static void what_is_not_known_is_left_out_with_its_family(void **state) {
+    (void)state;
+    struct view view = known_view();
+    view.health.cpu_percent = NAN;
+    view.health.rss_bytes = -1;
+    write_all(&view);
+    assert_null(strstr(text.at, "turnout_cpu_used_ratio"));
+    assert_null(strstr(text.at, "process_resident_memory_bytes"));
+    assert_null(strstr(text.at, "turnout_pressure_ratio"));
+    assert_null(strstr(text.at, "turnout_store_operation_duration_seconds"));
+    assert_null(strstr(text.at, "nan"));
+}
+
+/* Lints of the format that a table can break: every sample under its family, help for each. */
+static void every_family_begins_with_help_and_type(void **state) {
+    (void)state;
+    struct view view = known_view();
+    answer(loops[0], 1, 200, 5);
+    write_all(&view);
+    char name[128] = "";
+    size_t samples = 0;
+    text.len--;
+    for (struct slice rest = buf_slice(&text), line; slice_next(&rest, '\n', &line);) {
+        if (slice_starts_with(line, SLICE_LIT("# HELP "))) {
+            struct slice words = slice_skip(line, 7), word;
+            assert_true(slice_next(&words, ' ', &word));
+            assert_true(slice_to_cstr(word, name, sizeof name));
+            assert_true(words.len > 20 && words.at[words.len - 1] == '.');
+        } else if (!slice_starts_with(line, SLICE_LIT("# TYPE "))) {
+            assert_true(slice_starts_with(line, slice_of(name)));
+            samples++;
+        }
+    }
+    assert_true(samples > 40);
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, make, drop)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        EACH(loops_add_up_by_route_and_class),
+        EACH(buckets_are_cumulative_and_end_in_infinity),
+        EACH(what_hangs_is_told_before_it_is_answered),
+        EACH(units_are_seconds_bytes_and_ratios),
+        EACH(what_is_not_known_is_left_out_with_its_family),
+        EACH(every_family_begins_with_help_and_type),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
