@@ -240,9 +240,10 @@ static const struct answer *send_batch(const char *body) {
 }
 
 static size_t count_of(const char *text, const char *part) {
-    size_t count = 0;
-    for (const char *at = text; (at = strstr(at, part)) != NULL; at++) {
-        count++;
+    /* Not by strstr: the address sanitizer measures the whole rest of the text at each call. */
+    size_t count = 0, len = strlen(part);
+    for (const char *at = text; *at != '\0'; at++) {
+        count += *at == part[0] && strncmp(at, part, len) == 0;
     }
     return count;
 }

@@ -307,37 +307,40 @@ struct answer {
     char *body;
 };
 
-static bool is_whole(struct answer *answer) {
-    answer->bytes[answer->len] = '\0';
-    char *end = strstr(answer->bytes, "\r\n\r\n");
-    if (end == NULL) {
-        return false;
+static void hear_byte(int fd, struct answer *answer) {
+    assert_true(answer->len < sizeof answer->bytes - 1);
+    ssize_t got = recv(fd, answer->bytes + answer->len, 1, 0);
+    if (got != 1) {
+        answer->bytes[answer->len] = '\0';
+        fail_msg("the answer ended early: %s", answer->bytes);
     }
-    answer->body = end + 4;
-    answer->status = atoi(answer->bytes + 9);
-    size_t body = answer->len - (size_t)(answer->body - answer->bytes);
-    const char *length = strstr(answer->bytes, "Content-Length: ");
-    if (length != NULL && length < end) {
-        return body >= (size_t)atoll(length + 16);
-    }
-    const char *chunked = strstr(answer->bytes, "transfer-encoding: chunked");
-    if (chunked != NULL && chunked < end) {
-        return body >= 5 && memcmp(answer->bytes + answer->len - 5, "0\r\n\r\n", 5) == 0;
-    }
-    return true;
+    answer->bytes[++answer->len] = '\0';
 }
 
-/* Byte by byte, so that what comes behind stays in the socket. */
+static bool ends_with(const struct answer *answer, const char *from, const char *end) {
+    size_t len = strlen(end);
+    const char *last = answer->bytes + answer->len;
+    return last - from >= (ptrdiff_t)len && memcmp(last - len, end, len) == 0;
+}
+
+/* Byte by byte, so that what comes behind stays in the socket; each byte is looked at once. */
 static void hear(int fd, struct answer *answer) {
     answer->len = 0;
     do {
-        assert_true(answer->len < sizeof answer->bytes - 1);
-        ssize_t got = recv(fd, answer->bytes + answer->len, 1, 0);
-        if (got != 1) {
-            fail_msg("the answer ended early: %.*s", (int)answer->len, answer->bytes);
+        hear_byte(fd, answer);
+    } while (!ends_with(answer, answer->bytes, "\r\n\r\n"));
+    answer->body = answer->bytes + answer->len;
+    answer->status = atoi(answer->bytes + 9);
+    const char *length = strstr(answer->bytes, "Content-Length: ");
+    if (length != NULL) {
+        for (long long left = atoll(length + 16); left > 0; left--) {
+            hear_byte(fd, answer);
         }
-        answer->len++;
-    } while (!is_whole(answer));
+    } else if (strstr(answer->bytes, "transfer-encoding: chunked") != NULL) {
+        do {
+            hear_byte(fd, answer);
+        } while (!ends_with(answer, answer->body, "0\r\n\r\n"));
+    }
 }
 
 static void hear_head_only(int fd, struct answer *answer) {
