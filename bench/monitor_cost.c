@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What measuring costs: one request (begin, one store operation, end) and a bare value, on the
+ * loop, beside the time stamp that is taken anyway; and one collection over all loops, on the
+ * monitor's thread. Times are spread as answers are: log-uniform from 50 us to 2 s.
+ *
+ * Usage: monitor_cost [REQUESTS]   (default 2000000). Prints one JSON document.
+ */
+#include "base/assert.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "monitor/monitor.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { REQUESTS_DEFAULT = 2000000, REQUESTS_MAX = 1000000000, DRAWS = 1 << 12, ROUTES = 24 };
+
+static int64_t draws[DRAWS];
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void make_draws(void) {
+    struct seeded_rng rng;
+    seeded_rng_init(&rng, 1);
+    for (size_t i = 0; i < DRAWS; i++) {
+        draws[i] = (int64_t)(50 * pow(40000, rng_unit(&rng.base)));
+    }
+}
+
+static double per_stamp(int64_t count) {
+    volatile int64_t sink = 0;
+    int64_t begun = now_ns();
+    for (int64_t i = 0; i < count; i++) {
+        sink = now_ns();
+    }
+    (void)sink;
+    return (double)(now_ns() - begun) / (double)count;
+}
+
+static double per_value(struct cells *cells, int64_t count) {
+    int64_t begun = now_ns();
+    for (int64_t i = 0; i < count; i++) {
+        histogram_record(&cells->routes[0].latency, (uint64_t)draws[i % DRAWS]);
+    }
+    return (double)(now_ns() - begun) / (double)count;
+}
+
+static double per_request(struct cells *cells, int64_t count) {
+    int64_t begun = now_ns();
+    struct scan_result result = {.err = ERR_OK};
+    for (int64_t i = 0; i < count; i++) {
+        int64_t took = draws[i % DRAWS];
+        struct cells_request request = {.route = 0};
+        struct store_op op = {.kind = STORE_CHECK_IN, .submitted_us = 1, .begun_us = 2};
+        op.ended_us = took;
+        op.check_in.results = &result;
+        op.check_in.len = 1;
+        cells_begin(cells, &request, (size_t)(i % ROUTES), 1000, 1000);
+        cells_query(cells, &request, &op);
+        cells_end(cells, &request, &(struct cells_answer){200, 300, 1000 + took});
+    }
+    return (double)(now_ns() - begun) / (double)count;
+}
+
+static const char *route_name(size_t index) {
+    (void)index;
+    return "route";
+}
+
+static bool route_is_api(size_t index) {
+    (void)index;
+    return true;
+}
+
+static void ignore(struct loop_message *message) {
+    (void)message;
+}
+
+/* Every route and the operation hit in between, a document asked for each time. */
+MAY_BLOCK static double per_collection(struct monitor *monitor, struct clock *clock) {
+    enum { TIMES = 200 };
+    double all_us = 0;
+    for (int i = 0; i < TIMES; i++) {
+        (void)per_request(monitor_cells(monitor, 0), ROUTES * 10);
+        struct loop *loop = loop_create(0, clock);
+        ASSERT(loop != NULL);
+        struct monitor_ask ask = {.loop = loop, .message.fn = ignore};
+        ASSERT(monitor_ask(monitor, &ask) == ERR_OK);
+        int64_t begun = now_ns();
+        monitor_turn(monitor, monitor_take_asks(monitor));
+        all_us += (double)(now_ns() - begun) / 1e3;
+        document_unref(ask.document);
+        ASSERT(loop_start(loop) == ERR_OK);
+        loop_stop(loop);
+        loop_join(loop);
+        loop_destroy(loop);
+    }
+    return all_us / TIMES;
+}
+
+static int64_t count_of(int argc, char **argv) {
+    int64_t count = REQUESTS_DEFAULT;
+    if (argc > 2 || (argc == 2 && !slice_to_int(slice_of(argv[1]), 1, REQUESTS_MAX, &count))) {
+        fprintf(stderr, "usage: %s [REQUESTS]\n", argv[0]);
+        exit(2);
+    }
+    return count;
+}
+
+MAY_BLOCK int main(int argc, char **argv) {
+    int64_t count = count_of(argc, argv);
+    struct monitor *monitor = monitor_create(&(struct monitor_options){
+        .clock = clock_system(),
+        .loops = 2,
+        .routes = ROUTES,
+        .route_name = route_name,
+        .route_is_api = route_is_api,
+        .node = "bench",
+        .url = "",
+        .version = "",
+        .root = "",
+    });
+    ASSERT(monitor != NULL);
+    make_draws();
+    struct buf text;
+    struct json_writer json;
+    buf_init(&text, 4096);
+    json_writer_init(&json, &text);
+    json_begin_object(&json);
+    json_put_real(&json, "time_stamp_ns", per_stamp(count), 1);
+    json_put_real(&json, "value_ns", per_value(monitor_cells(monitor, 0), count), 1);
+    json_put_real(&json, "request_with_operation_ns",
+                  per_request(monitor_cells(monitor, 0), count), 1);
+    json_put_real(&json, "collection_us", per_collection(monitor, clock_system()), 0);
+    json_end_object(&json);
+    printf("%.*s\n", SLICE_ARG(buf_slice(&text)));
+    buf_fini(&text);
+    monitor_destroy(monitor);
+    return 0;
+}
