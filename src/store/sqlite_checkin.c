@@ -13,10 +13,6 @@
  */
 #include "store/sqlite_priv.h"
 
-#include <openssl/evp.h>
-
-enum { TOKEN_HASH_SIZE = 16 };
-
 /* One scan under decision: what it is about, what was found, what comes of it. */
 struct decision {
     struct sqlite_writer *w;
@@ -34,21 +30,6 @@ struct decision {
     int64_t first_at_ms;
     int64_t first_gate;
 };
-
-/* HMAC-SHA-256 of the token, cut to 128 bits: tells tokens apart without keeping them. The context
- * holds the key: beginning anew costs a fifth of a context of its own. */
-static bool hash_token(const struct sqlite_writer *w, struct slice token,
-                       unsigned char ret_hash[TOKEN_HASH_SIZE]) {
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    size_t len = 0;
-    if (EVP_MAC_init(w->token_mac, NULL, 0, NULL) != 1 ||
-        EVP_MAC_update(w->token_mac, (const unsigned char *)token.at, token.len) != 1 ||
-        EVP_MAC_final(w->token_mac, mac, &len, sizeof mac) != 1) {
-        return false;
-    }
-    memcpy(ret_hash, mac, TOKEN_HASH_SIZE);
-    return true;
-}
 
 static void read_standing(struct sql_run *run, struct standing *ret_standing) {
     ret_standing->admissions = sql_get_int(run);
@@ -192,7 +173,7 @@ static enum err_e check_same_scan(const struct decision *d, const struct attenda
                                   struct slice first_hash) {
     unsigned char hash[TOKEN_HASH_SIZE];
     struct problem *problem = &d->result->problem;
-    if (!hash_token(d->w, d->scan->token, hash)) {
+    if (!token_hash(d->w->token_mac, d->scan->token, hash)) {
         return ERR_NO_MEMORY;
     }
     if (!slice_eq(first_hash, slice_from((const char *)hash, sizeof hash))) {
@@ -304,7 +285,7 @@ static enum err_e apply(struct decision *d, bool *ret_known) {
     unsigned char hash[TOKEN_HASH_SIZE];
     struct slice kept = SLICE_NONE;
     if (d->scan->nonce.len > 0 || !d->known) {
-        if (!hash_token(d->w, d->scan->token, hash)) {
+        if (!token_hash(d->w->token_mac, d->scan->token, hash)) {
             return ERR_NO_MEMORY;
         }
         kept = slice_from((const char *)hash, sizeof hash);

@@ -18,7 +18,9 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "store/search_words.h"
 #include "store/store.h"
+#include "store/token_hash.h"
 
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -263,7 +265,7 @@ struct sqlite_writer {
     size_t changes_len, changes_size;
     int64_t last_id;      /* newest record id given */
     int64_t now_ms;       /* of this transaction */
-    struct evp_mac_ctx_st *token_mac; /* HMAC with the key of this store's token hashes */
+    struct token_mac *token_mac;
 };
 MAY_BLOCK enum err_e writer_check_in(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_annul(struct sqlite_writer *w, struct store_op *op);

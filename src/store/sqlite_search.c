@@ -10,23 +10,7 @@
  */
 #include "store/sqlite_priv.h"
 
-enum { GRAM = 3, QUERY_CHARS_MAX = 400, WORDS_MAX = 16 };
-
-static size_t char_len(struct slice text, size_t at) {
-    size_t n = 1;
-    while (at + n < text.len && ((unsigned char)text.at[at + n] & 0xC0) == 0x80) {
-        n++;
-    }
-    return n;
-}
-
-static size_t count_chars(struct slice text) {
-    size_t chars = 0;
-    for (size_t at = 0; at < text.len; at += char_len(text, at)) {
-        chars++;
-    }
-    return chars;
-}
+enum { GRAM = 3 };
 
 static bool is_alnum(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -47,7 +31,7 @@ static void add_gram_char(struct buf *to, struct slice c) {
 /* Appends the gram that begins at byte `at`: up to `chars` characters. */
 static void add_gram(struct buf *to, struct slice text, size_t at, size_t chars) {
     for (size_t i = 0; i < chars && at < text.len; i++) {
-        size_t n = char_len(text, at);
+        size_t n = search_char_len(text, at);
         add_gram_char(to, slice_from(text.at + at, n));
         at += n;
     }
@@ -59,7 +43,7 @@ void search_event_word(int64_t event_id, struct buf *ret_text) {
 }
 
 void search_address_grams(struct slice email, struct buf *ret_text) {
-    for (size_t at = 0; at < email.len; at += char_len(email, at)) {
+    for (size_t at = 0; at < email.len; at += search_char_len(email, at)) {
         if (at > 0) {
             buf_add_char(ret_text, ' ');
         }
@@ -88,7 +72,7 @@ static void add_address_term(struct buf *to, struct slice word, size_t chars) {
             buf_add_char(to, ' ');
         }
         add_gram(to, word, at, GRAM);
-        at += char_len(word, at);
+        at += search_char_len(word, at);
     }
     if (chars < GRAM) {
         add_gram(to, word, 0, chars);
@@ -96,63 +80,19 @@ static void add_address_term(struct buf *to, struct slice word, size_t chars) {
     buf_add_text(to, chars < GRAM ? "\" *)" : "\")");
 }
 
-static bool next_word(struct slice *rest, struct slice *ret_word) {
-    while (slice_next(rest, ' ', ret_word)) {
-        if (ret_word->len > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* White space of every kind that people type becomes a space. */
-static size_t copy_with_spaces(struct slice query, char *to) {
-    size_t len = 0;
-    for (size_t at = 0; at < query.len;) {
-        size_t n = char_len(query, at);
-        struct slice c = slice_from(query.at + at, n);
-        bool space = (n == 1 && (unsigned char)c.at[0] <= ' ') || slice_eq_text(c, "\xC2\xA0") ||
-                     slice_eq_text(c, "\xE3\x80\x80");
-        if (space) {
-            to[len++] = ' ';
-        } else {
-            memcpy(to + len, c.at, n);
-            len += n;
-        }
-        at += n;
-    }
-    return len;
-}
-
 enum err_e search_expression(int64_t event_id, struct slice query, struct buf *ret_text,
                              struct problem *ret_problem) {
-    char text[4 * QUERY_CHARS_MAX];
-    if (query.len > sizeof text || !slice_is_utf8(query)) {
-        return problem_set(ret_problem, ERR_INVALID_FIELD, "q",
-                           "it must be UTF-8 of at most %d characters", QUERY_CHARS_MAX);
-    }
-    struct slice rest = slice_from(text, copy_with_spaces(query, text));
+    struct search_words words;
+    TRY(search_words_read(query, &words, ret_problem));
     buf_add_text(ret_text, "({event} : ");
     search_event_word(event_id, ret_text);
     buf_add_char(ret_text, ')');
-    size_t longest = 0;
-    struct slice word;
-    for (int words = 0; next_word(&rest, &word); words++) {
-        if (words == WORDS_MAX) {
-            return problem_set(ret_problem, ERR_INVALID_FIELD, "q", "more than %d words",
-                               WORDS_MAX);
-        }
-        size_t chars = count_chars(word);
-        longest = chars > longest ? chars : longest;
+    for (size_t i = 0; i < words.len; i++) {
         buf_add_text(ret_text, " AND (");
-        add_name_term(ret_text, word);
+        add_name_term(ret_text, words.items[i]);
         buf_add_text(ret_text, " OR ");
-        add_address_term(ret_text, word, chars);
+        add_address_term(ret_text, words.items[i], search_chars(words.items[i]));
         buf_add_char(ret_text, ')');
-    }
-    if (longest < 2) {
-        return problem_set(ret_problem, ERR_INVALID_FIELD, "q",
-                           "a word of at least two characters is needed");
     }
     return ret_text->failed ? ERR_NO_MEMORY : ERR_OK;
 }

@@ -18,12 +18,9 @@
 
 #include "base/log.h"
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 #include <pthread.h>
 
-enum { WAIT_MS = 1000, PROBE_EVERY_MS = 250, TOKEN_KEY_SIZE = 32 };
+enum { WAIT_MS = 1000, PROBE_EVERY_MS = 250 };
 
 typedef enum err_e (*writer_fn)(struct sqlite_writer *w, struct store_op *op);
 static const writer_fn functions[STORE_OP_COUNT] = {
@@ -294,20 +291,6 @@ static int writer_main(void *data) {
 
 /* ── start and stop ── */
 
-static enum err_e set_token_key(struct sqlite_writer *w, struct slice key) {
-    char digest[] = "SHA256";
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    w->token_mac = EVP_MAC_CTX_new(hmac);
-    EVP_MAC_free(hmac);
-    bool keyed = w->token_mac != NULL && EVP_MAC_init(w->token_mac, (const unsigned char *)key.at,
-                                                      key.len, params) == 1;
-    return keyed ? ERR_OK : ERR_NO_MEMORY;
-}
-
 static enum err_e load_token_key(struct sqlite_writer *w) {
     unsigned char fresh[TOKEN_KEY_SIZE];
     rng_fill(w->rng, fresh, sizeof fresh);
@@ -320,7 +303,11 @@ static enum err_e load_token_key(struct sqlite_writer *w) {
     sql_word(&get, "token_key");
     TRY(sql_step(&get, &row));
     struct slice key = row ? sql_get_text(&get) : SLICE_NONE;
-    enum err_e err = key.len == TOKEN_KEY_SIZE ? set_token_key(w, key) : ERR_BAD_STORE;
+    enum err_e err = ERR_BAD_STORE;
+    if (key.len == TOKEN_KEY_SIZE) {
+        w->token_mac = token_mac_create(key);
+        err = w->token_mac == NULL ? ERR_NO_MEMORY : ERR_OK;
+    }
     sql_end(&get);
     return err;
 }
@@ -391,7 +378,7 @@ MAY_BLOCK void writer_thread_stop(struct sqlite_writer_thread *t) {
 MAY_BLOCK void writer_thread_close(struct sqlite_writer_thread *t) {
     facts_drop(&t->writer.facts);
     free(t->writer.changes);
-    EVP_MAC_CTX_free(t->writer.token_mac);
+    token_mac_destroy(t->writer.token_mac);
     sqlite_conn_close(&t->writer.conn);
     mailbox_fini(&t->box);
     mtx_destroy(&t->health_lock);
