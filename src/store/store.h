@@ -328,6 +328,27 @@ struct sqlite_options {
 MAY_BLOCK enum err_e sqlite_open(const struct sqlite_options *options, struct store **ret_store,
                                  struct problem *ret_problem) MUST_CHECK;
 
+/*
+ * PostgreSQL 15 or newer, with the schema that `turnout db migrate` makes. Writer threads share a
+ * mailbox and group what waits; any number of nodes may write at once. Reads are made by a few
+ * threads with a connection each, for now: on the loops, later, behind this same seam.
+ *
+ * ERR_UNAVAILABLE at opening: the server cannot be reached now. ERR_CONFIG, ERR_BAD_STORE,
+ * ERR_NEWER_SCHEMA: an operator has to mend it; the problem says what.
+ */
+struct postgres_options {
+    const char *url;        /* postgres://USER@HOST[,HOST…]/DATABASE, or any libpq string */
+    struct clock *clock;
+    struct rng *rng;
+    size_t queue_max;       /* operations that may wait for the writers, and for the readers */
+    size_t group_max;       /* scans and rows in one transaction, 1.. */
+    size_t writers;         /* threads, 1..4 */
+    size_t readers;         /* threads, 1..16 */
+};
+MAY_BLOCK enum err_e postgres_open(const struct postgres_options *options,
+                                   struct store **ret_store,
+                                   struct problem *ret_problem) MUST_CHECK;
+
 /* A double that passes on to `inner` and fails or holds back what the plan says. Owns nothing. */
 struct fault_plan {
     uint64_t fail_nth;    /* the n-th op from now (1..) fails before it reaches `inner`; 0: none */

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the PostgreSQL store.
+ *
+ *   postgres_conn        one connection in pipeline mode, its errors in our words
+ *   postgres_wire        values to parameters and columns to values, in the binary format
+ *   postgres_rows        rows into structs
+ *   postgres_writer      a writer thread: groups, transactions, retries, bisection, answers
+ *   postgres_group       what a group of scans is about: events, gates, people, nonces
+ *   postgres_checkin     deciding a group of scans and writing it down
+ *   postgres_annul       annulments
+ *   postgres_setup       events, gates and keys
+ *   postgres_people      participants: writing and finding
+ *   postgres_import      participants, a thousand at a time
+ *   postgres_attendance  history, stats, timeline
+ *   postgres_reader      a reader thread
+ *   postgres_store       the seam
+ *   postgres_migrate     the schema
+ *
+ * Statements are fixed and prepared when a connection opens (postgres_sql_priv.h); values travel as
+ * parameters only. Functions here are called from the thread that owns the connection.
+ */
+#ifndef TURNOUT_STORE_POSTGRES_PRIV_H
+#define TURNOUT_STORE_POSTGRES_PRIV_H
+
+#include "base/assert.h"
+#include "base/buf.h"
+#include "store/postgres_sql_priv.h"
+#include "store/store.h"
+#include "store/token_hash.h"
+
+#include <libpq-fe.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ── postgres_wire ── */
+
+enum { PG_ARGS_MAX = 24, PG_ARRAY_MEMORY = 64 << 20 };
+
+/* Types of parameters, as PostgreSQL numbers them (pg_type.dat: they never change). */
+enum pg_type_e {
+    PG_BOOL = 16,
+    PG_BYTEA = 17,
+    PG_BIGINT = 20,
+    PG_TEXT = 25,
+    PG_TIMESTAMPTZ = 1184,
+};
+
+/* Parameters of one statement, in order. Texts are borrowed until the statement is put. Holds
+ * pointers into itself: never copied. */
+struct pg_args {
+    const char *at[PG_ARGS_MAX];
+    int len[PG_ARGS_MAX];
+    unsigned types[PG_ARGS_MAX]; /* for statements that are not prepared */
+    char scalars[PG_ARGS_MAX][8];
+    int count;
+};
+void pg_args_init(struct pg_args *args);
+void pg_arg_int(struct pg_args *args, int64_t value);
+void pg_arg_int_or_null(struct pg_args *args, int64_t value, int64_t null);
+void pg_arg_time(struct pg_args *args, int64_t ms); /* TIME_NONE becomes NULL */
+void pg_arg_text(struct pg_args *args, struct slice text);
+void pg_arg_text_or_null(struct pg_args *args, struct slice text); /* NULL when at is NULL */
+void pg_arg_word(struct pg_args *args, const char *word);          /* NULL becomes NULL */
+void pg_arg_bytes(struct pg_args *args, struct slice bytes);
+
+/* An array parameter under construction. */
+struct pg_array {
+    struct buf bytes;
+    enum pg_type_e type;
+    int count;
+    bool has_null;
+};
+void pg_array_init(struct pg_array *array, enum pg_type_e type);
+void pg_array_fini(struct pg_array *array);
+void pg_array_clear(struct pg_array *array);
+void pg_push_int(struct pg_array *array, int64_t value);
+void pg_push_int_or_null(struct pg_array *array, int64_t value, int64_t null);
+void pg_push_bool(struct pg_array *array, bool value);
+void pg_push_time(struct pg_array *array, int64_t ms); /* TIME_NONE becomes NULL */
+void pg_push_text(struct pg_array *array, struct slice text);
+void pg_push_text_or_null(struct pg_array *array, struct slice text);
+void pg_push_word(struct pg_array *array, const char *word);
+/* False without memory: then the array must not be sent. */
+bool pg_arg_array(struct pg_args *args, struct pg_array *array) MUST_CHECK;
+
+/* Rows of a result, read column by column. */
+struct pg_rows {
+    const PGresult *result;
+    int row; /* the present one; -1 before the first */
+    int column;
+};
+bool pg_next(struct pg_rows *rows);
+bool pg_get_bool(struct pg_rows *rows);
+int64_t pg_get_int(struct pg_rows *rows); /* 0 for NULL */
+int64_t pg_get_int_or(struct pg_rows *rows, int64_t null);
+int64_t pg_get_time(struct pg_rows *rows); /* TIME_NONE for NULL */
+struct slice pg_get_text(struct pg_rows *rows); /* until the next put; at NULL for NULL */
+/* A copy in the arena; an empty text is "", NULL has at NULL. False without memory. */
+bool pg_get_copy(struct pg_rows *rows, struct arena *arena, struct slice *ret_text);
+
+/* ── postgres_conn ── */
+
+enum { PG_PIPELINE_MAX = 16 };
+enum pg_role_e { PG_WRITER, PG_READER };
+
+/* What the last run failed of, and what may be done about it. */
+enum pg_failure_e {
+    PG_FINE,
+    PG_LOST,         /* the connection is gone, or is of no use any more (failover) */
+    PG_AGAIN,        /* deadlock or serialization failure: the same once more may pass */
+    PG_NO_PARTITION, /* a record's quarter has no partition */
+    PG_SERVER,       /* full, slow, out of memory: says nothing about the operation */
+    PG_DATA,         /* one of the values or rows */
+};
+
+struct pg_conn {
+    PGconn *pg;     /* NULL: closed */
+    enum pg_role_e role;
+    bool on_standby; /* a reader that found no primary: good for a second */
+    int64_t opened_us;
+    PGresult *replies[PG_PIPELINE_MAX];
+    size_t put; /* statements since the last run */
+    bool ran;   /* the next put begins anew */
+    bool send_failed;
+    enum pg_failure_e failure;
+    size_t failed_at;  /* which statement answered the error; PG_PIPELINE_MAX: none did */
+    char detail[200];  /* the server's message, first line */
+    int64_t timeout_ms; /* for one run */
+};
+
+/* Opens, checks version and schema, prepares. The problem says what is wrong, without a password.
+ * ERR_UNAVAILABLE when it may be well later, else the configuration or the database is wrong. */
+MAY_BLOCK enum err_e pg_open(struct pg_conn *conn, const char *url, enum pg_role_e role,
+                             struct problem *ret_problem);
+void pg_close(struct pg_conn *conn);
+/* False when the server has hung up meanwhile. Does not wait. */
+bool pg_is_alive(struct pg_conn *conn);
+
+/* Adds a statement to the pipeline; returns its place, for pg_rows_of. The first put after a run
+ * lets go of that run's results. */
+size_t pg_put(struct pg_conn *conn, enum pg_sql_e sql, const struct pg_args *args);
+size_t pg_put_text(struct pg_conn *conn, const char *sql, const struct pg_args *args);
+/* Sends what was put and waits for all answers. An error names the first that failed; the server
+ * passed over those behind it. */
+MAY_BLOCK enum err_e pg_run(struct pg_conn *conn);
+struct pg_rows pg_rows_of(const struct pg_conn *conn, size_t place);
+
+/* A connection to the primary for the command line: no pipeline, no prepared statements. */
+MAY_BLOCK enum err_e pg_connect_plain(const char *url, PGconn **ret_pg,
+                                      struct problem *ret_problem);
+/* First line of a message of the server or libpq, without line feeds. */
+void pg_first_line(const char *message, char *to, size_t size);
+enum err_e pg_translate(const char *state, enum pg_failure_e *ret_failure);
+int postgres_schema_version(void);
+
+/* ── postgres_rows ── columns in the order of the *_COLUMNS in postgres_sql_priv.h */
+bool pg_row_event(struct pg_rows *rows, struct arena *arena, struct event *ret_event);
+bool pg_row_gate(struct pg_rows *rows, struct arena *arena, struct gate *ret_gate);
+bool pg_row_participant(struct pg_rows *rows, struct arena *arena, struct participant *ret_person);
+/* The same, with the texts where they lie: until the next put. */
+void pg_see_participant(struct pg_rows *rows, struct participant *ret_person);
+void pg_see_standing(struct pg_rows *rows, struct standing *ret_standing);
+bool pg_row_record(struct pg_rows *rows, struct arena *arena,
+                   struct attendance_record *ret_record);
+bool pg_row_key(struct pg_rows *rows, struct arena *arena, struct api_key *ret_key);
+
+/* A page is `limit` places; one row more tells that others follow. */
+#define PG_READ_PAGE(rows, op, page, row_fn)                                                       \
+    do {                                                                                           \
+        (page).items = arena_alloc(&(op)->arena, (page).limit * sizeof *(page).items);             \
+        (page).len = 0;                                                                            \
+        (page).more = false;                                                                       \
+        if ((page).items == NULL) {                                                                \
+            return ERR_NO_MEMORY;                                                                  \
+        }                                                                                          \
+        while (pg_next(&(rows))) {                                                                 \
+            if ((page).len == (page).limit) {                                                      \
+                (page).more = true;                                                                \
+                break;                                                                             \
+            }                                                                                      \
+            if (!row_fn(&(rows), &(op)->arena, &(page).items[(page).len])) {                       \
+                return ERR_NO_MEMORY;                                                              \
+            }                                                                                      \
+            (page).len++;                                                                          \
+        }                                                                                          \
+    } while (0)
+
+/* ── the writer ── */
+
+enum {
+    PG_RECORD_ARRAYS = 15,
+    PG_LEDGER_ARRAYS = 8,
+    PG_EVENT_ARRAYS = 9,
+    PG_KNOWN_BUCKETS = 64,
+    PG_QUARTERS_MAX = 64, /* in one group: what is older than PG_FIRST_YEAR counts as one */
+    PG_FIRST_YEAR = 2026,  /* as in turnout_make_partition */
+};
+struct pg_known_event {
+    struct pg_known_event *next;
+    struct slice code;
+    int64_t id;
+};
+struct pg_writer {
+    struct pg_conn conn;
+    struct clock *clock;
+    struct rng *rng;
+    const char *url;
+    int64_t now_ms; /* of this transaction */
+    struct token_mac *token_mac;
+    struct arena arena; /* of one transaction */
+    struct arena known_arena;
+    struct pg_known_event *known[PG_KNOWN_BUCKETS]; /* events by code */
+    /* a time in each quarter that the records of this transaction fall into */
+    size_t times_len;
+    int quarters[PG_QUARTERS_MAX];
+    int64_t times[PG_QUARTERS_MAX];
+    struct pg_array records[PG_RECORD_ARRAYS];
+    struct pg_array ledger[PG_LEDGER_ARRAYS];
+    struct pg_array events[PG_EVENT_ARRAYS];
+};
+
+/* The middle of a transaction: puts, runs, looks, and puts what the commit will send along. `what`
+ * is its own. It may run more than once. An error ends the transaction with a rollback. */
+typedef enum err_e (*pg_work_fn)(struct pg_writer *w, void *what);
+/* Repeats after deadlocks, for a missing partition, and once for a lost connection before its
+ * commit. ERR_COMMIT_UNKNOWN when nobody can tell. */
+MAY_BLOCK enum err_e pg_transact(struct pg_writer *w, pg_work_fn work, void *what);
+
+/* Operations: each in a transaction of its own. */
+MAY_BLOCK enum err_e pg_create_event(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_update_event(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_create_gate(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_update_gate(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_create_key(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_revoke_key(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_create_participant(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_update_participant(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_erase_participant(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_annul(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_probe(struct pg_writer *w, void *op);
+
+/* Rows of an import that are written together. */
+struct pg_import {
+    struct store_op *op;
+    struct import_row *rows;
+    size_t len;
+};
+MAY_BLOCK enum err_e pg_import_rows(struct pg_writer *w, void *import);
+
+/* Scans that are decided together, in this order. */
+struct pg_scan {
+    struct store_op *op; /* whose scan it is */
+    const struct scan *scan;
+    struct scan_result *result;
+};
+struct pg_scans {
+    struct pg_scan *items;
+    size_t len;
+};
+MAY_BLOCK enum err_e pg_check_in(struct pg_writer *w, void *scans);
+
+void pg_forget_events(struct pg_writer *w); /* after a new connection: it may be a restored copy */
+void pg_clear_arrays(struct pg_writer *w);
+void pg_push_standing(struct pg_writer *w, int64_t participant, const struct standing *standing);
+bool pg_put_standing(struct pg_writer *w) MUST_CHECK; /* what was pushed; false without memory */
+
+/* The event's id under the lock of whoever changes its people. ERR_UNKNOWN_EVENT. */
+MAY_BLOCK enum err_e pg_lock_people(struct pg_writer *w, struct slice code, int64_t *ret_id);
+
+/* What the import and single writes share (postgres_people). */
+void pg_patch_person(struct participant *stored, const struct participant *values,
+                     unsigned fields);
+enum err_e pg_check_validity(const struct participant *person, struct problem *problem);
+enum err_e pg_unknown_gate(struct slice code, struct problem *problem);
+
+/* ── the readers ── */
+
+struct pg_reader {
+    struct pg_conn conn;
+    struct clock *clock;
+    const char *url;
+};
+/* Sends what was put in the one transaction of a read. */
+MAY_BLOCK enum err_e pg_read(struct pg_reader *r);
+MAY_BLOCK enum err_e pg_load_event(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_list_events(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_load_gate(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_list_gates(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_load_participant(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_list_participants(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_list_attendance(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_read_stats(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_load_key(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op);
+
+/* ── threads ── */
+
+/* When to try a lost connection again: at once, then 0.1 s, doubling to 5 s, each time with a
+ * random part, so that nodes do not come back in step. Real time, whatever the store's clock. */
+struct pg_backoff {
+    int64_t next_us;
+    int64_t wait_ms;
+};
+bool pg_backoff_is_due(const struct pg_backoff *backoff);
+void pg_backoff_failed(struct pg_backoff *backoff);
+void pg_backoff_worked(struct pg_backoff *backoff);
+
+/* What a thread last knew of its connection: shared with whoever asks for the store's health. */
+struct pg_state {
+    mtx_t lock;
+    bool works;
+    char reason[160];
+};
+void pg_state_set(struct pg_state *state, const char *reason); /* NULL: it works */
+
+struct pg_writer_thread {
+    struct pg_writer writer;
+    struct mailbox *box; /* shared by the writers */
+    thrd_t thread;
+    size_t group_max;
+    struct pg_backoff backoff;
+    struct pg_state state;
+};
+MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,
+                                    const struct postgres_options *options,
+                                    struct problem *ret_problem);
+void pg_writer_close(struct pg_writer_thread *t);
+MAY_BLOCK int pg_writer_main(void *thread);
+
+struct pg_reader_thread {
+    struct pg_reader reader;
+    struct mailbox *box;
+    thrd_t thread;
+    struct pg_backoff backoff;
+    struct pg_state state;
+};
+MAY_BLOCK enum err_e pg_reader_open(struct pg_reader_thread *t,
+                                    const struct postgres_options *options,
+                                    struct problem *ret_problem);
+void pg_reader_close(struct pg_reader_thread *t);
+MAY_BLOCK int pg_reader_main(void *thread);
+
+/* Marks the op's end and hands it back. */
+void pg_finish_op(struct store_op *op, struct clock *clock);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A reader thread with a connection of its own. One operation is one transaction on one snapshot,
+ * sent in one go:
+ *
+ *     BEGIN, statement_timeout from the deadline, what the operation asks, COMMIT
+ *
+ * A read that meets a lost connection is asked once more on a new one. Readers look for the
+ * primary; where there is none they read from a standby and look again each second.
+ */
+#include "store/postgres_priv.h"
+
+#include "base/log.h"
+
+#include <pthread.h>
+
+enum { IDLE_MS = 1000, UNLIMITED_MS = 30000 };
+
+typedef enum err_e (*reader_fn)(struct pg_reader *r, struct store_op *op);
+static const reader_fn functions[STORE_OP_COUNT] = {
+    [STORE_LOAD_EVENT] = pg_load_event,
+    [STORE_LIST_EVENTS] = pg_list_events,
+    [STORE_LOAD_GATE] = pg_load_gate,
+    [STORE_LIST_GATES] = pg_list_gates,
+    [STORE_LOAD_PARTICIPANT] = pg_load_participant,
+    [STORE_LIST_PARTICIPANTS] = pg_list_participants,
+    [STORE_LIST_ATTENDANCE] = pg_list_attendance,
+    [STORE_READ_STATS] = pg_read_stats,
+    [STORE_READ_TIMELINE] = pg_read_timeline,
+    [STORE_LOAD_KEY] = pg_load_key,
+    [STORE_LIST_KEYS] = pg_list_keys,
+};
+
+static void begin_read(struct pg_reader *r, const struct store_op *op) {
+    int64_t left_ms = UNLIMITED_MS;
+    if (op->deadline_us != 0) {
+        left_ms = (op->deadline_us - clock_mono_us(r->clock)) / 1000;
+    }
+    char text[24];
+    struct pg_args args;
+    snprintf(text, sizeof text, "%lld", (long long)(left_ms < 1 ? 1 : left_ms));
+    pg_args_init(&args);
+    pg_arg_word(&args, text);
+    pg_put(&r->conn, PG_SQL_BEGIN_READ, NULL);
+    pg_put(&r->conn, PG_SQL_LIMIT_READ, &args);
+}
+
+MAY_BLOCK enum err_e pg_read(struct pg_reader *r) {
+    pg_put(&r->conn, PG_SQL_END_READ, NULL);
+    return pg_run(&r->conn);
+}
+
+/* Leaves the connection ready for the next read, or closed. */
+MAY_BLOCK static void clean_up(struct pg_reader *r) {
+    enum err_e err = ERR_OK;
+    if (r->conn.failure != PG_LOST && PQtransactionStatus(r->conn.pg) != PQTRANS_IDLE) {
+        pg_put(&r->conn, PG_SQL_ROLLBACK, NULL);
+        err = pg_run(&r->conn);
+    }
+    if (err != ERR_OK || r->conn.failure == PG_LOST) {
+        pg_close(&r->conn);
+    }
+}
+
+MAY_BLOCK static bool connect_reader(struct pg_reader_thread *t) {
+    struct problem problem = {.detail = ""};
+    char reason[sizeof t->state.reason];
+    if (!pg_backoff_is_due(&t->backoff)) {
+        return false;
+    }
+    pg_close(&t->reader.conn);
+    enum err_e err = pg_open(&t->reader.conn, t->reader.url, PG_READER, &problem);
+    if (err == ERR_OK) {
+        pg_backoff_worked(&t->backoff);
+        pg_state_set(&t->state, NULL);
+        return true;
+    }
+    pg_backoff_failed(&t->backoff);
+    if (t->state.works) {
+        log_event(LOG_ERROR, "store_reads_failed", "err=%s postgres=\"%s\"", err_code(err),
+                  problem.detail);
+    }
+    snprintf(reason, sizeof reason, "%s: %.120s", err_code(err), problem.detail);
+    pg_state_set(&t->state, reason);
+    return false;
+}
+
+MAY_BLOCK static enum err_e read_once(struct pg_reader_thread *t, struct store_op *op) {
+    begin_read(&t->reader, op);
+    enum err_e err = functions[op->kind](&t->reader, op);
+    clean_up(&t->reader);
+    return err;
+}
+
+MAY_BLOCK static enum err_e read_op(struct pg_reader_thread *t, struct store_op *op) {
+    enum err_e err = ERR_UNAVAILABLE;
+    for (int i = 0; i < 2; i++) {
+        if (!pg_is_alive(&t->reader.conn) && !connect_reader(t)) {
+            return ERR_UNAVAILABLE;
+        }
+        err = read_once(t, op);
+        if (t->reader.conn.failure != PG_LOST) {
+            return err;
+        }
+    }
+    return err;
+}
+
+MAY_BLOCK static void run_read(struct pg_reader_thread *t, struct store_op *op) {
+    op->begun_us = clock_mono_us(t->reader.clock);
+    if (op->deadline_us != 0 && op->begun_us > op->deadline_us) {
+        op->err = ERR_DEADLINE;
+    } else {
+        op->err = read_op(t, op);
+    }
+    pg_finish_op(op, t->reader.clock);
+}
+
+MAY_BLOCK int pg_reader_main(void *thread) {
+    struct pg_reader_thread *t = thread;
+    pthread_setname_np(pthread_self(), "reader");
+    for (;;) {
+        bool closed = mailbox_is_closed(t->box);
+        struct message *message = mailbox_wait_one(t->box, IDLE_MS);
+        if (message == NULL && closed) {
+            return 0;
+        }
+        if (message != NULL) {
+            run_read(t, (struct store_op *)message);
+        } else if (!pg_is_alive(&t->reader.conn)) {
+            bool ignored = connect_reader(t);
+            (void)ignored; /* the state says so */
+        }
+    }
+}
+
+MAY_BLOCK enum err_e pg_reader_open(struct pg_reader_thread *t,
+                                    const struct postgres_options *options,
+                                    struct problem *ret_problem) {
+    t->reader.clock = options->clock;
+    t->reader.url = options->url;
+    ASSERT(mtx_init(&t->state.lock, mtx_plain) == thrd_success);
+    TRY(pg_open(&t->reader.conn, t->reader.url, PG_READER, ret_problem));
+    pg_state_set(&t->state, NULL);
+    return ERR_OK;
+}
+
+void pg_reader_close(struct pg_reader_thread *t) {
+    pg_close(&t->reader.conn);
+    mtx_destroy(&t->state.lock);
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every fixed statement of the PostgreSQL store. A connection prepares those of its role when it
+ * opens: W the writers', R the readers', B both. Columns are read in the order they stand here.
+ */
+#ifndef TURNOUT_STORE_POSTGRES_SQL_PRIV_H
+#define TURNOUT_STORE_POSTGRES_SQL_PRIV_H
+
+#define PG_EVENT_COLUMNS                                                                           \
+    "e.id, e.code, e.name, e.timezone, e.starts_at, e.ends_at, e.capacity, e.reentry"
+#define PG_PARTICIPANT_COLUMNS                                                                     \
+    "p.id, p.token, p.name, p.email, p.status, p.valid_from, p.valid_until, p.gates, p.attention"
+#define PG_STANDING_COLUMNS                                                                        \
+    "l.admissions, l.inside, l.last_at, l.last_id, l.last_gate, l.first_at, l.first_gate"
+#define PG_RECORD_COLUMNS                                                                          \
+    "r.id, r.participant_id, g.code, r.method, r.direction, r.verdict, r.reason, r.overrode,"      \
+    " r.annulled_at, r.timestamp, r.recorded_at"
+#define PG_KEY_COLUMNS "id, name, scope, event, hash, created_at, revoked_at"
+#define PG_EVENT_ID "(SELECT id FROM events WHERE code = $1)"
+
+/* size: one table of statements reads better than several */
+#define PG_SQL_TABLE(X)                                                                            \
+    X(BEGIN, W, "BEGIN")                                                                           \
+    X(COMMIT, W, "COMMIT")                                                                         \
+    X(ROLLBACK, B, "ROLLBACK")                                                                     \
+    X(BEGIN_READ, R, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")                            \
+    X(END_READ, R, "COMMIT")                                                                       \
+    X(LIMIT_READ, R, "SELECT set_config('statement_timeout', $1, true)")                           \
+    X(PROBE, W, "INSERT INTO turnout_meta VALUES ('probe', $1)"                                    \
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value")                         \
+    X(META_GET, W, "SELECT value FROM turnout_meta WHERE key = $1")                                \
+    X(META_PUT, W, "INSERT INTO turnout_meta VALUES ($1, $2) ON CONFLICT DO NOTHING")              \
+    X(PARTITION_WAIT, W, "SELECT set_config('lock_timeout', $1, true)")                            \
+    X(PARTITION_MAKE, W, "SELECT turnout_make_partition($1)")                                      \
+    /* ── a group of scans ── */                                                                   \
+    X(EVENT_IDS, W, "SELECT id, code FROM events WHERE code = ANY($1::text[])")                    \
+    X(EVENTS_LOCK, W, "SELECT event_id FROM event_stats WHERE event_id = ANY($1::bigint[])"        \
+                      " ORDER BY event_id FOR UPDATE")                                             \
+    X(GROUP_EVENTS, W, "SELECT q.n, e.id, e.capacity, e.reentry, s.inside"                         \
+                       " FROM unnest($1::bigint[]) WITH ORDINALITY AS q(id, n)"                    \
+                       " JOIN events e ON e.id = q.id JOIN event_stats s ON s.event_id = e.id")    \
+    X(GROUP_GATES, W, "SELECT q.n, g.id, g.code, g.name, g.status"                                 \
+                      " FROM unnest($1::bigint[], $2::text[])"                                     \
+                      " WITH ORDINALITY AS q(event_id, code, n)"                                   \
+                      " JOIN gates g ON g.event_id = q.event_id AND g.code = q.code")              \
+    /* the active participant with a token, else the latest */                                     \
+    X(GROUP_PEOPLE, W,                                                                             \
+      "SELECT q.n, " PG_PARTICIPANT_COLUMNS ", " PG_STANDING_COLUMNS ", lg.code, fg.code"          \
+      " FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS q(event_id, token, n)"            \
+      " CROSS JOIN LATERAL"                                                                        \
+      " ((SELECT 1 AS rank, a.* FROM participants a WHERE a.token = q.token"                       \
+      "   AND a.event_id = q.event_id AND a.status = 'active')"                                    \
+      "  UNION ALL"                                                                                \
+      "  (SELECT 2 AS rank, i.* FROM participants i WHERE i.token = q.token"                       \
+      "   AND i.event_id = q.event_id AND i.status <> 'active' ORDER BY i.id DESC LIMIT 1)"        \
+      "  ORDER BY rank LIMIT 1) p"                                                                 \
+      " LEFT JOIN ledger l ON l.participant_id = p.id"                                             \
+      " LEFT JOIN gates lg ON lg.id = l.last_gate LEFT JOIN gates fg ON fg.id = l.first_gate")     \
+    X(GROUP_NONCES, W,                                                                             \
+      "SELECT q.n, " PG_RECORD_COLUMNS ", r.token_hash, r.first_at, fg.code,"                      \
+      " p.name, p.status, p.attention, p.erased_at"                                                \
+      " FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS q(event_id, nonce, n)"            \
+      " JOIN scan_nonces s ON s.event_id = q.event_id AND s.nonce = q.nonce"                       \
+      " LEFT JOIN attendance_records r ON r.id = s.record_id AND r.timestamp = s.timestamp"        \
+      " LEFT JOIN gates g ON g.id = r.gate_id LEFT JOIN gates fg ON fg.id = r.first_gate"          \
+      " LEFT JOIN participants p ON p.id = r.participant_id")                                      \
+    X(RECORD_IDS, W, "SELECT nextval('attendance_record_ids') FROM generate_series(1, $1::bigint)")\
+    /* records with everything that counts them: gates, minutes, seconds, nonces */                \
+    X(RECORDS_ADD, W,                                                                              \
+      "WITH r AS (INSERT INTO attendance_records (id, event_id, participant_id, gate_id, method,"  \
+      "  direction, verdict, reason, overrode, timestamp, recorded_at, nonce, token_hash,"         \
+      "  first_at, first_gate) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[],"     \
+      "  $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],"                \
+      "  $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bytea[], $14::timestamptz[],"   \
+      "  $15::bigint[]) RETURNING id, event_id, gate_id, verdict, timestamp, nonce),"              \
+      " n AS (INSERT INTO scan_nonces SELECT event_id, nonce, id, timestamp FROM r"                \
+      "  WHERE nonce IS NOT NULL),"                                                                \
+      " g AS (INSERT INTO gate_stats AS s SELECT gate_id,"                                         \
+      "  count(*) FILTER (WHERE verdict = 'admitted'),"                                            \
+      "  count(*) FILTER (WHERE verdict = 'exited'),"                                              \
+      "  count(*) FILTER (WHERE verdict = 'refused') FROM r GROUP BY gate_id"                      \
+      "  ON CONFLICT (gate_id) DO UPDATE SET admitted = s.admitted + excluded.admitted,"           \
+      "  exited = s.exited + excluded.exited, refused = s.refused + excluded.refused),"            \
+      " m AS (INSERT INTO gate_minutes AS s SELECT event_id,"                                      \
+      "  floor(date_part('epoch', timestamp) / 60)::bigint, gate_id,"                              \
+      "  count(*) FILTER (WHERE verdict = 'admitted'),"                                            \
+      "  count(*) FILTER (WHERE verdict = 'exited'),"                                              \
+      "  count(*) FILTER (WHERE verdict = 'refused') FROM r GROUP BY 1, 2, 3"                      \
+      "  ON CONFLICT (event_id, minute, gate_id) DO UPDATE SET"                                    \
+      "  admitted = s.admitted + excluded.admitted, exited = s.exited + excluded.exited,"          \
+      "  refused = s.refused + excluded.refused)"                                                  \
+      " INSERT INTO gate_seconds AS s SELECT gate_id, $16::bigint & 63, $16, count(*) FROM r"      \
+      "  WHERE verdict = 'admitted' GROUP BY gate_id"                                              \
+      "  ON CONFLICT (gate_id, slot) DO UPDATE SET second = excluded.second,"                      \
+      "  admitted = excluded.admitted +"                                                           \
+      "   CASE WHEN s.second = excluded.second THEN s.admitted ELSE 0 END"                         \
+      "  WHERE s.second <= excluded.second")                                                       \
+    X(NONCES_DROP, W, "DELETE FROM scan_nonces s USING unnest($1::bigint[], $2::text[])"           \
+                      " AS q(event_id, nonce) WHERE s.event_id = q.event_id"                       \
+                      " AND s.nonce = q.nonce")                                                    \
+    X(LEDGER_PUT, W,                                                                               \
+      "INSERT INTO ledger AS l (participant_id, admissions, inside, last_at, last_id, last_gate,"  \
+      "  first_at, first_gate) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::boolean[],"    \
+      "  $4::timestamptz[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::bigint[])"          \
+      " ON CONFLICT (participant_id) DO UPDATE SET admissions = excluded.admissions,"              \
+      "  inside = excluded.inside, last_at = excluded.last_at, last_id = excluded.last_id,"        \
+      "  last_gate = excluded.last_gate, first_at = excluded.first_at,"                            \
+      "  first_gate = excluded.first_gate")                                                        \
+    X(EVENT_STATS_ADD, W,                                                                          \
+      "UPDATE event_stats s SET admitted = s.admitted + q.admitted, inside = s.inside + q.inside," \
+      "  scans = s.scans + q.scans, refused = s.refused + q.refused, qr = s.qr + q.qr,"            \
+      "  nfc = s.nfc + q.nfc, ble = s.ble + q.ble, manual = s.manual + q.manual"                   \
+      " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"         \
+      "  $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])"                                  \
+      "  AS q(event_id, admitted, inside, scans, refused, qr, nfc, ble, manual)"                   \
+      " WHERE s.event_id = q.event_id")                                                            \
+    /* ── annulment ── */                                                                          \
+    X(EVENT_LOCK, W, "SELECT event_id FROM event_stats WHERE event_id = " PG_EVENT_ID              \
+                     " FOR UPDATE")                                                                \
+    X(RECORD_BY_ID, W, "SELECT " PG_RECORD_COLUMNS ", r.gate_id FROM attendance_records r"         \
+                       " JOIN gates g ON g.id = r.gate_id"                                         \
+                       " WHERE r.id = $2 AND r.event_id = " PG_EVENT_ID)                           \
+    X(RECORD_ANNUL, W, "UPDATE attendance_records SET annulled_at = $3"                            \
+                       " WHERE id = $1 AND timestamp = $2")                                        \
+    X(STANDING_GET, W, "SELECT " PG_STANDING_COLUMNS " FROM ledger l WHERE l.participant_id = $1") \
+    X(STANDING_OF, W, "SELECT id, timestamp, verdict, gate_id FROM attendance_records"             \
+                      " WHERE participant_id = $1 AND annulled_at IS NULL"                         \
+                      " AND verdict <> 'refused' ORDER BY timestamp, id")                          \
+    X(LEDGER_DELETE, W, "DELETE FROM ledger WHERE participant_id = $1")                            \
+    X(GATE_STATS_TAKE, W, "UPDATE gate_stats SET admitted = admitted - $2, exited = exited - $3"   \
+                          " WHERE gate_id = $1")                                                   \
+    X(GATE_MINUTE_TAKE, W, "UPDATE gate_minutes SET admitted = admitted - $4, exited = exited - $5"\
+                           " WHERE event_id = $1 AND minute = $2 AND gate_id = $3")                \
+    X(GATE_SECOND_TAKE, W, "UPDATE gate_seconds SET admitted = admitted - $3"                      \
+                           " WHERE gate_id = $1 AND slot = $2::bigint & 63 AND second = $2")       \
+    /* ── events, gates, keys ── */                                                                \
+    X(EVENT_BY_CODE, B, "SELECT " PG_EVENT_COLUMNS " FROM events e WHERE e.code = $1")             \
+    X(EVENTS_PAGE, R, "SELECT " PG_EVENT_COLUMNS " FROM events e WHERE e.id > $1"                  \
+                      " ORDER BY e.id LIMIT $2")                                                   \
+    X(EVENT_INSERT, W,                                                                             \
+      "WITH e AS (INSERT INTO events (code, name, timezone, starts_at, ends_at, capacity,"         \
+      "  reentry, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id)"               \
+      " INSERT INTO event_stats (event_id) SELECT id FROM e RETURNING event_id")                   \
+    X(EVENT_ROW_LOCK, W, "SELECT id FROM events WHERE code = $1 FOR NO KEY UPDATE")                \
+    X(EVENT_UPDATE, W, "UPDATE events SET name = $2, timezone = $3, starts_at = $4, ends_at = $5," \
+                       " capacity = $6, reentry = $7 WHERE id = $1")                               \
+    X(GATE_BY_CODE, B, "SELECT g.id, g.code, g.name, g.status FROM gates g"                        \
+                       " WHERE g.event_id = " PG_EVENT_ID " AND g.code = $2")                      \
+    X(GATES_PAGE, R, "SELECT g.id, g.code, g.name, g.status FROM gates g"                          \
+                     " WHERE g.event_id = " PG_EVENT_ID " AND g.id > $2 ORDER BY g.id LIMIT $3")   \
+    X(GATE_INSERT, W, "INSERT INTO gates (event_id, code, name, status) VALUES ($1, $2, $3, $4)"   \
+                      " RETURNING id")                                                             \
+    X(GATE_UPDATE, W, "UPDATE gates SET name = $2, status = $3 WHERE id = $1")                     \
+    X(GATE_CODES, W, "SELECT g.code FROM gates g WHERE g.event_id = " PG_EVENT_ID)                 \
+    X(KEY_INSERT, W, "INSERT INTO api_keys (id, name, scope, event, hash, created_at)"             \
+                     " VALUES ($1, $2, $3, $4, $5, $6)")                                           \
+    X(KEY_REVOKE, W, "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1"     \
+                     " RETURNING " PG_KEY_COLUMNS)                                                 \
+    X(KEY_BY_ID, R, "SELECT " PG_KEY_COLUMNS " FROM api_keys WHERE id = $1")                       \
+    X(KEYS_ALL, R, "SELECT " PG_KEY_COLUMNS " FROM api_keys ORDER BY created_at, id LIMIT $1")     \
+    /* ── participants ── */                                                                       \
+    X(PERSON_LOCKED, W, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                    \
+                        " WHERE p.id = $2 AND p.event_id = " PG_EVENT_ID                           \
+                        " AND p.erased_at IS NULL FOR UPDATE")                                     \
+    X(PERSON_ACTIVE, W, "SELECT id FROM participants WHERE token = $1 AND event_id = $2"           \
+                        " AND status = 'active'")                                                  \
+    X(PERSON_INSERT, W, "INSERT INTO participants (event_id, token, name, email, status,"          \
+                        " valid_from, valid_until, gates, attention, created_at)"                  \
+                        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id")          \
+    X(PERSON_UPDATE, W, "UPDATE participants SET token = $2, name = $3, email = $4, status = $5,"  \
+                        " valid_from = $6, valid_until = $7, gates = $8, attention = $9"           \
+                        " WHERE id = $1")                                                          \
+    X(PERSON_ERASE, W, "UPDATE participants SET token = NULL, name = '', email = '',"              \
+                       " attention = NULL, status = 'cancelled', erased_at = $2 WHERE id = $1")    \
+    X(PEOPLE_COUNT, W, "UPDATE event_stats SET participants = participants + $2"                   \
+                       " WHERE event_id = $1")                                                     \
+    X(IMPORT_PEOPLE, W,                                                                            \
+      "SELECT q.n, " PG_PARTICIPANT_COLUMNS                                                        \
+      " FROM unnest($2::text[]) WITH ORDINALITY AS q(token, n) CROSS JOIN LATERAL"                 \
+      " ((SELECT * FROM participants a WHERE a.token = q.token AND a.event_id = $1"                \
+      "   AND a.status = 'active') UNION ALL"                                                      \
+      "  (SELECT * FROM participants i WHERE i.token = q.token AND i.event_id = $1"                \
+      "   AND i.status <> 'active' ORDER BY i.id DESC LIMIT 1)) p")                                \
+    X(IMPORT_IDS, W, "SELECT nextval('participant_ids') FROM generate_series(1, $1::bigint)")      \
+    X(IMPORT_UPDATE, W,                                                                            \
+      "UPDATE participants p SET name = q.name, email = q.email, status = q.status,"               \
+      "  valid_from = q.valid_from, valid_until = q.valid_until, gates = q.gates,"                 \
+      "  attention = q.attention FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[],"    \
+      "  $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[])"                            \
+      "  AS q(id, name, email, status, valid_from, valid_until, gates, attention)"                 \
+      " WHERE p.id = q.id")                                                                        \
+    X(IMPORT_INSERT, W,                                                                            \
+      "INSERT INTO participants (event_id, created_at, id, name, email, status, valid_from,"       \
+      "  valid_until, gates, attention, token) SELECT $1::bigint, $2::timestamptz, q.*"            \
+      " FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],"          \
+      "  $8::timestamptz[], $9::text[], $10::text[], $11::text[]) AS q")                           \
+    X(PERSON_BY_ID, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                     \
+                       " WHERE p.id = $2 AND p.event_id = " PG_EVENT_ID                            \
+                       " AND p.erased_at IS NULL")                                                 \
+    X(PEOPLE_PAGE, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                      \
+                      " WHERE p.event_id = " PG_EVENT_ID " AND p.id > $2 AND p.erased_at IS NULL"  \
+                      " ORDER BY p.id LIMIT $3")                                                   \
+    X(PEOPLE_BY_TOKEN, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                  \
+                          " WHERE p.event_id = " PG_EVENT_ID " AND p.id > $2 AND p.token = $4"     \
+                          " AND (p.status = 'active' OR p.status <> 'active')"                     \
+                          " ORDER BY p.id LIMIT $3")                                               \
+    X(PEOPLE_SEARCH, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                    \
+                        " WHERE p.search @@ turnout_query(" PG_EVENT_ID ", $4::text[])"            \
+                        " AND p.id > $2 ORDER BY p.id LIMIT $3")                                   \
+    /* ── stats and timeline ── */                                                                 \
+    X(EVENT_STATS, R, "SELECT s.participants, s.admitted, s.inside, s.scans, s.refused, s.qr,"     \
+                      " s.nfc, s.ble, s.manual FROM event_stats s WHERE s.event_id = " PG_EVENT_ID)\
+    X(GATE_STATS, R,                                                                               \
+      "SELECT g.code, coalesce(s.admitted, 0), coalesce(s.exited, 0), coalesce(s.refused, 0),"     \
+      " coalesce((SELECT sum(admitted)::bigint FROM gate_seconds m WHERE m.gate_id = g.id"         \
+      "  AND m.second > $2::bigint - 60 AND m.second <= $2), 0)"                                   \
+      " FROM gates g LEFT JOIN gate_stats s ON s.gate_id = g.id"                                   \
+      " WHERE g.event_id = " PG_EVENT_ID " ORDER BY g.code")                                       \
+    X(TIMELINE_MINUTES, R,                                                                         \
+      "SELECT (m.minute * 60000 - $2::bigint) / $4::bigint, g.code, sum(m.admitted)::bigint,"      \
+      " sum(m.exited)::bigint, sum(m.refused)::bigint FROM gate_minutes m"                         \
+      " JOIN gates g ON g.id = m.gate_id WHERE m.event_id = " PG_EVENT_ID                          \
+      " AND m.minute >= $2::bigint / 60000 AND m.minute < $3::bigint / 60000"                      \
+      " GROUP BY 1, 2 ORDER BY 1, 2 LIMIT $5")                                                     \
+    X(TIMELINE_RECORDS, R,                                                                         \
+      "SELECT floor((date_part('epoch', r.timestamp) - $6::bigint) * 1000 / $4::bigint)::bigint,"  \
+      " g.code, count(*) FILTER (WHERE r.verdict = 'admitted'),"                                   \
+      " count(*) FILTER (WHERE r.verdict = 'exited'),"                                             \
+      " count(*) FILTER (WHERE r.verdict = 'refused')"                                             \
+      " FROM attendance_records r JOIN gates g ON g.id = r.gate_id"                                \
+      " WHERE r.event_id = " PG_EVENT_ID " AND r.timestamp >= $2 AND r.timestamp < $3"             \
+      " AND r.annulled_at IS NULL GROUP BY 1, 2 ORDER BY 1, 2 LIMIT $5")
+
+enum pg_sql_e {
+#define X(name, role, text) PG_SQL_##name,
+    PG_SQL_TABLE(X)
+#undef X
+    PG_SQL_COUNT
+};
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam: operations go to the writers' mailbox or to the readers', and come back through `done`.
+ * A read that begins after a write was answered sees it.
+ */
+#include "store/postgres_priv.h"
+
+enum { WRITERS_MAX = 4, READERS_MAX = 16 };
+
+struct postgres_store {
+    struct store base;
+    char *url;
+    struct clock *clock;
+    struct mailbox writes, reads;
+    struct pg_writer_thread writers[WRITERS_MAX];
+    struct pg_reader_thread readers[READERS_MAX];
+    size_t writers_open, writers_started;
+    size_t readers_open, readers_started;
+};
+
+static void postgres_submit(struct store *store, struct store_op *op) {
+    struct postgres_store *postgres = (struct postgres_store *)store;
+    bool writes = store_op_writes(op->kind);
+    op->submitted_us = clock_mono_us(postgres->clock);
+    if (!mailbox_post(writes ? &postgres->writes : &postgres->reads, &op->link)) {
+        op->err = ERR_OVERLOADED;
+        op->begun_us = op->submitted_us;
+        pg_finish_op(op, postgres->clock);
+    }
+}
+
+/* Works, or fills in why not. */
+static bool see_state(struct pg_state *state, const char *what, char reason[160]) {
+    mtx_lock(&state->lock);
+    bool works = state->works;
+    if (!works) {
+        snprintf(reason, 160, "%s: %.140s", what, state->reason);
+    }
+    mtx_unlock(&state->lock);
+    return works;
+}
+
+static void postgres_health(struct store *store, struct store_health *ret_health) {
+    struct postgres_store *postgres = (struct postgres_store *)store;
+    *ret_health = (struct store_health){.reads = false};
+    char reason[160] = "";
+    for (size_t i = 0; i < postgres->readers_started; i++) {
+        ret_health->reads |= see_state(&postgres->readers[i].state, "reads", reason);
+    }
+    for (size_t i = 0; i < postgres->writers_started; i++) {
+        ret_health->writes |= see_state(&postgres->writers[i].state, "writes", reason);
+    }
+    if (!ret_health->reads || !ret_health->writes) {
+        memcpy(ret_health->reason, reason, sizeof ret_health->reason);
+    }
+}
+
+/* ── open and close ── */
+
+static MAY_BLOCK void stop_threads(struct postgres_store *postgres) {
+    mailbox_close(&postgres->writes);
+    mailbox_close(&postgres->reads);
+    for (size_t i = 0; i < postgres->writers_started; i++) {
+        thrd_join(postgres->writers[i].thread, NULL);
+    }
+    for (size_t i = 0; i < postgres->readers_started; i++) {
+        thrd_join(postgres->readers[i].thread, NULL);
+    }
+}
+
+static MAY_BLOCK void postgres_close(struct store *store) {
+    struct postgres_store *postgres = (struct postgres_store *)store;
+    stop_threads(postgres);
+    for (size_t i = 0; i < postgres->writers_open; i++) {
+        pg_writer_close(&postgres->writers[i]);
+    }
+    for (size_t i = 0; i < postgres->readers_open; i++) {
+        pg_reader_close(&postgres->readers[i]);
+    }
+    mailbox_fini(&postgres->writes);
+    mailbox_fini(&postgres->reads);
+    free(postgres->url);
+    free(postgres);
+}
+
+/* What was opened in part is counted too: closing it is the same. */
+static MAY_BLOCK enum err_e open_connections(struct postgres_store *postgres,
+                                             const struct postgres_options *options,
+                                             struct problem *ret_problem) {
+    while (postgres->writers_open < options->writers) {
+        struct pg_writer_thread *writer = &postgres->writers[postgres->writers_open++];
+        writer->box = &postgres->writes;
+        TRY(pg_writer_open(writer, options, ret_problem));
+    }
+    while (postgres->readers_open < options->readers) {
+        struct pg_reader_thread *reader = &postgres->readers[postgres->readers_open++];
+        reader->box = &postgres->reads;
+        TRY(pg_reader_open(reader, options, ret_problem));
+    }
+    return ERR_OK;
+}
+
+static MAY_BLOCK enum err_e start_threads(struct postgres_store *postgres) {
+    for (; postgres->writers_started < postgres->writers_open; postgres->writers_started++) {
+        struct pg_writer_thread *writer = &postgres->writers[postgres->writers_started];
+        if (thrd_create(&writer->thread, pg_writer_main, writer) != thrd_success) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    for (; postgres->readers_started < postgres->readers_open; postgres->readers_started++) {
+        struct pg_reader_thread *reader = &postgres->readers[postgres->readers_started];
+        if (thrd_create(&reader->thread, pg_reader_main, reader) != thrd_success) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    return ERR_OK;
+}
+
+static struct postgres_store *new_store(const struct postgres_options *options) {
+    static const struct store_vtable vtable = {"postgres", postgres_submit, postgres_health,
+                                               postgres_close};
+    struct postgres_store *postgres = calloc(1, sizeof *postgres);
+    if (postgres == NULL) {
+        return NULL;
+    }
+    postgres->base.vtable = &vtable;
+    postgres->clock = options->clock;
+    postgres->url = strdup(options->url);
+    if (postgres->url == NULL) {
+        free(postgres);
+        return NULL;
+    }
+    mailbox_init(&postgres->writes, options->queue_max, NULL, NULL);
+    mailbox_init(&postgres->reads, options->queue_max, NULL, NULL);
+    return postgres;
+}
+
+MAY_BLOCK enum err_e postgres_open(const struct postgres_options *options,
+                                   struct store **ret_store, struct problem *ret_problem) {
+    ASSERT(options->writers >= 1 && options->writers <= WRITERS_MAX);
+    ASSERT(options->readers >= 1 && options->readers <= READERS_MAX && options->group_max >= 1);
+    struct postgres_store *postgres = new_store(options);
+    if (postgres == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    struct postgres_options own = *options;
+    own.url = postgres->url;
+    enum err_e err = open_connections(postgres, &own, ret_problem);
+    err = err == ERR_OK ? start_threads(postgres) : err;
+    if (err != ERR_OK) {
+        postgres_close(&postgres->base);
+        return err;
+    }
+    *ret_store = &postgres->base;
+    return ERR_OK;
+}

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A writer thread: takes all operations that wait, decides their scans in groups of up to
+ * group_max, one transaction each, and hands an operation back only when its commit was answered.
+ *
+ *   take ──► scans in a row ──► BEGIN, lock, facts │ decide │ write, COMMIT ──► answer all
+ *            another operation ─► BEGIN … COMMIT ──► answer
+ *
+ *                     what failed                         what is done
+ *   PG_LOST           before the commit was sent          reconnect, once more
+ *                     behind it, without its answer       503 commit_unknown: the nonce tells
+ *   PG_AGAIN          deadlock, serialization             once more, a few times
+ *   PG_NO_PARTITION   a record's quarter                  make the partition, once more
+ *   PG_DATA           a value                             halve the group until it fails alone
+ *   PG_SERVER         full, slow                          503 for all of them
+ *
+ * Several writers, here and on other nodes, work at once: what they share is the database's locks.
+ */
+#include "store/postgres_priv.h"
+
+#include "base/log.h"
+
+#include <pthread.h>
+
+enum {
+    IDLE_MS = 1000,
+    ATTEMPTS_MAX = 8,      /* of one transaction */
+    LOST_RETRIES_MAX = 1,
+    GROUP_OPS_MAX = 4096,
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MOST_MS = 5000,
+};
+
+/* ── when to try again, and what is known ── */
+
+static int64_t real_us(void) {
+    return clock_mono_us(clock_system());
+}
+
+bool pg_backoff_is_due(const struct pg_backoff *backoff) {
+    return real_us() >= backoff->next_us;
+}
+
+void pg_backoff_failed(struct pg_backoff *backoff) {
+    int64_t wait_ms = backoff->wait_ms == 0 ? BACKOFF_FIRST_MS : 2 * backoff->wait_ms;
+    backoff->wait_ms = wait_ms < BACKOFF_MOST_MS ? wait_ms : BACKOFF_MOST_MS;
+    int64_t half_us = backoff->wait_ms * 500;
+    backoff->next_us = real_us() + half_us + (int64_t)rng_below(rng_system(), (uint64_t)half_us);
+}
+
+void pg_backoff_worked(struct pg_backoff *backoff) {
+    *backoff = (struct pg_backoff){.next_us = 0};
+}
+
+void pg_state_set(struct pg_state *state, const char *reason) {
+    mtx_lock(&state->lock);
+    state->works = reason == NULL;
+    snprintf(state->reason, sizeof state->reason, "%s", reason == NULL ? "" : reason);
+    mtx_unlock(&state->lock);
+}
+
+void pg_finish_op(struct store_op *op, struct clock *clock) {
+    op->ended_us = clock_mono_us(clock);
+    op->done(op);
+}
+
+/* ── one transaction ── */
+
+static void roll_back(struct pg_writer *w) {
+    if (w->conn.failure == PG_LOST) {
+        pg_close(&w->conn);
+        return;
+    }
+    if (w->conn.pg != NULL && PQtransactionStatus(w->conn.pg) != PQTRANS_IDLE) {
+        /* What was put and not run must go out before it, or it would be run in another
+         * transaction. */
+        enum err_e ignored = w->conn.ran ? ERR_OK : pg_run(&w->conn);
+        pg_put(&w->conn, PG_SQL_ROLLBACK, NULL);
+        ignored = pg_run(&w->conn);
+        if (ignored != ERR_OK) {
+            pg_close(&w->conn);
+        }
+    }
+}
+
+/* Sends the commit with what was put before it and says how it ended. */
+MAY_BLOCK static enum err_e commit(struct pg_writer *w) {
+    size_t place = pg_put(&w->conn, PG_SQL_COMMIT, NULL);
+    enum err_e err = pg_run(&w->conn);
+    struct pg_conn *conn = &w->conn;
+    if (err == ERR_OK) {
+        bool committed = strcmp(PQcmdStatus(conn->replies[place]), "COMMIT") == 0;
+        ASSERT(committed); /* PostgreSQL answers ROLLBACK only for a transaction that failed */
+        return ERR_OK;
+    }
+    bool refused_before = conn->failed_at < place;
+    bool refused_itself = conn->failed_at == place && conn->failure != PG_LOST &&
+                          conn->failure != PG_SERVER;
+    return refused_before || refused_itself ? err : ERR_COMMIT_UNKNOWN;
+}
+
+MAY_BLOCK static enum err_e attempt(struct pg_writer *w, pg_work_fn work, void *what) {
+    arena_reset(&w->arena);
+    w->conn.failure = PG_FINE;
+    w->now_ms = clock_wall_ms(w->clock);
+    pg_put(&w->conn, PG_SQL_BEGIN, NULL);
+    enum err_e err = work(w, what);
+    err = err == ERR_OK ? commit(w) : err;
+    if (err != ERR_OK) {
+        /* Whatever an unknown commit says, its connection is not asked again. */
+        enum pg_failure_e failure = err == ERR_COMMIT_UNKNOWN ? PG_LOST : w->conn.failure;
+        char detail[sizeof w->conn.detail];
+        memcpy(detail, w->conn.detail, sizeof detail);
+        w->conn.failure = failure;
+        roll_back(w);
+        w->conn.failure = failure;
+        memcpy(w->conn.detail, detail, sizeof detail);
+    }
+    return err;
+}
+
+/* DDL waits behind whoever uses the table, and everybody else behind it: so it gives up soon, and
+ * tries again with more patience. */
+MAY_BLOCK static enum err_e make_partition(struct pg_writer *w, int64_t at_ms) {
+    static const char *const patience[] = {"200ms", "500ms", "1s", "2s"};
+    enum err_e err = ERR_OK;
+    for (size_t i = 0; i < sizeof patience / sizeof patience[0]; i++) {
+        struct pg_args wait, at;
+        pg_args_init(&wait);
+        pg_arg_word(&wait, patience[i]);
+        pg_args_init(&at);
+        pg_arg_time(&at, at_ms);
+        pg_put(&w->conn, PG_SQL_BEGIN, NULL);
+        pg_put(&w->conn, PG_SQL_PARTITION_WAIT, &wait);
+        pg_put(&w->conn, PG_SQL_PARTITION_MAKE, &at);
+        pg_put(&w->conn, PG_SQL_COMMIT, NULL);
+        err = pg_run(&w->conn);
+        if (err == ERR_OK || w->conn.failure == PG_LOST) {
+            break;
+        }
+        roll_back(w); /* also when another node made it at the same moment */
+    }
+    if (err != ERR_OK) {
+        log_event(LOG_ERROR, "partition_failed", "err=%s postgres=\"%s\"", err_code(err),
+                  w->conn.detail);
+    }
+    return err;
+}
+
+/* Makes the partitions that the records of this attempt needed; their times are in its array. */
+MAY_BLOCK static enum err_e make_partitions(struct pg_writer *w) {
+    for (size_t i = 0; i < w->times_len; i++) {
+        TRY(make_partition(w, w->times[i]));
+    }
+    return w->times_len > 0 ? ERR_OK : ERR_INTERNAL;
+}
+
+/* Leaves the connection closed and lost when it fails. */
+MAY_BLOCK static enum err_e reconnect(struct pg_writer *w, struct problem *ret_problem) {
+    pg_close(&w->conn);
+    pg_forget_events(w);
+    enum err_e err = pg_open(&w->conn, w->url, PG_WRITER, ret_problem);
+    if (err != ERR_OK) {
+        w->conn.failure = PG_LOST;
+        snprintf(w->conn.detail, sizeof w->conn.detail, "%.199s", ret_problem->detail);
+    }
+    return err;
+}
+
+/* After an error: may the transaction run again, and is everything ready for it? */
+MAY_BLOCK static bool prepare_retry(struct pg_writer *w, enum err_e err, int *lost) {
+    struct problem problem = {.detail = ""};
+    if (err == ERR_COMMIT_UNKNOWN) {
+        return false;
+    }
+    switch (w->conn.failure) {
+    case PG_AGAIN:
+        return true;
+    case PG_NO_PARTITION:
+        return make_partitions(w) == ERR_OK;
+    case PG_LOST:
+        return (*lost)++ < LOST_RETRIES_MAX && reconnect(w, &problem) == ERR_OK;
+    case PG_FINE:
+    case PG_SERVER:
+    case PG_DATA:
+        return false;
+    }
+    UNREACHABLE();
+}
+
+MAY_BLOCK enum err_e pg_transact(struct pg_writer *w, pg_work_fn work, void *what) {
+    enum err_e err = ERR_OK;
+    int lost = 0;
+    for (int i = 0; i < ATTEMPTS_MAX; i++) {
+        w->times_len = 0;
+        err = attempt(w, work, what);
+        if (err == ERR_OK || !prepare_retry(w, err, &lost)) {
+            return err;
+        }
+    }
+    return err;
+}
+
+MAY_BLOCK enum err_e pg_probe(struct pg_writer *w, void *op) {
+    (void)op;
+    char text[24];
+    struct pg_args args;
+    snprintf(text, sizeof text, "%lld", (long long)w->now_ms);
+    pg_args_init(&args);
+    pg_arg_bytes(&args, slice_of(text));
+    pg_put(&w->conn, PG_SQL_PROBE, &args);
+    return ERR_OK;
+}
+
+/* ── health ── */
+
+static bool is_of_the_server(const struct pg_writer *w, enum err_e err) {
+    return err == ERR_COMMIT_UNKNOWN || w->conn.failure == PG_LOST ||
+           (w->conn.failure == PG_SERVER && (err == ERR_NO_SPACE || err == ERR_IO ||
+                                             err == ERR_BAD_STORE || err == ERR_UNAVAILABLE));
+}
+
+static void break_down(struct pg_writer_thread *t, enum err_e err, const char *why) {
+    char reason[160];
+    snprintf(reason, sizeof reason, "%s: %.120s", err_code(err), why);
+    if (t->state.works) {
+        log_event(LOG_ERROR, "store_writes_failed", "err=%s postgres=\"%s\"", err_code(err), why);
+    }
+    pg_state_set(&t->state, reason);
+}
+
+static void note_outcome(struct pg_writer_thread *t, enum err_e err) {
+    if (err != ERR_OK && is_of_the_server(&t->writer, err)) {
+        char why[sizeof t->writer.conn.detail];
+        memcpy(why, t->writer.conn.detail, sizeof why);
+        break_down(t, err, why);
+        pg_close(&t->writer.conn);
+    }
+}
+
+/* Connects anew and writes once: only a write that holds says that writes are back. */
+MAY_BLOCK static enum err_e try_to_mend(struct pg_writer_thread *t) {
+    struct pg_writer *w = &t->writer;
+    struct problem problem = {.detail = ""};
+    if (!pg_backoff_is_due(&t->backoff)) {
+        return ERR_UNAVAILABLE;
+    }
+    enum err_e err = reconnect(w, &problem);
+    if (err == ERR_OK) {
+        err = attempt(w, pg_probe, NULL);
+        snprintf(problem.detail, sizeof problem.detail, "%s", w->conn.detail);
+    }
+    if (err != ERR_OK) {
+        break_down(t, err, problem.detail);
+        pg_close(&w->conn);
+        pg_backoff_failed(&t->backoff);
+        return err;
+    }
+    pg_backoff_worked(&t->backoff);
+    pg_state_set(&t->state, NULL);
+    log_event(LOG_INFO, "store_writes_resumed", "store=postgres");
+    return ERR_OK;
+}
+
+/* ── scans ── */
+
+/* What an error says about these scans: their operations fail as a whole. An operation of which a
+ * part is committed already is asked for again by nonce, like one whose commit is unknown. */
+static void fail_scans(const struct pg_scans *scans, enum err_e err) {
+    for (size_t i = 0; i < scans->len; i++) {
+        struct store_op *op = scans->items[i].op;
+        bool in_part = scans->items[i].scan > op->check_in.scans && op->err == ERR_OK;
+        op->err = in_part ? ERR_COMMIT_UNKNOWN : op->err == ERR_OK ? err : op->err;
+    }
+}
+
+MAY_BLOCK static void decide_scans(struct pg_writer_thread *t, const struct pg_scans *scans) {
+    struct pg_scans all = *scans;
+    enum err_e err = pg_transact(&t->writer, pg_check_in, &all);
+    if (err == ERR_OK) {
+        return;
+    }
+    note_outcome(t, err);
+    if (t->writer.conn.failure != PG_DATA && err != ERR_NO_MEMORY) {
+        fail_scans(scans, err);
+    } else if (scans->len == 1) {
+        *scans->items[0].result = (struct scan_result){.err = err};
+    } else {
+        size_t half = scans->len / 2;
+        struct pg_scans first = {scans->items, half};
+        struct pg_scans second = {scans->items + half, scans->len - half};
+        decide_scans(t, &first);
+        decide_scans(t, &second);
+    }
+}
+
+/* The scans of these operations, one after another, as one group. */
+MAY_BLOCK static void run_check_ins(struct pg_writer_thread *t, struct store_op **ops,
+                                    size_t len) {
+    struct pg_scans scans = {.len = 0};
+    size_t size = 0;
+    for (size_t i = 0; i < len; i++) {
+        ops[i]->err = ERR_OK;
+        size += ops[i]->check_in.len;
+    }
+    scans.items = calloc(size + 1, sizeof *scans.items);
+    for (size_t i = 0; i < len && scans.items != NULL; i++) {
+        for (size_t j = 0; j < ops[i]->check_in.len; j++) {
+            scans.items[scans.len++] = (struct pg_scan){ops[i], &ops[i]->check_in.scans[j],
+                                                        &ops[i]->check_in.results[j]};
+        }
+    }
+    if (scans.items != NULL) {
+        decide_scans(t, &scans);
+    }
+    for (size_t i = 0; i < len; i++) {
+        ops[i]->err = scans.items == NULL ? ERR_NO_MEMORY : ops[i]->err;
+        pg_finish_op(ops[i], t->writer.clock);
+    }
+    free(scans.items);
+}
+
+/* ── imports and the rest ── */
+
+static enum err_e reject_row(struct store_op *op, struct import_row *row, enum err_e err) {
+    row->ret_outcome = IMPORT_REJECTED;
+    row->ret_reason = arena_copy(&op->arena, slice_of(err_remedy(err)));
+    return row->ret_reason.at == NULL ? ERR_NO_MEMORY : ERR_OK;
+}
+
+MAY_BLOCK static enum err_e import_rows(struct pg_writer_thread *t, struct pg_import rows) {
+    enum err_e err = pg_transact(&t->writer, pg_import_rows, &rows);
+    if (err == ERR_OK) {
+        return ERR_OK;
+    }
+    note_outcome(t, err);
+    if (t->writer.conn.failure != PG_DATA) {
+        return err;
+    }
+    if (rows.len == 1) {
+        return reject_row(rows.op, rows.rows, err);
+    }
+    size_t half = rows.len / 2;
+    TRY(import_rows(t, (struct pg_import){rows.op, rows.rows, half}));
+    return import_rows(t, (struct pg_import){rows.op, rows.rows + half, rows.len - half});
+}
+
+static const pg_work_fn works[STORE_OP_COUNT] = {
+    [STORE_CREATE_EVENT] = pg_create_event,
+    [STORE_UPDATE_EVENT] = pg_update_event,
+    [STORE_CREATE_GATE] = pg_create_gate,
+    [STORE_UPDATE_GATE] = pg_update_gate,
+    [STORE_CREATE_PARTICIPANT] = pg_create_participant,
+    [STORE_UPDATE_PARTICIPANT] = pg_update_participant,
+    [STORE_ERASE_PARTICIPANT] = pg_erase_participant,
+    [STORE_ANNUL] = pg_annul,
+    [STORE_CREATE_KEY] = pg_create_key,
+    [STORE_REVOKE_KEY] = pg_revoke_key,
+    [STORE_PROBE] = pg_probe,
+};
+
+MAY_BLOCK static void run_other(struct pg_writer_thread *t, struct store_op *op) {
+    if (op->kind == STORE_IMPORT_PARTICIPANTS) {
+        op->err = import_rows(t, (struct pg_import){op, op->import.rows, op->import.len});
+    } else {
+        op->err = pg_transact(&t->writer, works[op->kind], op);
+        note_outcome(t, op->err);
+    }
+    pg_finish_op(op, t->writer.clock);
+}
+
+/* ── groups ── */
+
+/* Runs what the connection can take; the rest is answered 503. */
+MAY_BLOCK static void run_ops(struct pg_writer_thread *t, struct store_op **ops, size_t len) {
+    for (size_t i = 0; i < len;) {
+        enum err_e err = t->state.works ? ERR_OK : try_to_mend(t);
+        if (err != ERR_OK) {
+            ops[i]->err = ERR_UNAVAILABLE;
+            pg_finish_op(ops[i++], t->writer.clock);
+            continue;
+        }
+        size_t scans = 0;
+        while (i + scans < len && ops[i + scans]->kind == STORE_CHECK_IN) {
+            scans++;
+        }
+        if (scans > 0) {
+            run_check_ins(t, ops + i, scans);
+        } else {
+            run_other(t, ops[i]);
+        }
+        i += scans > 0 ? scans : 1;
+    }
+}
+
+static bool is_late(const struct store_op *op) {
+    return op->deadline_us != 0 && op->begun_us > op->deadline_us;
+}
+
+/* Takes operations off the list until the group is full. */
+static size_t fill_group(struct pg_writer_thread *t, struct message **list,
+                         struct store_op **ops) {
+    size_t len = 0, weight = 0;
+    while (*list != NULL && len < GROUP_OPS_MAX && weight < t->group_max) {
+        struct store_op *op = (struct store_op *)*list;
+        *list = op->link.next;
+        op->begun_us = clock_mono_us(t->writer.clock);
+        if (is_late(op)) {
+            op->err = ERR_DEADLINE;
+            pg_finish_op(op, t->writer.clock);
+            continue;
+        }
+        weight += op->kind == STORE_CHECK_IN ? op->check_in.len : 1;
+        ops[len++] = op;
+    }
+    return len;
+}
+
+MAY_BLOCK static void look_at_connection(struct pg_writer_thread *t) {
+    if (t->state.works && !pg_is_alive(&t->writer.conn)) {
+        break_down(t, ERR_UNAVAILABLE, "the server hung up");
+        pg_close(&t->writer.conn);
+    }
+    if (!t->state.works) {
+        enum err_e ignored = try_to_mend(t);
+        (void)ignored; /* the state says so */
+    }
+}
+
+MAY_BLOCK int pg_writer_main(void *thread) {
+    struct pg_writer_thread *t = thread;
+    pthread_setname_np(pthread_self(), "writer");
+    static thread_local struct store_op *ops[GROUP_OPS_MAX];
+    for (;;) {
+        bool closed = mailbox_is_closed(t->box);
+        struct message *list =
+            mailbox_wait(t->box, t->state.works ? IDLE_MS : BACKOFF_FIRST_MS);
+        if (list == NULL && closed) {
+            return 0;
+        }
+        if (list == NULL) {
+            look_at_connection(t);
+        }
+        while (list != NULL) {
+            size_t len = fill_group(t, &list, ops);
+            run_ops(t, ops, len);
+        }
+    }
+}
+
+/* ── start and end ── */
+
+MAY_BLOCK static enum err_e load_token_key(struct pg_writer *w) {
+    unsigned char fresh[TOKEN_KEY_SIZE];
+    struct pg_args put, get;
+    rng_fill(w->rng, fresh, sizeof fresh);
+    pg_args_init(&put);
+    pg_arg_word(&put, "token_key");
+    pg_arg_bytes(&put, slice_from((const char *)fresh, sizeof fresh));
+    pg_args_init(&get);
+    pg_arg_word(&get, "token_key");
+    pg_put(&w->conn, PG_SQL_META_PUT, &put);
+    size_t place = pg_put(&w->conn, PG_SQL_META_GET, &get);
+    TRY(pg_run(&w->conn));
+    struct pg_rows rows = pg_rows_of(&w->conn, place);
+    struct slice key = pg_next(&rows) ? pg_get_text(&rows) : SLICE_NONE;
+    if (key.len != TOKEN_KEY_SIZE) {
+        return ERR_BAD_STORE;
+    }
+    w->token_mac = token_mac_create(key);
+    return w->token_mac == NULL ? ERR_NO_MEMORY : ERR_OK;
+}
+
+static void init_arrays(struct pg_writer *w) {
+    static const enum pg_type_e records[PG_RECORD_ARRAYS] = {
+        PG_BIGINT, PG_BIGINT, PG_BIGINT, PG_BIGINT,      PG_TEXT,
+        PG_TEXT,   PG_TEXT,   PG_TEXT,   PG_TEXT,        PG_TIMESTAMPTZ,
+        PG_TIMESTAMPTZ, PG_TEXT, PG_BYTEA, PG_TIMESTAMPTZ, PG_BIGINT,
+    };
+    static const enum pg_type_e ledger[PG_LEDGER_ARRAYS] = {
+        PG_BIGINT, PG_BIGINT, PG_BOOL,        PG_TIMESTAMPTZ,
+        PG_BIGINT, PG_BIGINT, PG_TIMESTAMPTZ, PG_BIGINT,
+    };
+    for (size_t i = 0; i < PG_RECORD_ARRAYS; i++) {
+        pg_array_init(&w->records[i], records[i]);
+    }
+    for (size_t i = 0; i < PG_LEDGER_ARRAYS; i++) {
+        pg_array_init(&w->ledger[i], ledger[i]);
+    }
+    for (size_t i = 0; i < PG_EVENT_ARRAYS; i++) {
+        pg_array_init(&w->events[i], PG_BIGINT);
+    }
+}
+
+MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,
+                                    const struct postgres_options *options,
+                                    struct problem *ret_problem) {
+    struct pg_writer *w = &t->writer;
+    w->clock = options->clock;
+    w->rng = options->rng;
+    w->url = options->url;
+    t->group_max = options->group_max;
+    arena_init(&w->arena, PG_ARRAY_MEMORY);
+    arena_init(&w->known_arena, PG_ARRAY_MEMORY);
+    init_arrays(w);
+    ASSERT(mtx_init(&t->state.lock, mtx_plain) == thrd_success);
+    TRY(pg_open(&w->conn, w->url, PG_WRITER, ret_problem));
+    enum err_e err = load_token_key(w);
+    if (err != ERR_OK) {
+        return problem_set(ret_problem, err, "store.url", "cannot read the token key: %s",
+                           w->conn.detail);
+    }
+    pg_state_set(&t->state, NULL);
+    return ERR_OK;
+}
+
+void pg_writer_close(struct pg_writer_thread *t) {
+    struct pg_writer *w = &t->writer;
+    for (size_t i = 0; i < PG_RECORD_ARRAYS; i++) {
+        pg_array_fini(&w->records[i]);
+    }
+    for (size_t i = 0; i < PG_LEDGER_ARRAYS; i++) {
+        pg_array_fini(&w->ledger[i]);
+    }
+    for (size_t i = 0; i < PG_EVENT_ARRAYS; i++) {
+        pg_array_fini(&w->events[i]);
+    }
+    token_mac_destroy(w->token_mac);
+    pg_close(&w->conn);
+    arena_fini(&w->arena);
+    arena_fini(&w->known_arena);
+    mtx_destroy(&t->state.lock);
+}
