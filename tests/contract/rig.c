@@ -2,11 +2,13 @@
 /* A store on a virtual clock, and operations that wait. */
 #include "rig.h"
 
+#include "rig_postgres.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static void open_store(struct rig *rig) {
+static enum err_e open_sqlite(struct rig *rig, struct problem *problem) {
     const struct sqlite_options options = {
         .path = rig->path,
         .clock = &rig->clock.base,
@@ -15,18 +17,56 @@ static void open_store(struct rig *rig) {
         .group_max = rig->group_max,
         .readers = 2,
     };
+    return sqlite_open(&options, &rig->store, problem);
+}
+
+static enum err_e open_postgres(struct rig *rig, struct problem *problem) {
+    const struct postgres_options options = {
+        .url = rig->path,
+        .clock = &rig->clock.base,
+        .rng = &rig->rng.base,
+        .queue_max = 4096,
+        .group_max = rig->group_max,
+        .writers = 2,
+        .readers = 2,
+    };
+    return postgres_open(&options, &rig->store, problem);
+}
+
+static void open_store(struct rig *rig) {
     struct problem problem = {.field = ""};
-    enum err_e err = sqlite_open(&options, &rig->store, &problem);
+    enum err_e err = rig_is_postgres() ? open_postgres(rig, &problem) : open_sqlite(rig, &problem);
     if (err != ERR_OK) {
         fail_msg("open: %s: %s", err_code(err), problem.detail);
     }
 }
 
-void rig_begin(struct rig *rig) {
-    *rig = (struct rig){.group_max = 256};
+static void make_place(struct rig *rig) {
+    if (rig_is_postgres()) {
+        rig_postgres_borrow(rig->path);
+        return;
+    }
     snprintf(rig->folder, sizeof rig->folder, "/tmp/turnout-contract-XXXXXX");
     assert_non_null(mkdtemp(rig->folder));
     snprintf(rig->path, sizeof rig->path, "%s/store.db", rig->folder);
+}
+
+static void remove_place(struct rig *rig) {
+    if (rig_is_postgres()) {
+        return; /* the next test empties it */
+    }
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    for (int i = 0; i < 3; i++) {
+        char path[sizeof rig->path + 8];
+        snprintf(path, sizeof path, "%s%s", rig->path, suffixes[i]);
+        unlink(path);
+    }
+    rmdir(rig->folder);
+}
+
+void rig_begin(struct rig *rig) {
+    *rig = (struct rig){.group_max = 256};
+    make_place(rig);
     virtual_clock_init(&rig->clock, RIG_START_MS);
     seeded_rng_init(&rig->rng, 1);
     arena_init(&rig->arena, (size_t)1 << 30);
@@ -41,13 +81,7 @@ void rig_reopen(struct rig *rig) {
 void rig_end(struct rig *rig) {
     store_close(rig->store);
     arena_fini(&rig->arena);
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    for (int i = 0; i < 3; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s%s", rig->path, suffixes[i]);
-        unlink(path);
-    }
-    rmdir(rig->folder);
+    remove_place(rig);
 }
 
 int rig_setup(void **state) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What contract tests drive a store with: a fresh store on a virtual clock, and one-line operations
- * that wait for their answer. Texts of answers live until rig_end.
+ * that wait for their answer. Texts of answers live until rig_end. TURNOUT_CONTRACT_STORE names the
+ * store: sqlite (also when it is not set) or postgres (see with-postgres).
  */
 #ifndef TURNOUT_TESTS_CONTRACT_RIG_H
 #define TURNOUT_TESTS_CONTRACT_RIG_H
@@ -23,7 +24,7 @@ struct rig {
     struct seeded_rng rng;
     struct arena arena;
     char folder[64];
-    char path[96];
+    char path[256]; /* of the file; PostgreSQL: the libpq string */
     size_t group_max;
 };
 
