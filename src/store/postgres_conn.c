@@ -36,7 +36,7 @@ static const struct {
  */
 static const char writer_settings[] =
     "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off;"
-    "SET enable_hashjoin = off; SET enable_mergejoin = off;"
+    "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_memoize = off;"
     "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '10s';"
     "SET lock_timeout = '5s';"
     "SELECT set_config('synchronous_commit', 'on', false)"

@@ -215,7 +215,7 @@ static void read_people(struct pg_group *group, struct pg_rows rows) {
         struct pg_group_person *person =
             &group->people[number_of(&rows, group->person_names.len)];
         person->known = true;
-        pg_see_participant(&rows, &person->person);
+        pg_see_person(&rows, &person->person);
         pg_see_standing(&rows, &person->standing);
         person->last_gate = person->standing.last_gate;
         person->first_gate = person->standing.first_gate;

@@ -161,6 +161,7 @@ bool pg_row_gate(struct pg_rows *rows, struct arena *arena, struct gate *ret_gat
 bool pg_row_participant(struct pg_rows *rows, struct arena *arena, struct participant *ret_person);
 /* The same, with the texts where they lie: until the next put. */
 void pg_see_participant(struct pg_rows *rows, struct participant *ret_person);
+void pg_see_person(struct pg_rows *rows, struct participant *ret_person); /* what a scan needs */
 void pg_see_standing(struct pg_rows *rows, struct standing *ret_standing);
 bool pg_row_record(struct pg_rows *rows, struct arena *arena,
                    struct attendance_record *ret_record);
@@ -298,7 +299,7 @@ MAY_BLOCK enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op);
 
 /* ── threads ── */
 
-/* When to try a lost connection again: at once, then 0.1 s, doubling to 5 s, each time with a
+/* When to try a lost connection again: at once, then 0.1 s, doubling to 2 s, each time with a
  * random part, so that nodes do not come back in step. Real time, whatever the store's clock. */
 struct pg_backoff {
     int64_t next_us;
@@ -308,17 +309,29 @@ bool pg_backoff_is_due(const struct pg_backoff *backoff);
 void pg_backoff_failed(struct pg_backoff *backoff);
 void pg_backoff_worked(struct pg_backoff *backoff);
 
+/* What the writers share, and what the readers share. */
+struct pg_team {
+    struct mailbox box;
+    atomic_int working; /* of its threads */
+};
+
 /* What a thread last knew of its connection: shared with whoever asks for the store's health. */
 struct pg_state {
     mtx_t lock;
+    atomic_int *working; /* the team's */
     bool works;
     char reason[160];
 };
+void pg_state_init(struct pg_state *state, struct pg_team *team);
+void pg_state_fini(struct pg_state *state);
 void pg_state_set(struct pg_state *state, const char *reason); /* NULL: it works */
+/* A thread without a connection leaves what waits to those that have one, if there is any. */
+bool pg_leaves_it_to_others(const struct pg_state *state);
+MAY_BLOCK void pg_nap(void); /* between two looks at the connection */
 
 struct pg_writer_thread {
     struct pg_writer writer;
-    struct mailbox *box; /* shared by the writers */
+    struct pg_team *team;
     thrd_t thread;
     size_t group_max;
     struct pg_backoff backoff;
@@ -332,7 +345,7 @@ MAY_BLOCK int pg_writer_main(void *thread);
 
 struct pg_reader_thread {
     struct pg_reader reader;
-    struct mailbox *box;
+    struct pg_team *team;
     thrd_t thread;
     struct pg_backoff backoff;
     struct pg_state state;

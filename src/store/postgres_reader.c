@@ -113,15 +113,27 @@ MAY_BLOCK static void run_read(struct pg_reader_thread *t, struct store_op *op) 
     } else {
         op->err = read_op(t, op);
     }
+    bool may_pass = op->err == ERR_UNAVAILABLE && pg_leaves_it_to_others(&t->state);
+    if (may_pass && mailbox_post(&t->team->box, &op->link)) {
+        return; /* whoever has a connection takes it */
+    }
     pg_finish_op(op, t->reader.clock);
+}
+
+MAY_BLOCK static struct message *take(struct pg_reader_thread *t) {
+    if (pg_leaves_it_to_others(&t->state)) {
+        pg_nap();
+        return NULL;
+    }
+    return mailbox_wait_one(&t->team->box, IDLE_MS);
 }
 
 MAY_BLOCK int pg_reader_main(void *thread) {
     struct pg_reader_thread *t = thread;
     pthread_setname_np(pthread_self(), "reader");
     for (;;) {
-        bool closed = mailbox_is_closed(t->box);
-        struct message *message = mailbox_wait_one(t->box, IDLE_MS);
+        bool closed = mailbox_is_closed(&t->team->box);
+        struct message *message = take(t);
         if (message == NULL && closed) {
             return 0;
         }
@@ -139,7 +151,7 @@ MAY_BLOCK enum err_e pg_reader_open(struct pg_reader_thread *t,
                                     struct problem *ret_problem) {
     t->reader.clock = options->clock;
     t->reader.url = options->url;
-    ASSERT(mtx_init(&t->state.lock, mtx_plain) == thrd_success);
+    pg_state_init(&t->state, t->team);
     TRY(pg_open(&t->reader.conn, t->reader.url, PG_READER, ret_problem));
     pg_state_set(&t->state, NULL);
     return ERR_OK;
@@ -147,5 +159,5 @@ MAY_BLOCK enum err_e pg_reader_open(struct pg_reader_thread *t,
 
 void pg_reader_close(struct pg_reader_thread *t) {
     pg_close(&t->reader.conn);
-    mtx_destroy(&t->state.lock);
+    pg_state_fini(&t->state);
 }

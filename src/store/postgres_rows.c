@@ -55,6 +55,16 @@ void pg_see_participant(struct pg_rows *rows, struct participant *ret_person) {
     ret_person->attention = pg_get_text(rows);
 }
 
+void pg_see_person(struct pg_rows *rows, struct participant *ret_person) {
+    ret_person->id = pg_get_int(rows);
+    ret_person->name = pg_get_text(rows);
+    ret_person->status = get_participant_status(rows);
+    ret_person->valid_from_ms = pg_get_time(rows);
+    ret_person->valid_until_ms = pg_get_time(rows);
+    ret_person->gates = pg_get_text(rows);
+    ret_person->attention = pg_get_text(rows);
+}
+
 static bool keep(struct arena *arena, struct slice *text) {
     if (text->at == NULL) {
         return true;

@@ -43,19 +43,22 @@
                       " FROM unnest($1::bigint[], $2::text[])"                                     \
                       " WITH ORDINALITY AS q(event_id, code, n)"                                   \
                       " JOIN gates g ON g.event_id = q.event_id AND g.code = q.code")              \
-    /* the active participant with a token, else the latest */                                     \
+    /* the active participant with a token, else the latest: the second look-up is made only when  \
+     * the first finds nobody, so one of each pair is NULL */                                      \
     X(GROUP_PEOPLE, W,                                                                             \
-      "SELECT q.n, " PG_PARTICIPANT_COLUMNS ", " PG_STANDING_COLUMNS ", lg.code, fg.code"          \
+      "SELECT q.n, coalesce(a.id, i.id), coalesce(a.name, i.name), coalesce(a.status, i.status),"  \
+      " coalesce(a.valid_from, i.valid_from), coalesce(a.valid_until, i.valid_until),"             \
+      " coalesce(a.gates, i.gates), coalesce(a.attention, i.attention), "                          \
+      PG_STANDING_COLUMNS ", lg.code, fg.code"                                                     \
       " FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS q(event_id, token, n)"            \
-      " CROSS JOIN LATERAL"                                                                        \
-      " ((SELECT 1 AS rank, a.* FROM participants a WHERE a.token = q.token"                       \
-      "   AND a.event_id = q.event_id AND a.status = 'active')"                                    \
-      "  UNION ALL"                                                                                \
-      "  (SELECT 2 AS rank, i.* FROM participants i WHERE i.token = q.token"                       \
-      "   AND i.event_id = q.event_id AND i.status <> 'active' ORDER BY i.id DESC LIMIT 1)"        \
-      "  ORDER BY rank LIMIT 1) p"                                                                 \
-      " LEFT JOIN ledger l ON l.participant_id = p.id"                                             \
-      " LEFT JOIN gates lg ON lg.id = l.last_gate LEFT JOIN gates fg ON fg.id = l.first_gate")     \
+      " LEFT JOIN participants a ON a.token = q.token AND a.event_id = q.event_id"                 \
+      "  AND a.status = 'active'"                                                                  \
+      " LEFT JOIN LATERAL (SELECT * FROM participants o WHERE a.id IS NULL"                        \
+      "  AND o.token = q.token AND o.event_id = q.event_id AND o.status <> 'active'"               \
+      "  ORDER BY o.id DESC LIMIT 1) i ON true"                                                    \
+      " LEFT JOIN ledger l ON l.participant_id = coalesce(a.id, i.id)"                             \
+      " LEFT JOIN gates lg ON lg.id = l.last_gate LEFT JOIN gates fg ON fg.id = l.first_gate"      \
+      " WHERE coalesce(a.id, i.id) IS NOT NULL")                                                   \
     X(GROUP_NONCES, W,                                                                             \
       "SELECT q.n, " PG_RECORD_COLUMNS ", r.token_hash, r.first_at, fg.code,"                      \
       " p.name, p.status, p.attention, p.erased_at"                                                \

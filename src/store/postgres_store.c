@@ -11,7 +11,7 @@ struct postgres_store {
     struct store base;
     char *url;
     struct clock *clock;
-    struct mailbox writes, reads;
+    struct pg_team writes, reads;
     struct pg_writer_thread writers[WRITERS_MAX];
     struct pg_reader_thread readers[READERS_MAX];
     size_t writers_open, writers_started;
@@ -22,7 +22,7 @@ static void postgres_submit(struct store *store, struct store_op *op) {
     struct postgres_store *postgres = (struct postgres_store *)store;
     bool writes = store_op_writes(op->kind);
     op->submitted_us = clock_mono_us(postgres->clock);
-    if (!mailbox_post(writes ? &postgres->writes : &postgres->reads, &op->link)) {
+    if (!mailbox_post(writes ? &postgres->writes.box : &postgres->reads.box, &op->link)) {
         op->err = ERR_OVERLOADED;
         op->begun_us = op->submitted_us;
         pg_finish_op(op, postgres->clock);
@@ -58,8 +58,8 @@ static void postgres_health(struct store *store, struct store_health *ret_health
 /* ── open and close ── */
 
 static MAY_BLOCK void stop_threads(struct postgres_store *postgres) {
-    mailbox_close(&postgres->writes);
-    mailbox_close(&postgres->reads);
+    mailbox_close(&postgres->writes.box);
+    mailbox_close(&postgres->reads.box);
     for (size_t i = 0; i < postgres->writers_started; i++) {
         thrd_join(postgres->writers[i].thread, NULL);
     }
@@ -77,8 +77,8 @@ static MAY_BLOCK void postgres_close(struct store *store) {
     for (size_t i = 0; i < postgres->readers_open; i++) {
         pg_reader_close(&postgres->readers[i]);
     }
-    mailbox_fini(&postgres->writes);
-    mailbox_fini(&postgres->reads);
+    mailbox_fini(&postgres->writes.box);
+    mailbox_fini(&postgres->reads.box);
     free(postgres->url);
     free(postgres);
 }
@@ -89,12 +89,12 @@ static MAY_BLOCK enum err_e open_connections(struct postgres_store *postgres,
                                              struct problem *ret_problem) {
     while (postgres->writers_open < options->writers) {
         struct pg_writer_thread *writer = &postgres->writers[postgres->writers_open++];
-        writer->box = &postgres->writes;
+        writer->team = &postgres->writes;
         TRY(pg_writer_open(writer, options, ret_problem));
     }
     while (postgres->readers_open < options->readers) {
         struct pg_reader_thread *reader = &postgres->readers[postgres->readers_open++];
-        reader->box = &postgres->reads;
+        reader->team = &postgres->reads;
         TRY(pg_reader_open(reader, options, ret_problem));
     }
     return ERR_OK;
@@ -130,8 +130,8 @@ static struct postgres_store *new_store(const struct postgres_options *options) 
         free(postgres);
         return NULL;
     }
-    mailbox_init(&postgres->writes, options->queue_max, NULL, NULL);
-    mailbox_init(&postgres->reads, options->queue_max, NULL, NULL);
+    mailbox_init(&postgres->writes.box, options->queue_max, NULL, NULL);
+    mailbox_init(&postgres->reads.box, options->queue_max, NULL, NULL);
     return postgres;
 }
 

@@ -21,6 +21,7 @@
 #include "base/log.h"
 
 #include <pthread.h>
+#include <time.h>
 
 enum {
     IDLE_MS = 1000,
@@ -28,7 +29,7 @@ enum {
     LOST_RETRIES_MAX = 1,
     GROUP_OPS_MAX = 4096,
     BACKOFF_FIRST_MS = 100,
-    BACKOFF_MOST_MS = 5000,
+    BACKOFF_MOST_MS = 2000,
 };
 
 /* ── when to try again, and what is known ── */
@@ -52,9 +53,29 @@ void pg_backoff_worked(struct pg_backoff *backoff) {
     *backoff = (struct pg_backoff){.next_us = 0};
 }
 
+void pg_state_init(struct pg_state *state, struct pg_team *team) {
+    *state = (struct pg_state){.working = &team->working};
+    ASSERT(mtx_init(&state->lock, mtx_plain) == thrd_success);
+}
+
+void pg_state_fini(struct pg_state *state) {
+    mtx_destroy(&state->lock);
+}
+
+bool pg_leaves_it_to_others(const struct pg_state *state) {
+    return !state->works && atomic_load(state->working) > 0;
+}
+
+MAY_BLOCK void pg_nap(void) {
+    struct timespec nap = {.tv_nsec = BACKOFF_FIRST_MS * 1000000 / 2};
+    thrd_sleep(&nap, NULL);
+}
+
 void pg_state_set(struct pg_state *state, const char *reason) {
     mtx_lock(&state->lock);
-    state->works = reason == NULL;
+    bool works = reason == NULL;
+    atomic_fetch_add(state->working, (int)works - (int)state->works);
+    state->works = works;
     snprintf(state->reason, sizeof state->reason, "%s", reason == NULL ? "" : reason);
     mtx_unlock(&state->lock);
 }
@@ -371,13 +392,20 @@ MAY_BLOCK static void run_other(struct pg_writer_thread *t, struct store_op *op)
 
 /* ── groups ── */
 
-/* Runs what the connection can take; the rest is answered 503. */
+/* Without a connection: whoever has one takes it, else it is answered 503. */
+static void pass_on(struct pg_writer_thread *t, struct store_op *op) {
+    if (pg_leaves_it_to_others(&t->state) && mailbox_post(&t->team->box, &op->link)) {
+        return;
+    }
+    op->err = ERR_UNAVAILABLE;
+    pg_finish_op(op, t->writer.clock);
+}
+
 MAY_BLOCK static void run_ops(struct pg_writer_thread *t, struct store_op **ops, size_t len) {
     for (size_t i = 0; i < len;) {
         enum err_e err = t->state.works ? ERR_OK : try_to_mend(t);
         if (err != ERR_OK) {
-            ops[i]->err = ERR_UNAVAILABLE;
-            pg_finish_op(ops[i++], t->writer.clock);
+            pass_on(t, ops[i++]);
             continue;
         }
         size_t scans = 0;
@@ -427,14 +455,22 @@ MAY_BLOCK static void look_at_connection(struct pg_writer_thread *t) {
     }
 }
 
+/* What waits; NULL after a while without anything. */
+MAY_BLOCK static struct message *take(struct pg_writer_thread *t) {
+    if (pg_leaves_it_to_others(&t->state)) {
+        pg_nap();
+        return NULL;
+    }
+    return mailbox_wait(&t->team->box, t->state.works ? IDLE_MS : BACKOFF_FIRST_MS);
+}
+
 MAY_BLOCK int pg_writer_main(void *thread) {
     struct pg_writer_thread *t = thread;
     pthread_setname_np(pthread_self(), "writer");
     static thread_local struct store_op *ops[GROUP_OPS_MAX];
     for (;;) {
-        bool closed = mailbox_is_closed(t->box);
-        struct message *list =
-            mailbox_wait(t->box, t->state.works ? IDLE_MS : BACKOFF_FIRST_MS);
+        bool closed = mailbox_is_closed(&t->team->box);
+        struct message *list = take(t);
         if (list == NULL && closed) {
             return 0;
         }
@@ -503,7 +539,7 @@ MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,
     arena_init(&w->arena, PG_ARRAY_MEMORY);
     arena_init(&w->known_arena, PG_ARRAY_MEMORY);
     init_arrays(w);
-    ASSERT(mtx_init(&t->state.lock, mtx_plain) == thrd_success);
+    pg_state_init(&t->state, t->team);
     TRY(pg_open(&w->conn, w->url, PG_WRITER, ret_problem));
     enum err_e err = load_token_key(w);
     if (err != ERR_OK) {
@@ -529,5 +565,5 @@ void pg_writer_close(struct pg_writer_thread *t) {
     pg_close(&w->conn);
     arena_fini(&w->arena);
     arena_fini(&w->known_arena);
-    mtx_destroy(&t->state.lock);
+    pg_state_fini(&t->state);
 }

@@ -8,34 +8,32 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static enum err_e open_sqlite(struct rig *rig, struct problem *problem) {
-    const struct sqlite_options options = {
+enum err_e rig_open(const struct rig *rig, struct clock *clock, struct rng *rng,
+                    struct store **ret_store, struct problem *ret_problem) {
+    const struct sqlite_options sqlite = {
         .path = rig->path,
-        .clock = &rig->clock.base,
-        .rng = &rig->rng.base,
+        .clock = clock,
+        .rng = rng,
         .queue_max = 4096,
         .group_max = rig->group_max,
         .readers = 2,
     };
-    return sqlite_open(&options, &rig->store, problem);
-}
-
-static enum err_e open_postgres(struct rig *rig, struct problem *problem) {
-    const struct postgres_options options = {
+    const struct postgres_options postgres = {
         .url = rig->path,
-        .clock = &rig->clock.base,
-        .rng = &rig->rng.base,
+        .clock = clock,
+        .rng = rng,
         .queue_max = 4096,
         .group_max = rig->group_max,
         .writers = 2,
         .readers = 2,
     };
-    return postgres_open(&options, &rig->store, problem);
+    return rig_is_postgres() ? postgres_open(&postgres, ret_store, ret_problem)
+                             : sqlite_open(&sqlite, ret_store, ret_problem);
 }
 
 static void open_store(struct rig *rig) {
     struct problem problem = {.field = ""};
-    enum err_e err = rig_is_postgres() ? open_postgres(rig, &problem) : open_sqlite(rig, &problem);
+    enum err_e err = rig_open(rig, &rig->clock.base, &rig->rng.base, &rig->store, &problem);
     if (err != ERR_OK) {
         fail_msg("open: %s: %s", err_code(err), problem.detail);
     }
@@ -65,7 +63,8 @@ static void remove_place(struct rig *rig) {
 }
 
 void rig_begin(struct rig *rig) {
-    *rig = (struct rig){.group_max = 256};
+    size_t group_max = rig->group_max;
+    *rig = (struct rig){.group_max = group_max == 0 ? 256 : group_max};
     make_place(rig);
     virtual_clock_init(&rig->clock, RIG_START_MS);
     seeded_rng_init(&rig->rng, 1);
@@ -85,7 +84,7 @@ void rig_end(struct rig *rig) {
 }
 
 int rig_setup(void **state) {
-    struct rig *rig = malloc(sizeof *rig);
+    struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
     rig_begin(rig);
     rig_event(rig, "e", REENTRY_AFTER_EXIT, CAPACITY_NONE);

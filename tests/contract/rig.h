@@ -28,7 +28,13 @@ struct rig {
     size_t group_max;
 };
 
-void rig_begin(struct rig *rig); /* an empty store in a folder of its own */
+/* Another node on the rig's file or database, with these clocks. */
+enum err_e rig_open(const struct rig *rig, struct clock *clock, struct rng *rng,
+                    struct store **ret_store, struct problem *ret_problem);
+
+/* An empty store in a folder or database of its own. `rig` is cleared, but for group_max (0:
+ * 256). */
+void rig_begin(struct rig *rig);
 void rig_reopen(struct rig *rig);
 void rig_end(struct rig *rig); /* closes and removes it */
 

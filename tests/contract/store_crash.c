@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kill -9 at any moment: a child runs scans from many threads and tells each answer it got through
- * a pipe; the parent kills it, opens the file again and asks for everything that was acknowledged.
+ * a pipe; the parent kills it, opens the store again and asks for everything that was acknowledged.
  * Ten kills by default; TURNOUT_KILLS=200 is the long run. The seed is printed.
  */
 #include "rig.h"
@@ -77,16 +77,11 @@ static int client_main(void *data) {
     return 0;
 }
 
-static _Noreturn void run_child(const char *path, int pipe, int round) {
+static _Noreturn void run_child(const struct rig *rig, int pipe, int round) {
     static struct client clients[THREADS];
     struct store *store;
-    const struct sqlite_options options = {.path = path,
-                                           .clock = clock_system(),
-                                           .rng = rng_system(),
-                                           .queue_max = 4096,
-                                           .group_max = 256,
-                                           .readers = 1};
-    if (sqlite_open(&options, &store, NULL) != ERR_OK) {
+    struct problem problem;
+    if (rig_open(rig, clock_system(), rng_system(), &store, &problem) != ERR_OK) {
         _exit(1);
     }
     for (int i = 0; i < THREADS; i++) {
@@ -178,7 +173,7 @@ static void one_kill(struct rig *rig, int round, size_t answers) {
     assert_true(child >= 0);
     if (child == 0) {
         close(ends[0]);
-        run_child(rig->path, ends[1], round);
+        run_child(rig, ends[1], round);
     }
     close(ends[1]);
     size_t len = kill_after(child, ends[0], answers, acks, ACKS);
