@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What goes wrong around a store: full queues, late operations, lost answers; and below SQLite: a
- * file that cannot grow, a file of another program or of a newer turnout, an older schema.
+ * file that cannot grow, a file of another program or of a newer turnout, an older schema. What
+ * goes wrong below PostgreSQL is in postgres_server.c.
  */
 #include "rig_postgres.h"
 
