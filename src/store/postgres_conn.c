@@ -328,6 +328,16 @@ static enum err_e refuse_connection(PGconn *pg, struct problem *ret_problem) {
     return problem_set(ret_problem, err, "store.url", "cannot connect: %s", why);
 }
 
+/* libpq repeats a string that it cannot read, a password too. */
+static enum err_e check_url(const char *url, struct problem *ret_problem) {
+    PQconninfoOption *options = PQconninfoParse(url, NULL);
+    PQconninfoFree(options);
+    return options != NULL ? ERR_OK
+                           : problem_set(ret_problem, ERR_CONFIG, "store.url",
+                                         "libpq cannot read it: expected postgres://USER:PASSWORD"
+                                         "@HOST:PORT/DATABASE?SETTING=VALUE");
+}
+
 static enum err_e check_server(PGconn *pg, struct problem *ret_problem) {
     int version = PQserverVersion(pg);
     const char *encoding = PQparameterStatus(pg, "server_encoding");
@@ -345,6 +355,7 @@ static enum err_e check_server(PGconn *pg, struct problem *ret_problem) {
 
 MAY_BLOCK enum err_e pg_connect_plain(const char *url, PGconn **ret_pg,
                                       struct problem *ret_problem) {
+    TRY(check_url(url, ret_problem));
     PGconn *pg = connect_as(url, "read-write");
     if (PQstatus(pg) != CONNECTION_OK) {
         return refuse_connection(pg, ret_problem);
@@ -391,7 +402,7 @@ MAY_BLOCK static enum err_e check_schema(PGconn *pg, struct problem *ret_problem
         return problem_set(ret_problem, ERR_UNAVAILABLE, "store.url", "the server hung up");
     }
     if (version < 0) {
-        return problem_set(ret_problem, ERR_BAD_STORE, "store.url",
+        return problem_set(ret_problem, ERR_UNAVAILABLE, "store.url",
                            "the database has no turnout schema: run turnout db migrate first");
     }
     if (version > known) {
@@ -400,7 +411,7 @@ MAY_BLOCK static enum err_e check_schema(PGconn *pg, struct problem *ret_problem
                            known);
     }
     if (version < known) {
-        return problem_set(ret_problem, ERR_BAD_STORE, "store.url",
+        return problem_set(ret_problem, ERR_UNAVAILABLE, "store.url",
                            "the database has schema %d of %d: run turnout db migrate first",
                            version, known);
     }
@@ -468,6 +479,7 @@ MAY_BLOCK enum err_e pg_open(struct pg_conn *conn, const char *url, enum pg_role
     *conn = (struct pg_conn){.role = role,
                              .timeout_ms = role == PG_WRITER ? WRITER_TIMEOUT_MS
                                                              : READER_TIMEOUT_MS};
+    TRY(check_url(url, ret_problem));
     PGconn *pg = connect_role(conn, url);
     if (PQstatus(pg) != CONNECTION_OK) {
         return refuse_connection(pg, ret_problem);

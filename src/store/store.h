@@ -333,8 +333,8 @@ MAY_BLOCK enum err_e sqlite_open(const struct sqlite_options *options, struct st
  * mailbox and group what waits; any number of nodes may write at once. Reads are made by a few
  * threads with a connection each, for now: on the loops, later, behind this same seam.
  *
- * ERR_UNAVAILABLE at opening: the server cannot be reached now. ERR_CONFIG, ERR_BAD_STORE,
- * ERR_NEWER_SCHEMA: an operator has to mend it; the problem says what.
+ * ERR_UNAVAILABLE at opening: the server cannot be reached, or the schema is not migrated yet.
+ * ERR_CONFIG, ERR_NEWER_SCHEMA and others: an operator has to mend it; the problem says what.
  */
 struct postgres_options {
     const char *url;        /* postgres://USER@HOST[,HOST…]/DATABASE, or any libpq string */

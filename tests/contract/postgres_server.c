@@ -119,6 +119,13 @@ static void a_wrong_password_is_said_without_the_password(void **state) {
     rig_postgres_exec(rig->path, "DROP ROLE guarded");
 }
 
+static void an_address_that_cannot_be_read_is_not_repeated(void **state) {
+    struct problem problem = {.detail = ""};
+    assert_int_equal(open_at(*state, "postgres://u:hunter2@h:p o/x?nonsense=1", &problem),
+                     ERR_CONFIG);
+    assert_null(strstr(problem.detail, "hunter2"));
+}
+
 static void a_server_that_is_not_there_is_unavailable(void **state) {
     struct problem problem = {.detail = ""};
     enum err_e err = open_at(*state, "postgres://turnout@127.0.0.1:1/turnout", &problem);
@@ -130,7 +137,7 @@ static void a_database_without_a_schema_asks_for_the_migration(void **state) {
     struct problem problem = {.detail = ""};
     char url[RIG_URL_SIZE];
     rig_postgres_create_bare(url);
-    assert_int_equal(open_at(*state, url, &problem), ERR_BAD_STORE);
+    assert_int_equal(open_at(*state, url, &problem), ERR_UNAVAILABLE);
     assert_non_null(strstr(problem.detail, "db migrate"));
 }
 
@@ -522,6 +529,7 @@ int main(void) {
 #define OWN(name) cmocka_unit_test_setup_teardown(name, setup_own, rig_teardown)
     const struct CMUnitTest tests[] = {
         CASE(a_wrong_password_is_said_without_the_password),
+        CASE(an_address_that_cannot_be_read_is_not_repeated),
         CASE(a_server_that_is_not_there_is_unavailable),
         CASE(a_database_without_a_schema_asks_for_the_migration),
         CASE(a_database_that_is_not_utf8_is_refused),
