@@ -2,6 +2,7 @@
 /*
  * turnout db: look after the database.
  *
+ *     migrate        makes the schema of a PostgreSQL: cmd_db_migrate.c
  *     explain-file   says what is wrong with a plan that EXPLAIN printed
  *     the others     work on a live database: cmd_db_live.c
  */
@@ -20,7 +21,7 @@ enum {
 static const struct flag group_flags[] = {{NULL, NULL, 0, NULL}};
 static const struct command_form group = {
     .name = "db",
-    .usage = "analyze|indexes|partitions|maintain|optimize|explain-file",
+    .usage = "migrate|analyze|indexes|partitions|maintain|optimize|explain-file",
     .summary = "look after the database",
     .flags = group_flags,
 };
@@ -143,13 +144,16 @@ static int explain_file(int argc, char **argv) {
 
 int cmd_db(int argc, char **argv) {
     static const struct command_form *const forms[] = {
-        &db_analyze_form,  &db_indexes_form,   &db_partitions_form, &db_maintain_form,
-        &db_optimize_form, &explain_file_form, NULL,
+        &db_migrate_form,  &db_analyze_form,  &db_indexes_form,   &db_partitions_form,
+        &db_maintain_form, &db_optimize_form, &explain_file_form, NULL,
     };
     int result;
     const struct command_form *form = forms_pick(&group, forms, argc, argv, &result);
     if (form == NULL) {
         return result;
+    }
+    if (form == &db_migrate_form) {
+        return db_migrate(argc - 1, argv + 1);
     }
     return form == &explain_file_form ? explain_file(argc - 1, argv + 1)
                                       : db_live(form, argc - 1, argv + 1);

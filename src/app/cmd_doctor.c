@@ -12,7 +12,7 @@ static const struct flag flags[] = {
     {"--listen", "HOST:PORT", CONFIG_server_listen, "Address that serve would listen on."},
     FLAG_STORE,
     {"--auth", "required|off", CONFIG_auth_mode, "As serve would be called."},
-    {"--quick-check", NULL, FLAG_OWN, "Read every page of the store's file for damage."},
+    {"--quick-check", NULL, FLAG_OWN, "Read every page of a SQLite file for damage."},
     FLAG_JSON,
     {0},
 };

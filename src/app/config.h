@@ -57,7 +57,9 @@ enum {
     X(store, group_max, INT, "1024", "1", "10000",                                                 \
       "Scans and rows in one transaction. 1 commits every scan alone.")                            \
     X(store, readers, INT, "2", "1", "16",                                                         \
-      "Threads that read from a SQLite file beside the writer.")                                   \
+      "Threads that read beside the writer, each with a connection to the store.")                 \
+    X(store, writers, INT, "1", "1", "4",                                                          \
+      "Threads that write to PostgreSQL. More help with several events at once; SQLite has one.")  \
     X(store, deadline, DURATION, "5s", "10ms", "10m",                                              \
       "An operation that waited longer for the store is answered 503 instead of late.")            \
     X(store, ops_max, INT, "4096", "16", "1000000",                                                \

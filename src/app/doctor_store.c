@@ -215,8 +215,7 @@ void doctor_check_store(const struct config *config, enum sqlite_depth_e depth,
                         struct findings *findings) {
     const char *path = store_sqlite_path(config);
     if (path == NULL) {
-        findings_add(findings, "store", FINDING_UNSAFE, "use sqlite:PATH",
-                     "this version keeps its records in SQLite alone: serve refuses store.url");
+        doctor_check_postgres(config, findings);
         return;
     }
     char folder[CONFIG_TEXT_SIZE];

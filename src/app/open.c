@@ -31,16 +31,10 @@ void store_show(const struct config *config, char ret_text[STORE_SHOWN_SIZE]) {
              config->store_url, user < 64 ? user : 64, scheme + 3, host);
 }
 
-enum err_e store_open(const struct config *config, struct store **ret_store,
-                      struct problem *ret_problem) {
-    const char *path = store_sqlite_path(config);
-    if (path == NULL) {
-        return problem_set(ret_problem, ERR_CONFIG, "store.url",
-                           "this version keeps its records in SQLite alone: use sqlite:PATH, such "
-                           "as sqlite:turnout.db");
-    }
+MAY_BLOCK static enum err_e open_sqlite(const struct config *config, const char *path,
+                                        struct store **ret_store, struct problem *ret_problem) {
     umask(077); /* names, addresses and hashes of keys: nobody else's business */
-    struct sqlite_options options = {
+    const struct sqlite_options options = {
         .path = path,
         .clock = clock_system(),
         .rng = rng_system(),
@@ -49,6 +43,24 @@ enum err_e store_open(const struct config *config, struct store **ret_store,
         .readers = (size_t)config->store_readers,
     };
     return sqlite_open(&options, ret_store, ret_problem);
+}
+
+enum err_e store_open(const struct config *config, struct store **ret_store,
+                      struct problem *ret_problem) {
+    const char *path = store_sqlite_path(config);
+    if (path != NULL) {
+        return open_sqlite(config, path, ret_store, ret_problem);
+    }
+    const struct postgres_options options = {
+        .url = config->store_url,
+        .clock = clock_system(),
+        .rng = rng_system(),
+        .queue_max = (size_t)config->store_queue_max,
+        .group_max = (size_t)config->store_group_max,
+        .writers = (size_t)config->store_writers,
+        .readers = (size_t)config->store_readers,
+    };
+    return postgres_open(&options, ret_store, ret_problem);
 }
 
 static bool lock_path(const char *path, char *ret_path, size_t size) {

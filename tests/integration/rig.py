@@ -90,11 +90,12 @@ def raise_fd_limit():
 
 
 class Server:
-    """One `turnout serve` on a free port with its store in `folder`."""
+    """One `turnout serve` on a free port; its store is in `folder`, or a postgres:// address."""
 
     def __init__(self, folder, *args, auth="off", env=None, store=None, before_exec=None):
         self.folder = pathlib.Path(folder)
         self.store = self.folder / "turnout.db" if store is None else pathlib.Path(store)
+        self.store_url = store if str(store).startswith("postgres://") else f"sqlite:{self.store}"
         self.args = list(args)
         self.auth = auth
         self.env = dict(os.environ, **(env or {}))
@@ -108,7 +109,7 @@ class Server:
     def start(self):
         assert os.access(BIN, os.X_OK), f"no program at {BIN}: build it, or set TURNOUT_BIN"
         assert self.process is None
-        command = [BIN, "serve", "--listen", "127.0.0.1:0", "--store", f"sqlite:{self.store}",
+        command = [BIN, "serve", "--listen", "127.0.0.1:0", "--store", self.store_url,
                    "--auth", self.auth, *self.args]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
