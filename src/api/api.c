@@ -21,13 +21,15 @@ static void op_fini(void *object) {
     }
 }
 
-struct api *api_create(struct loop *loop, struct api_node *node, struct checkin *checkin) {
+struct api *api_create(struct loop *loop, struct api_node *node, struct store *store,
+                       struct checkin *checkin) {
     struct api *api = calloc(1, sizeof *api);
     if (api == NULL) {
         return NULL;
     }
     api->loop = loop;
     api->node = node;
+    api->store = store;
     api->checkin = checkin;
     buf_init(&api->out, OUT_MAX);
     streams_init(&api->streams, api);
@@ -37,7 +39,7 @@ struct api *api_create(struct loop *loop, struct api_node *node, struct checkin 
     }
     api->auth = auth_create(&(struct auth_options){
         .loop = loop,
-        .store = node->store,
+        .store = store,
         .clock = node->clock,
         .rng = node->rng,
         .deadline_ms = node->store_deadline_ms,

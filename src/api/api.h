@@ -19,7 +19,7 @@ enum api_auth_e { API_AUTH_REQUIRED, API_AUTH_OFF };
 
 /* What all loops of a node share; owned by app, outlives every api. */
 struct api_node {
-    struct store *store;
+    struct store *store;         /* its health is that of the node */
     struct clock *clock;
     struct rng *rng;             /* for tokens: the system's */
     enum api_auth_e auth;
@@ -30,7 +30,10 @@ struct api_node {
     struct monitor *monitor;     /* NULL: nothing is measured */
 };
 
-struct api *api_create(struct loop *loop, struct api_node *node, struct checkin *checkin);
+/* `store` is the loop's way to the node's store: outlives the api, submitted to on the loop
+ * only. */
+struct api *api_create(struct loop *loop, struct api_node *node, struct store *store,
+                       struct checkin *checkin);
 void api_destroy(struct api *api); /* nothing in flight */
 void api_handle(struct http_request *request, void *api); /* an http_handler_fn */
 bool api_is_idle(const struct api *api); /* no request waits, no event stream is open */

@@ -77,7 +77,7 @@ void call_submit_raw(struct call *call, call_fn then) {
     call->then = then;
     call->op->message.fn = on_done;
     call_begin_waiting(call);
-    store_submit(call->api->node->store, &call->op->op);
+    store_submit(call->api->store, &call->op->op);
 }
 
 static void fail_or_go_on(struct call *call) {

@@ -31,6 +31,7 @@ enum {
 struct api {
     struct loop *loop;
     struct api_node *node;
+    struct store *store;
     struct checkin *checkin;
     struct auth *auth;
     struct pool ops;   /* struct api_op */

@@ -54,14 +54,15 @@ static void take_apart(struct node_loop *nl) {
 static bool put_together(struct node_loop *nl) {
     const struct node_parts *parts = nl->parts;
     struct monitor *monitor = parts->api_node->monitor;
+    nl->store = parts->api_node->store;
     struct checkin_options options = parts->checkin;
     options.meter =
         (struct store_meter){api_store_seen, monitor_cells(monitor, (size_t)loop_index(nl->loop))};
-    nl->checkin = checkin_create(nl->loop, parts->api_node->store, &options);
+    nl->checkin = checkin_create(nl->loop, nl->store, &options);
     if (nl->checkin == NULL) {
         return false;
     }
-    nl->api = api_create(nl->loop, parts->api_node, nl->checkin);
+    nl->api = api_create(nl->loop, parts->api_node, nl->store, nl->checkin);
     if (nl->api == NULL) {
         return false;
     }

@@ -44,6 +44,7 @@ struct node_order { /* a message with its receiver */
 struct node_loop {
     const struct node_parts *parts;
     struct loop *loop;
+    struct store *store; /* the loop's way to the node's store */
     struct checkin *checkin;
     struct api *api;
     struct http_server *http;

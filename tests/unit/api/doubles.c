@@ -326,7 +326,7 @@ void bench_open(struct bench *bench, enum api_auth_e auth) {
         .root = "/nowhere",
     });
     ASSERT(bench->node.monitor != NULL);
-    bench->api = api_create(bench->loop, &bench->node, NULL);
+    bench->api = api_create(bench->loop, &bench->node, &bench->store.base, NULL);
     ASSERT(bench->api != NULL);
     buf_init(&answer_body, ANSWER_MAX);
     present = bench;
