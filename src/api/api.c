@@ -14,10 +14,20 @@
 
 #include <stdlib.h>
 
+enum { LOOK_EVERY_MS = 1000 };
+
 static void op_fini(void *object) {
     struct api_op *op = object;
     if (op->is_ready) {
         store_op_fini(&op->op);
+    }
+}
+
+static void look_for_slow(void *data);
+
+static void stop_looking(struct api *api) {
+    if (api->look != NULL) {
+        loop_timer_stop(api->look);
     }
 }
 
@@ -35,6 +45,7 @@ struct api *api_create(struct loop *loop, struct api_node *node, struct store *s
     streams_init(&api->streams, api);
     if (node->monitor != NULL) {
         api->cells = monitor_cells(node->monitor, (size_t)loop_index(loop));
+        api->look = loop_timer_start(loop, LOOK_EVERY_MS, LOOK_EVERY_MS, look_for_slow, api);
         api->meter = (struct store_meter){api_store_seen, api->cells};
     }
     api->auth = auth_create(&(struct auth_options){
@@ -45,7 +56,10 @@ struct api *api_create(struct loop *loop, struct api_node *node, struct store *s
         .deadline_ms = node->store_deadline_ms,
         .meter = api->meter,
     });
-    if (api->auth == NULL || !pool_init(&api->ops, sizeof(struct api_op), node->ops_max, op_fini)) {
+    bool can_look = api->cells == NULL || api->look != NULL;
+    if (!can_look || api->auth == NULL ||
+        !pool_init(&api->ops, sizeof(struct api_op), node->ops_max, op_fini)) {
+        stop_looking(api);
         auth_destroy(api->auth);
         free(api);
         return NULL;
@@ -58,6 +72,7 @@ void api_destroy(struct api *api) {
         return;
     }
     ASSERT(api_is_idle(api));
+    stop_looking(api);
     pool_fini(&api->ops);
     auth_destroy(api->auth);
     streams_fini(&api->streams);
@@ -95,24 +110,44 @@ void api_store_seen(const struct store_op *op, void *owner, void *data) {
     }
     struct slice id = call == NULL ? SLICE_LIT("none") : http_id(call->request);
     log_event(LOG_WARN, "slow_query",
-              "req=%.*s route=\"%s\" operation=%s took_ms=%.1f queue_ms=%.1f run_ms=%.1f err=%s",
+              "req=%.*s route=\"%s\" operation=%s took_ms=%.1f queue_ms=%.1f store_ms=%.1f "
+              "commit_ms=%.1f err=%s",
               SLICE_ARG(id), call == NULL ? "none" : route_name_of(call), store_op_text(op->kind),
               to_ms(took_us), to_ms(op->begun_us - op->submitted_us),
-              to_ms(op->ended_us - op->begun_us), err_code(op->err));
+              to_ms(op->ended_us - op->begun_us - cells_commit_us(op)), to_ms(cells_commit_us(op)),
+              err_code(op->err));
 }
 
-/* Where the time of a slow request went; what the phases do not explain is the loop's own work and
- * the client that takes its answer. */
+/* Where the time of a slow request went; what the phases do not explain is the loop's own work. */
 static void log_slow(const struct call *call, int status, int64_t took_us) {
     const struct cells_request *measured = &call->measured;
     int64_t receive_us = measured->handled_us - measured->begun_us;
-    int64_t rest_us = took_us - receive_us - measured->queue_us - measured->run_us;
+    int64_t write_us = took_us - (http_answered_us(call->request) - measured->begun_us);
+    int64_t rest_us = took_us - receive_us - measured->queue_us - measured->cache_us -
+                      measured->store_us - measured->commit_us - write_us;
     log_event(LOG_WARN, "slow_request",
               "req=%.*s route=\"%s\" status=%d took_ms=%.1f receive_ms=%.1f queue_ms=%.1f "
-              "run_ms=%.1f rest_ms=%.1f",
+              "cache_ms=%.1f store_ms=%.1f commit_ms=%.1f write_ms=%.1f rest_ms=%.1f",
               SLICE_ARG(http_id(call->request)), route_name_of(call), status, to_ms(took_us),
-              to_ms(receive_us), to_ms(measured->queue_us), to_ms(measured->run_us),
+              to_ms(receive_us), to_ms(measured->queue_us), to_ms(measured->cache_us),
+              to_ms(measured->store_us), to_ms(measured->commit_us), to_ms(write_us),
               to_ms(rest_us < 0 ? 0 : rest_us));
+}
+
+static void log_hanging(struct cells_request *measured, int64_t age_us, void *data) {
+    (void)data;
+    const struct call *call =
+        (const struct call *)(const void *)((char *)measured - offsetof(struct call, measured));
+    log_event(LOG_WARN, "request_hangs",
+              "req=%.*s route=\"%s\" age_ms=%.0f queue_ms=%.1f store_ms=%.1f answered=%s",
+              SLICE_ARG(http_id(call->request)), route_name_of(call), to_ms(age_us),
+              to_ms(measured->queue_us), to_ms(measured->store_us),
+              http_answered_us(call->request) == 0 ? "no" : "yes");
+}
+
+static void look_for_slow(void *data) {
+    const struct api *api = data;
+    cells_look(api->cells, loop_now_us(api->loop), log_hanging, NULL);
 }
 
 static void end_measuring(struct http_request *request, int status, size_t bytes, void *data) {

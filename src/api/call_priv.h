@@ -39,6 +39,7 @@ struct api {
     struct buf out;    /* the answer being written; used within one turn only */
     struct json_writer json;
     struct cells *cells; /* the loop's; NULL: nothing is measured */
+    struct loop_timer *look; /* for requests in flight that are slow already */
     struct store_meter meter; /* of its own operations */
     struct streams streams;
 };

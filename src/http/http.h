@@ -74,6 +74,8 @@ struct slice http_peer(const struct http_request *request); /* numeric address o
 struct arena *http_arena(struct http_request *request); /* for what lives as long as the request */
 struct loop *http_loop(const struct http_request *request);
 int64_t http_begun_us(const struct http_request *request); /* loop_now_us when the head was whole */
+int64_t http_answered_us(const struct http_request *request); /* loop_now_us when its answer began;
+    0: it has none yet */
 /* The client left, or nothing of a stream's pieces would be sent (HEAD). Asks the kernel: not for
  * every line of a loop. A client that has only ended its own side still waits for its answer. */
 bool http_is_gone(const struct http_request *request);

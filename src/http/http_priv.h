@@ -113,6 +113,7 @@ struct http_request {
     struct slice id;
     union address peer;
     int64_t begun_us;
+    int64_t answered_us;
     http_end_fn end;
     void *end_data;
     int status;

@@ -99,6 +99,7 @@ void request_discard(struct http_request *request) {
     request->more = NULL;
     request->status = 0;
     request->bytes = 0;
+    request->answered_us = 0;
     request->answered = request->wants_piece = request->discards = false;
     pool_give_back(&server->requests, request);
 }
@@ -254,6 +255,10 @@ int64_t http_begun_us(const struct http_request *request) {
     return request->begun_us;
 }
 
+int64_t http_answered_us(const struct http_request *request) {
+    return request->answered_us;
+}
+
 /* Nothing is read while a request is worked on, so the kernel is asked. A client that has only
  * ended its own side still waits for the answer. */
 bool http_is_gone(const struct http_request *request) {
@@ -330,6 +335,7 @@ static void send_piece(struct http_request *request, struct slice piece, h2o_sen
 void http_reply(struct http_request *request, int status, const char *content_type,
                 struct slice body) {
     ASSERT(!request->answered && request->more == NULL);
+    request->answered_us = loop_now_us(request->server->loop);
     request->answered = true;
     request->status = status;
     if (request->h2o == NULL) {
@@ -357,6 +363,7 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *h2o) {
 void http_begin(struct http_request *request, int status, const char *content_type,
                 http_more_fn more, void *data) {
     ASSERT(!request->answered && request->more == NULL);
+    request->answered_us = loop_now_us(request->server->loop);
     request->status = status;
     request->more = more;
     request->more_data = data;

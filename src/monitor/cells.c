@@ -66,6 +66,13 @@ static void count_status(struct cells *cells, struct route_cells *at, int status
     }
 }
 
+static void count_slow(struct route_cells *at, struct cells_request *request) {
+    if (!request->is_slow) {
+        request->is_slow = true;
+        counter_add(&at->slow, 1);
+    }
+}
+
 int64_t cells_end(struct cells *cells, struct cells_request *request,
                   const struct cells_answer *answer) {
     struct route_cells *at = &cells->routes[request->route];
@@ -80,9 +87,24 @@ int64_t cells_end(struct cells *cells, struct cells_request *request,
     took_us = took_us < 0 ? 0 : took_us;
     histogram_record(&at->latency, (uint64_t)took_us);
     if (took_us > SLOW_REQUEST_US) {
-        counter_add(&at->slow, 1);
+        count_slow(at, request);
     }
     return took_us;
+}
+
+void cells_look(struct cells *cells, int64_t now_us, cells_hanging_fn tell, void *data) {
+    for (size_t i = 0; i < CELLS_ROUTES_MAX; i++) {
+        struct route_cells *at = &cells->routes[i];
+        for (struct cells_request *request = at->first;
+             request != NULL && now_us - request->begun_us > SLOW_REQUEST_US;
+             request = request->after) {
+            count_slow(at, request);
+            if (!request->is_hanging && now_us - request->begun_us > HANGING_US) {
+                request->is_hanging = true;
+                tell(request, now_us - request->begun_us, data);
+            }
+        }
+    }
 }
 
 static uint64_t transactions_of(const struct store_op *op) {
@@ -101,6 +123,10 @@ static uint64_t transactions_of(const struct store_op *op) {
 
 static int64_t span_us(int64_t from_us, int64_t to_us) {
     return to_us > from_us ? to_us - from_us : 0;
+}
+
+int64_t cells_commit_us(const struct store_op *op) {
+    return op->committing_us == 0 ? 0 : span_us(op->committing_us, op->ended_us);
 }
 
 int64_t cells_query(struct cells *cells, struct cells_request *request,
@@ -125,8 +151,10 @@ int64_t cells_query(struct cells *cells, struct cells_request *request,
         counter_add(&at->slow, 1);
     }
     if (request != NULL) {
+        int64_t commit_us = cells_commit_us(op);
         request->queue_us += queue_us;
-        request->run_us += run_us;
+        request->store_us += run_us - commit_us;
+        request->commit_us += commit_us;
     }
     return took_us;
 }

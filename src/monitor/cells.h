@@ -24,6 +24,7 @@ enum {
     CELLS_ROUTES_MAX = 96, /* room for every route of the API and "other" */
     SLOW_REQUEST_US = 1000000,
     SLOW_QUERY_US = 100000,
+    HANGING_US = 10000000,
 };
 
 /* X(NAME, label): answers by status class. */
@@ -40,8 +41,12 @@ struct cells_request {
     int64_t begun_us;   /* its head was whole */
     int64_t handled_us; /* its body was, too, and its handler began */
     int64_t queue_us;   /* store operations of this request, waiting */
-    int64_t run_us;     /* the same, being run */
+    int64_t store_us;   /* the same, being run */
+    int64_t commit_us;  /* the same, being committed */
+    int64_t cache_us;   /* waiting for a cache; whoever waited adds it */
     bool is_stream;     /* see cells_stream */
+    bool is_slow;       /* counted as slow already */
+    bool is_hanging;    /* told already */
 };
 
 struct route_cells {
@@ -100,8 +105,14 @@ struct cells_answer {
 int64_t cells_end(struct cells *cells, struct cells_request *request,
                   const struct cells_answer *answer);
 
+/* Counts what is in flight and slow already, so that a hang shows before it ends. `tell` gets each
+ * request that is in flight for HANGING_US, once. */
+typedef void (*cells_hanging_fn)(struct cells_request *request, int64_t age_us, void *data);
+void cells_look(struct cells *cells, int64_t now_us, cells_hanging_fn tell, void *data);
+
 /* An operation that came back; `request` is who asked for it, or NULL. Returns how long it took
  * from submission to its answer, in microseconds. */
 int64_t cells_query(struct cells *cells, struct cells_request *request, const struct store_op *op);
+int64_t cells_commit_us(const struct store_op *op); /* of its running time; 0: it had no commit */
 
 #endif

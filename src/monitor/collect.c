@@ -87,6 +87,7 @@ static void take_route(struct collector *collector, size_t route, int64_t now_us
         for (int class = 0; class < ANSWER_CLASS_COUNT; class++) {
             seen += counter_read(&collector->cells[i]->routes[route].classes[class]);
         }
+        seen += counter_read(&collector->cells[i]->routes[route].slow); /* before its answer */
     }
     if (!is_due(collector, &collector->routes[route], now_us, seen)) {
         return;

@@ -209,6 +209,7 @@ struct pg_writer {
     struct rng *rng;
     const char *url;
     int64_t now_ms; /* of this transaction */
+    int64_t committing_us; /* when the last commit was sent, with the writes before it */
     struct token_mac *token_mac;
     struct arena arena; /* of one transaction */
     struct arena known_arena;

@@ -106,6 +106,7 @@ static void roll_back(struct pg_writer *w) {
 
 /* Sends the commit with what was put before it and says how it ended. */
 MAY_BLOCK static enum err_e commit(struct pg_writer *w) {
+    w->committing_us = clock_mono_us(w->clock);
     size_t place = pg_put(&w->conn, PG_SQL_COMMIT, NULL);
     enum err_e err = pg_run(&w->conn);
     struct pg_conn *conn = &w->conn;
@@ -320,6 +321,7 @@ MAY_BLOCK static void run_check_ins(struct pg_writer_thread *t, struct store_op 
                                     size_t len) {
     struct pg_scans scans = {.len = 0};
     size_t size = 0;
+    t->writer.committing_us = 0;
     for (size_t i = 0; i < len; i++) {
         ops[i]->err = ERR_OK;
         size += ops[i]->check_in.len;
@@ -336,6 +338,7 @@ MAY_BLOCK static void run_check_ins(struct pg_writer_thread *t, struct store_op 
     }
     for (size_t i = 0; i < len; i++) {
         ops[i]->err = scans.items == NULL ? ERR_NO_MEMORY : ops[i]->err;
+        ops[i]->committing_us = t->writer.committing_us;
         pg_finish_op(ops[i], t->writer.clock);
     }
     free(scans.items);
@@ -381,12 +384,14 @@ static const pg_work_fn works[STORE_OP_COUNT] = {
 };
 
 MAY_BLOCK static void run_other(struct pg_writer_thread *t, struct store_op *op) {
+    t->writer.committing_us = 0;
     if (op->kind == STORE_IMPORT_PARTICIPANTS) {
         op->err = import_rows(t, (struct pg_import){op, op->import.rows, op->import.len});
     } else {
         op->err = pg_transact(&t->writer, works[op->kind], op);
         note_outcome(t, op->err);
     }
+    op->committing_us = t->writer.committing_us;
     pg_finish_op(op, t->writer.clock);
 }
 

@@ -149,10 +149,18 @@ static enum err_e run_transaction(struct sqlite_writer *w, struct store_op *cons
     return ERR_OK;
 }
 #else
+static void note_commit(const struct sqlite_writer *w, struct store_op *const *ops, size_t len) {
+    int64_t now_us = clock_mono_us(w->conn.clock);
+    for (size_t i = 0; i < len; i++) {
+        ops[i]->committing_us = now_us;
+    }
+}
+
 static enum err_e run_transaction(struct sqlite_writer *w, struct store_op *const *ops,
                                   size_t len) {
     enum err_e err = begin_transaction(w);
     err = err == ERR_OK ? run_ops(w, ops, len) : err;
+    note_commit(w, ops, len);
     err = err == ERR_OK ? commit_transaction(w) : err;
     if (err != ERR_OK) {
         roll_back(w);

@@ -200,6 +200,7 @@ struct store_op {
     struct problem problem;
     struct arena arena; /* of the results */
     int64_t submitted_us, begun_us, ended_us; /* for the monitor: queue and store phases */
+    int64_t committing_us; /* its commit began; 0: it has none, or did not come so far */
 
     struct slice event; /* code, for all but events and keys */
     union {

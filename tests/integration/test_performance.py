@@ -210,9 +210,11 @@ def test_a_request_that_hangs_shows_before_it_is_answered(tmp_path):
 
         def hangs():
             one = route_of(node.get("/v1/performance"), "POST /v1/events")
-            return one["in_flight"] == 1 and one["oldest_in_flight_ms"] > 1200
+            return one["in_flight"] == 1 and one["oldest_in_flight_ms"] > 1200 \
+                and one["slow_count"] == 1
 
-        wait_until(hangs, "the request in flight")
+        wait_until(hangs, "the request in flight, counted as slow already")
+        assert node.log_lines("slow_request") == []
         blocker.stdin.close()
         blocker.wait(WAIT_S)
         blocker.stdout.close()
@@ -224,8 +226,15 @@ def test_a_request_that_hangs_shows_before_it_is_answered(tmp_path):
         assert slow["in_flight"] == 0 and slow["slow_count"] == 1 and slow["max_ms"] > 1000
         [line] = node.log_lines("slow_request")
         assert 'route="POST /v1/events"' in line
-        assert re.search(r"req=\S+ .* queue_ms=\S+ run_ms=\S+ rest_ms=\S+", line)
-        assert any(" operation=create_event " in one for one in node.log_lines("slow_query"))
+        phases = {name: float(ms) for name, ms in re.findall(r"(\w+)_ms=([\d.]+)", line)}
+        assert list(phases) == ["took", "receive", "queue", "cache", "store", "commit", "write",
+                                "rest"]
+        # the lock of the file is waited for at the beginning of the transaction
+        assert phases["store"] > 1000 and phases["took"] >= phases["store"]
+        [query] = [one for one in node.log_lines("slow_query")
+                   if " operation=create_event " in one]
+        assert re.search(r"req=\S+", query)[0] == re.search(r"req=\S+", line)[0]
+        assert re.search(r"queue_ms=\S+ store_ms=\S+ commit_ms=\S+ err=ok", query), query
         assert document["db"]["slow_count"] >= 1
     finally:
         node.stop()

@@ -239,6 +239,10 @@ int64_t http_begun_us(const struct http_request *request) {
     return request->loop->clock->now_mono_us;
 }
 
+int64_t http_answered_us(const struct http_request *request) {
+    return request->loop->clock->now_mono_us;
+}
+
 bool http_is_gone(const struct http_request *request) {
     (void)request;
     return false;

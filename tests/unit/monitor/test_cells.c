@@ -71,6 +71,45 @@ static void a_request_of_a_second_is_not_slow_and_one_above_is(void **state) {
     }
 }
 
+struct told {
+    int count;
+    int64_t age_us;
+    const struct cells_request *request;
+};
+
+static void note_hanging(struct cells_request *request, int64_t age_us, void *data) {
+    struct told *told = data;
+    told->count++;
+    told->age_us = age_us;
+    told->request = request;
+}
+
+static void what_hangs_is_slow_before_it_ends_and_counted_once(void **state) {
+    (void)state;
+    struct told told = {0};
+    struct cells_request old = {.route = 0}, young = {.route = 0};
+    cells_begin(cells, &old, 5, T0, T0);
+    cells_begin(cells, &young, 5, T0 + 500000, T0 + 500000);
+    cells_look(cells, T0 + SLOW_REQUEST_US, note_hanging, &told);
+    assert_int_equal(counter_read(&cells->routes[5].slow), 0);
+    for (int i = 1; i <= 3; i++) {
+        cells_look(cells, T0 + SLOW_REQUEST_US + i, note_hanging, &told);
+    }
+    assert_int_equal(counter_read(&cells->routes[5].slow), 1);
+    assert_int_equal(told.count, 0);
+    for (int i = 1; i <= 3; i++) {
+        cells_look(cells, T0 + HANGING_US + i, note_hanging, &told);
+    }
+    assert_int_equal(counter_read(&cells->routes[5].slow), 2);
+    assert_int_equal(told.count, 1);
+    assert_ptr_equal(told.request, &old);
+    assert_int_equal(told.age_us, HANGING_US + 1);
+    struct cells_answer answer = {200, 0, T0 + 2 * HANGING_US};
+    cells_end(cells, &old, &answer);
+    cells_end(cells, &young, &answer);
+    assert_int_equal(counter_read(&cells->routes[5].slow), 2);
+}
+
 static void a_clock_that_steps_back_records_nothing_negative(void **state) {
     (void)state;
     struct cells_request request = {.route = 0};
@@ -122,8 +161,21 @@ static void an_operation_tells_waiting_and_running_apart(void **state) {
     assert_int_equal(counter_read(&list->run_us), 700);
     assert_int_equal(counter_read(&list->latency.sum), 1000);
     assert_int_equal(request.queue_us, 300);
-    assert_int_equal(request.run_us, 700);
+    assert_int_equal(request.store_us, 700);
+    assert_int_equal(request.commit_us, 0);
     assert_int_equal(counter_read(&list->failed), 0);
+}
+
+static void a_commit_is_told_apart_from_the_rest_of_the_run(void **state) {
+    (void)state;
+    struct store_op op = op_of(STORE_CREATE_EVENT, ERR_OK);
+    op.committing_us = T0 + 400;
+    struct cells_request request = {.route = 0};
+    assert_int_equal(cells_query(cells, &request, &op), 1000);
+    assert_int_equal(request.queue_us, 300);
+    assert_int_equal(request.store_us, 100);
+    assert_int_equal(request.commit_us, 600);
+    assert_int_equal(counter_read(&cells->queries[STORE_CREATE_EVENT].run_us), 700);
 }
 
 static void a_full_queue_is_a_failure_without_a_time(void **state) {
@@ -192,8 +244,10 @@ int main(void) {
         EACH(a_request_of_a_second_is_not_slow_and_one_above_is),
         EACH(a_clock_that_steps_back_records_nothing_negative),
         EACH(a_stream_is_neither_in_flight_nor_slow),
+        EACH(what_hangs_is_slow_before_it_ends_and_counted_once),
         EACH(answers_of_special_interest_have_their_counters),
         EACH(an_operation_tells_waiting_and_running_apart),
+        EACH(a_commit_is_told_apart_from_the_rest_of_the_run),
         EACH(a_full_queue_is_a_failure_without_a_time),
         EACH(what_is_the_clients_mistake_is_no_failure_of_the_store),
         EACH(a_transaction_is_a_decided_scan_or_another_write),
