@@ -77,6 +77,14 @@ MAY_BLOCK static enum err_e take_lock(struct migration *m) {
                                "another migration is under way: wait for it");
 }
 
+/* Said, not left to the end of the session: the server comes to that a moment after PQfinish, and a
+ * migration right behind this one would be refused. */
+MAY_BLOCK static void give_lock_back(struct migration *m) {
+    int ignored;
+    enum err_e err = ask(m, "SELECT pg_advisory_unlock(hashtext('turnout.migrate'), 1)", &ignored);
+    (void)err; /* a session that cannot be told ends, and its lock with it */
+}
+
 /* 0: there is no schema. */
 MAY_BLOCK static enum err_e read_version(struct migration *m, int *ret_version) {
     int is_there;
@@ -124,12 +132,8 @@ MAY_BLOCK static enum err_e apply_version(struct migration *m, int version) {
     return err;
 }
 
-MAY_BLOCK static enum err_e migrate(struct migration *m, enum postgres_migrate_mode_e mode,
-                                    struct postgres_migrated *ret_migrated) {
-    TRY(run_text(m, "SET client_min_messages = warning; SET timezone = 'UTC'"));
-    if (mode == POSTGRES_MIGRATE) {
-        TRY(take_lock(m));
-    }
+MAY_BLOCK static enum err_e bring_forward(struct migration *m, enum postgres_migrate_mode_e mode,
+                                          struct postgres_migrated *ret_migrated) {
     TRY(read_version(m, &ret_migrated->from));
     for (int next = ret_migrated->from + 1; next <= SCHEMA_VERSION; next++) {
         if (mode == POSTGRES_MIGRATE) {
@@ -139,6 +143,20 @@ MAY_BLOCK static enum err_e migrate(struct migration *m, enum postgres_migrate_m
     return ERR_OK;
 }
 
+MAY_BLOCK static enum err_e migrate(struct migration *m, enum postgres_migrate_mode_e mode,
+                                    struct postgres_migrated *ret_migrated) {
+    TRY(run_text(m, "SET client_min_messages = warning; SET timezone = 'UTC'"));
+    if (mode == POSTGRES_MIGRATE_DRY) {
+        return bring_forward(m, mode, ret_migrated);
+    }
+    TRY(take_lock(m));
+    enum err_e err = bring_forward(m, mode, ret_migrated);
+    struct problem said = *m->problem;
+    give_lock_back(m);
+    *m->problem = said;
+    return err;
+}
+
 MAY_BLOCK enum err_e postgres_migrate(const char *url, enum postgres_migrate_mode_e mode,
                                       struct postgres_migrated *ret_migrated,
                                       struct problem *ret_problem) {
@@ -146,6 +164,6 @@ MAY_BLOCK enum err_e postgres_migrate(const char *url, enum postgres_migrate_mod
     struct migration m = {.problem = ret_problem};
     TRY(pg_connect_plain(url, &m.pg, ret_problem));
     enum err_e err = migrate(&m, mode, ret_migrated);
-    PQfinish(m.pg); /* gives the lock back */
+    PQfinish(m.pg);
     return err;
 }

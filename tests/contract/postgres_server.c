@@ -8,6 +8,7 @@
 
 #include "store/postgres_migrate.h"
 
+#include <libpq-fe.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +180,27 @@ static void migrating_twice_changes_nothing_and_a_dry_run_neither(void **state) 
     assert_int_equal(postgres_migrate(url, POSTGRES_MIGRATE, &migrated, &problem), ERR_OK);
     assert_int_equal(migrated.from, migrated.to);
     assert_int_equal(rig_postgres_number(url, "SELECT count(*) FROM turnout_schema"), migrated.to);
+}
+
+/* A server ends a session, and with it its locks, a moment after its client has gone: a migration
+ * right behind another would be refused. */
+static void a_migration_has_given_its_lock_back_when_it_returns(void **state) {
+    enum { IN_A_ROW = 20 };
+    (void)state;
+    char url[RIG_URL_SIZE];
+    struct postgres_migrated migrated;
+    rig_postgres_create_bare(url);
+    PGconn *watcher = PQconnectdb(url);
+    assert_int_equal(PQstatus(watcher), CONNECTION_OK);
+    for (int i = 0; i < IN_A_ROW; i++) {
+        struct problem problem = {.detail = ""};
+        assert_int_equal(postgres_migrate(url, POSTGRES_MIGRATE, &migrated, &problem), ERR_OK);
+        PGresult *locks = PQexec(watcher, "SELECT FROM pg_locks WHERE locktype = 'advisory'");
+        assert_int_equal(PQresultStatus(locks), PGRES_TUPLES_OK);
+        assert_int_equal(PQntuples(locks), 0);
+        PQclear(locks);
+    }
+    PQfinish(watcher);
 }
 
 static int migrate_main(void *data) {
@@ -534,6 +556,7 @@ int main(void) {
         CASE(a_database_without_a_schema_asks_for_the_migration),
         CASE(a_database_that_is_not_utf8_is_refused),
         CASE(migrating_twice_changes_nothing_and_a_dry_run_neither),
+        CASE(a_migration_has_given_its_lock_back_when_it_returns),
         CASE(migrations_at_the_same_time_make_one_schema),
         OWN(a_missing_partition_is_made_when_a_record_needs_it),
         OWN(nodes_that_need_the_same_partition_at_once_both_go_on),
