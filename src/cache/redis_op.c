@@ -19,14 +19,32 @@
     "if redis.call('GET',KEYS[1])~=ARGV[1] then return 0 end "                                     \
     "return redis.call('UNLINK',KEYS[1])"
 
+/* "$12\r\n". By hand: formatting with printf took a third of the instructions of a get. */
+static void add_head(struct buf *packet, char mark, size_t number) {
+    char text[24];
+    size_t at = sizeof text;
+    text[--at] = '\n';
+    text[--at] = '\r';
+    do {
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    text[--at] = mark;
+    buf_add(packet, slice_from(text + at, sizeof text - at));
+}
+
+static void add_end(struct buf *packet) {
+    buf_add(packet, SLICE_LIT("\r\n"));
+}
+
 void redis_packet_begin(struct buf *packet, size_t arguments) {
-    buf_printf(packet, "*%zu\r\n", arguments);
+    add_head(packet, '*', arguments);
 }
 
 void redis_packet_add(struct buf *packet, struct slice argument) {
-    buf_printf(packet, "$%zu\r\n", argument.len);
+    add_head(packet, '$', argument.len);
     buf_add(packet, argument);
-    buf_add_text(packet, "\r\n");
+    add_end(packet);
 }
 
 void redis_packet_add_int(struct buf *packet, int64_t value) {
@@ -38,14 +56,13 @@ void redis_packet_add_int(struct buf *packet, int64_t value) {
 void redis_packet_add_key(struct redis_request *request, char kind, struct slice key) {
     struct buf *packet = &request->packet;
     struct slice prefix = slice_of(request->redis->prefix);
-    buf_printf(packet, "$%zu\r\n", prefix.len + 2 + key.len);
+    add_head(packet, '$', prefix.len + 2 + key.len);
     request->key_at = packet->len;
     request->key_len = prefix.len + 2 + key.len;
     buf_add(packet, prefix);
-    buf_add_char(packet, kind);
-    buf_add_char(packet, ':');
+    buf_add(packet, slice_from((const char[]){kind, ':'}, 2));
     buf_add(packet, key);
-    buf_add_text(packet, "\r\n");
+    add_end(packet);
     request->slot = packet->failed ? 0 : redis_slot_of(redis_request_key(request));
 }
 
@@ -66,10 +83,10 @@ static void add_envelope(struct redis_request *request, enum redis_kind_e kind,
     char head[REDIS_ENVELOPE];
     if (!packet->failed) {
         redis_envelope_write(redis_request_key(request), &envelope, head);
-        buf_printf(packet, "$%zu\r\n", sizeof head + envelope.payload.len);
+        add_head(packet, '$', sizeof head + envelope.payload.len);
         buf_add(packet, slice_from(head, sizeof head));
         buf_add(packet, envelope.payload);
-        buf_add_text(packet, "\r\n");
+        add_end(packet);
     }
 }
 

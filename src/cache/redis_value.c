@@ -2,27 +2,44 @@
 /* Writing and checking envelopes. */
 #include "cache/redis_value_priv.h"
 
+#include <endian.h>
+
 enum { VERSION_AT = 12, CHECKSUM_AT = 20 };
 
 void redis_put_u64(char *to, uint64_t value) {
-    for (int i = 0; i < 8; i++) {
-        to[i] = (char)(value >> (56 - 8 * i) & 0xff);
-    }
+    value = htobe64(value);
+    memcpy(to, &value, sizeof value);
 }
 
 static uint64_t take_u64(const char *from) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) {
-        value = value << 8 | (unsigned char)from[i];
-    }
-    return value;
+    uint64_t value;
+    memcpy(&value, from, sizeof value);
+    return be64toh(value);
 }
 
-/* The three hashes are mixed by multiplying, so that equal parts in different places differ. */
+/* Each step is one-to-one in `sum` and in `word`: a change within one word is always found. */
+static uint64_t mix(uint64_t sum, uint64_t word) {
+    sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
+    return sum ^ sum >> 32;
+}
+
+/* Eight bytes a step: a byte a step took a quarter of the instructions of a get. The length tells a
+ * short tail from zeros, and one part from the next. */
+static uint64_t mix_part(uint64_t sum, struct slice part) {
+    sum = mix(sum, part.len);
+    for (; part.len >= 8; part = slice_skip(part, 8)) {
+        sum = mix(sum, take_u64(part.at));
+    }
+    uint64_t tail = 0;
+    for (size_t i = 0; i < part.len; i++) {
+        tail = tail << 8 | (unsigned char)part.at[i];
+    }
+    return mix(sum, tail);
+}
+
 static uint64_t checksum(struct slice key, const char *head, struct slice payload) {
-    uint64_t sum = slice_hash(key);
-    sum = (sum * 0x9e3779b97f4a7c15u) ^ slice_hash(slice_from(head, CHECKSUM_AT));
-    return (sum * 0x9e3779b97f4a7c15u) ^ slice_hash(payload);
+    uint64_t sum = mix_part(0, key);
+    return mix_part(mix_part(sum, slice_from(head, CHECKSUM_AT)), payload);
 }
 
 void redis_envelope_write(struct slice key, const struct redis_envelope *envelope,

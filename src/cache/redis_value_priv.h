@@ -6,7 +6,7 @@
  *   0..2 "tc1"   3 kind: v value, t tombstone   4..11 generation (never 0)   12..19 version
  *   20..27 checksum over the key and everything else   28.. payload (none in a tombstone)
  *
- * The checksum (FNV-1a) finds accidents, not malice: who can write to Redis can forge it.
+ * The checksum finds accidents, not malice: who can write to Redis can forge it.
  * Thread: any.
  */
 #ifndef TURNOUT_CACHE_REDIS_VALUE_PRIV_H
