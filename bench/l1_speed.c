@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How long a hit takes: keys and values of 64 bytes, a cache of 1000 entries (one shard) and one of
- * 100,000, one thread and two, Zipf 0.9 over all that is cached. The peer in the same run is the
- * same table of keys behind one mutex (what a cache without reader-side scaling would cost). Also
- * what an entry takes beside its key and value, counted at the allocator.
+ * 100,000, one thread and two, Zipf 0.9 over all that is cached. In the same run: the same cache
+ * behind one mutex (what a cache without reader-side scaling would cost), and the limit, a bare
+ * table: the same hash, one compare, one copy, but no bound, no expiry, no policy and no writers.
+ * Also what an entry takes beside its key and value, counted at the allocator, and the clock of the
+ * core, so that times can be told in cycles.
  *
- * Usage: l1_speed [GETS]   (default 1000000 a thread). Prints one JSON document.
+ * Usage: l1_speed [GETS [POLICY [ENTRIES]]]   (default 1000000 a thread, all). Prints one JSON
+ * document.
+ *        l1_speed count GETS    one thread, s3fifo, 1000 entries, once: to count instructions of
+ * get_many under callgrind.
  */
 #include "base/assert.h"
 #include "base/json.h"
 #include "cache/l1.h"
+#include "cache/l1_hash_priv.h"
 
 #include <malloc.h>
 #include <math.h>
@@ -18,7 +24,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GETS_DEFAULT = 1000000, GETS_MAX = 1000000000, SIZE = 64, DRAWS = 1 << 16, THREADS_MAX = 2 };
+enum {
+    GETS_DEFAULT = 1000000,
+    GETS_MAX = 1000000000,
+    ENTRIES_MAX = 1000000,
+    SIZE = 64,
+    DRAWS = 1 << 16,
+    THREADS_MAX = 2,
+    ADDS = 20000000,
+};
 
 /* Counts what libc really sets aside, its own header of 8 bytes a block included. */
 struct counting_memory {
@@ -39,8 +53,16 @@ static void counting_give(struct l1_memory *base, void *block) {
     free(block);
 }
 
+/* The limit: open addressing, half full at most. */
+struct bare {
+    struct keyed_hash hash;
+    char (**places)[2][SIZE]; /* key and value */
+    uint32_t size;            /* a power of two */
+};
+
 struct load {
     struct l1 *l1;
+    struct bare bare;
     pthread_mutex_t *one_lock; /* NULL: none */
     char (*keys)[SIZE];
     uint32_t *draws; /* DRAWS of them: which key is next */
@@ -74,7 +96,7 @@ static void draw_zipf(struct load *load, uint32_t count) {
     free(sums);
 }
 
-static void *get_many(void *data) {
+__attribute__((noinline)) static void *get_many(void *data) {
     const struct load *load = data;
     struct l1_reader *reader;
     struct buf value;
@@ -97,14 +119,82 @@ static void *get_many(void *data) {
     return NULL;
 }
 
+static uint32_t bare_place(const struct bare *bare, struct slice key) {
+    uint32_t at = (uint32_t)keyed_hash_of(&bare->hash, key) & (bare->size - 1);
+    while (bare->places[at] != NULL && memcmp((*bare->places[at])[0], key.at, SIZE) != 0) {
+        at = (at + 1) & (bare->size - 1);
+    }
+    return at;
+}
+
+static void bare_fill(struct bare *bare, char (*keys)[SIZE], uint32_t count) {
+    keyed_hash_init(&bare->hash, rng_system());
+    bare->size = 1;
+    while (bare->size < 2 * count) {
+        bare->size *= 2;
+    }
+    bare->places = calloc(bare->size, sizeof *bare->places);
+    ASSERT(bare->places != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        char(*pair)[2][SIZE] = malloc(sizeof *pair);
+        ASSERT(pair != NULL);
+        memcpy((*pair)[0], keys[i], SIZE);
+        memcpy((*pair)[1], keys[i], SIZE);
+        bare->places[bare_place(bare, slice_from(keys[i], SIZE))] = pair;
+    }
+}
+
+static void bare_free(struct bare *bare) {
+    for (uint32_t i = 0; i < bare->size; i++) {
+        free(bare->places[i]);
+    }
+    free(bare->places);
+}
+
+static void *get_many_bare(void *data) {
+    const struct load *load = data;
+    struct buf value;
+    buf_init(&value, 4 * SIZE);
+    for (int64_t i = 0; i < load->gets; i++) {
+        struct slice key = slice_from(load->keys[load->draws[i % DRAWS]], SIZE);
+        buf_clear(&value);
+        uint32_t at = bare_place(&load->bare, key);
+        ASSERT(load->bare.places[at] != NULL);
+        buf_add(&value, slice_from((*load->bare.places[at])[1], SIZE));
+    }
+    buf_fini(&value);
+    return NULL;
+}
+
+/* The clock in GHz: additions that wait for each other take a cycle each. */
+static double core_ghz(void) {
+    uint64_t sum = 1;
+    uint64_t step = 3;
+    __asm__ volatile("" : "+r"(step));
+    double best = 0;
+    for (int run = 0; run < 5; run++) {
+        int64_t begun = clock_mono_us(clock_system());
+        for (int i = 0; i < ADDS / 10; i++) {
+            for (int j = 0; j < 10; j++) {
+                sum += step;
+                __asm__ volatile("" : "+r"(sum));
+            }
+        }
+        int64_t took = clock_mono_us(clock_system()) - begun;
+        double ghz = ADDS / 1e3 / (double)(took > 0 ? took : 1);
+        best = ghz > best ? ghz : best;
+    }
+    return best;
+}
+
 /* Millions of gets a second over all threads: the best of three, for others use the machine too. */
-static double measure(struct load *load, int threads) {
+static double measure(struct load *load, int threads, void *(*get)(void *data)) {
     double best = 0;
     for (int run = 0; run < 3; run++) {
         pthread_t ids[THREADS_MAX];
         int64_t begun = clock_mono_us(clock_system());
         for (int i = 0; i < threads; i++) {
-            ASSERT(pthread_create(&ids[i], NULL, get_many, load) == 0);
+            ASSERT(pthread_create(&ids[i], NULL, get, load) == 0);
         }
         for (int i = 0; i < threads; i++) {
             pthread_join(ids[i], NULL);
@@ -116,9 +206,10 @@ static double measure(struct load *load, int threads) {
     return best;
 }
 
-static void put_rates(struct json_writer *w, const char *name, struct load *load) {
-    double one = measure(load, 1);
-    double two = measure(load, 2);
+static void put_rates(struct json_writer *w, const char *name, struct load *load,
+                      void *(*get)(void *data)) {
+    double one = measure(load, 1, get);
+    double two = measure(load, 2, get);
     json_key(w, name);
     json_begin_object(w);
     json_put_real(w, "one_thread_ns", 1000 / one, 1);
@@ -136,47 +227,69 @@ static void fill_all(struct load *load, uint32_t count) {
     }
 }
 
-static void put_policy(struct json_writer *w, enum l1_policy_e policy, uint32_t count,
-                       int64_t gets) {
-    struct counting_memory memory = {{counting_take, counting_give}, 0};
-    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+/* Everything but the rates; `memory` counts. */
+static void load_make(struct load *load, enum l1_policy_e policy, uint32_t count,
+                      struct counting_memory *memory, double *ret_overhead) {
     struct l1_options options = l1_options_default();
     options.policy = policy;
     /* Room to spare: shards differ in their share of the keys, and all are to be hits. */
     options.entries = count < 16384 ? count : count + count / 10;
     options.ttl_us = L1_TTL_NONE;
-    options.memory = &memory.base;
-    struct load load = {.keys = calloc(count, SIZE), .gets = gets};
-    load.draws = calloc(DRAWS, sizeof *load.draws);
-    ASSERT(load.keys != NULL && load.draws != NULL);
-    ASSERT(l1_create(&options, &load.l1, NULL) == ERR_OK);
+    options.memory = &memory->base;
+    load->keys = calloc(count, SIZE);
+    load->draws = calloc(DRAWS, sizeof *load->draws);
+    ASSERT(load->keys != NULL && load->draws != NULL);
+    ASSERT(l1_create(&options, &load->l1, NULL) == ERR_OK);
     for (uint32_t i = 0; i < count; i++) {
-        key_make(load.keys[i], i);
+        key_make(load->keys[i], i);
     }
-    draw_zipf(&load, count);
-    size_t fixed = memory.bytes;
-    fill_all(&load, count);
-    double each = (double)(memory.bytes - fixed) / count - 2.0 * SIZE; /* the blob */
-    json_begin_object(w);
-    json_put_cstr(w, "policy", l1_policy_name(policy));
-    json_put_int(w, "entries", options.entries);
-    json_put_real(w, "overhead_bytes_per_entry", (double)fixed / options.entries + each, 1);
-    put_rates(w, "l1", &load);
-    load.one_lock = &mutex;
-    put_rates(w, "peer_one_mutex", &load);
-    json_end_object(w);
-    l1_destroy(load.l1);
-    free(load.keys);
-    free(load.draws);
+    draw_zipf(load, count);
+    size_t fixed = memory->bytes;
+    fill_all(load, count);
+    double each = (double)(memory->bytes - fixed) / count - 2.0 * SIZE; /* the blob */
+    *ret_overhead = (double)fixed / options.entries + each;
 }
 
-int main(int argc, char **argv) {
+static void load_free(struct load *load) {
+    l1_destroy(load->l1);
+    free(load->keys);
+    free(load->draws);
+}
+
+static void put_policy(struct json_writer *w, enum l1_policy_e policy, uint32_t count,
+                       int64_t gets) {
+    struct counting_memory memory = {{counting_take, counting_give}, 0};
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    struct load load = {.gets = gets};
+    double overhead;
+    load_make(&load, policy, count, &memory, &overhead);
+    bare_fill(&load.bare, load.keys, count);
+    json_begin_object(w);
+    json_put_cstr(w, "policy", l1_policy_name(policy));
+    json_put_int(w, "entries", count);
+    json_put_real(w, "overhead_bytes_per_entry", overhead, 1);
+    json_put_real(w, "ghz", core_ghz(), 2);
+    put_rates(w, "l1", &load, get_many);
+    put_rates(w, "limit_bare_table", &load, get_many_bare);
+    load.one_lock = &mutex;
+    put_rates(w, "peer_one_mutex", &load, get_many);
+    json_end_object(w);
+    bare_free(&load.bare);
+    load_free(&load);
+}
+
+static void count_once(int64_t gets) {
+    struct counting_memory memory = {{counting_take, counting_give}, 0};
+    struct load load = {.gets = gets};
+    double overhead;
+    load_make(&load, L1_POLICY_S3FIFO, 1000, &memory, &overhead);
+    get_many(&load);
+    load_free(&load);
+}
+
+/* What is asked for; NULL is "all of them". */
+static void print_all(int64_t gets, const enum l1_policy_e *policy, int64_t entries) {
     static const uint32_t counts[] = {1000, 100000};
-    int64_t gets = GETS_DEFAULT;
-    if (argc > 2 || (argc == 2 && !slice_to_int(slice_of(argv[1]), 1, GETS_MAX, &gets))) {
-        fprintf(stderr, "usage: %s [GETS]\n", argv[0]);
-        return 2;
-    }
     struct buf text;
     struct json_writer w;
     buf_init(&text, 1 << 16);
@@ -187,14 +300,40 @@ int main(int argc, char **argv) {
     json_put_int(&w, "value_bytes", SIZE);
     json_key(&w, "items");
     json_begin_array(&w);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        for (int policy = 0; policy < L1_POLICY_COUNT; policy++) {
-            put_policy(&w, (enum l1_policy_e)policy, counts[i], gets);
+    for (size_t i = 0; i < (entries > 0 ? 1 : sizeof counts / sizeof *counts); i++) {
+        for (int each = 0; each < L1_POLICY_COUNT; each++) {
+            if (policy == NULL || *policy == (enum l1_policy_e)each) {
+                put_policy(&w, (enum l1_policy_e)each, entries > 0 ? (uint32_t)entries : counts[i],
+                           gets);
+            }
         }
     }
     json_end_array(&w);
     json_end_object(&w);
     printf("%.*s\n", SLICE_ARG(buf_slice(&text)));
     buf_fini(&text);
+}
+
+static int usage(const char *name) {
+    fprintf(stderr, "usage: %s [GETS [POLICY [ENTRIES]]] | count GETS\n", name);
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    int64_t gets = GETS_DEFAULT;
+    int64_t entries = 0;
+    enum l1_policy_e policy;
+    bool counts = argc == 3 && strcmp(argv[1], "count") == 0;
+    const char *gets_text = counts ? argv[2] : argc > 1 ? argv[1] : NULL;
+    if (argc > 4 || (gets_text && !slice_to_int(slice_of(gets_text), 1, GETS_MAX, &gets)) ||
+        (argc > 2 && !counts && !l1_policy_from_name(slice_of(argv[2]), &policy)) ||
+        (argc > 3 && !slice_to_int(slice_of(argv[3]), 1, ENTRIES_MAX, &entries))) {
+        return usage(argv[0]);
+    }
+    if (counts) {
+        count_once(gets);
+    } else {
+        print_all(gets, argc > 2 ? &policy : NULL, entries);
+    }
     return 0;
 }

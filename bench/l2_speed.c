@@ -44,7 +44,7 @@ static _Noreturn void fail(const char *what, const char *detail) {
     exit(1);
 }
 
-/* The client ------------------------------------------------------------------------------------ */
+/* The client. */
 
 struct run {
     struct loop_message message;
@@ -178,7 +178,7 @@ static struct figure measure_client(struct run *run, enum redis_op_e op, int64_t
     return figure_end(begun, count);
 }
 
-/* Plain hiredis --------------------------------------------------------------------------------- */
+/* Plain hiredis. */
 
 static redisContext *connect_to(const char *host, int port) {
     redisContext *c = redisConnect(host, port);
@@ -248,8 +248,6 @@ static struct figure measure_plain(redisContext *c, int64_t count) {
     }
     return figure_end(begun, count);
 }
-
-/* ----------------------------------------------------------------------------------------------- */
 
 static void make_data(void) {
     for (unsigned i = 0; i < KEYS; i++) {

@@ -36,6 +36,7 @@ class Bench:
             if not program.exists():
                 raise Failed(f"no {program}: make build")
         self.folder = folder
+        self.quick = quick
         self.sizes = Sizes(quick)
         self.table = table
         self.count = 0
