@@ -92,7 +92,7 @@ const struct command_form db_optimize_form = {
     .details =
         "Rebuilds and builds at most three declared indexes and maintains at most three tables,\n"
         "then measures the same queries again. A new index that only harmed is dropped again.\n"
-        "Every action is a row of the table optimizer_actions.\n" EXIT_TEXT,
+        "Every action is a row of the table action_journal.\n" EXIT_TEXT,
     .flags = change_flags,
 };
 

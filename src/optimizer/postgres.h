@@ -27,6 +27,7 @@ struct db_options {
     const char *url; /* postgres://…; borrowed until db_close */
     struct clock *clock;
     enum db_mode_e mode;
+    const char *actor;     /* who acts, for the journal: a node's id; NULL: the command line */
     int64_t pretended_ms;  /* plan partitions as of then, and retire none; TIME_NONE: now */
     unsigned ahead;        /* partitions after the current one */
     int64_t retention_ms;  /* 0: nothing is retired */

@@ -253,10 +253,15 @@ static enum err_e prepare_session(struct db *db) {
     struct db_rows rows;
     enum err_e err = db_ask(db,
                             "SELECT to_regclass('attendance_records') IS NOT NULL"
-                            " AND to_regclass('participants') IS NOT NULL", NULL, &rows);
-    if (err == ERR_OK && (!db_next(&rows) || !db_cell_is_true(&rows, 0))) {
+                            " AND to_regclass('participants') IS NOT NULL,"
+                            " to_regclass('action_journal') IS NOT NULL", NULL, &rows);
+    bool is_there = err == ERR_OK && db_next(&rows);
+    if (err == ERR_OK && (!is_there || !db_cell_is_true(&rows, 0))) {
         err = problem_set(&db->problem, ERR_BAD_STORE, "",
                           "the database has no tables of turnout: check its name in store.url");
+    } else if (err == ERR_OK && !db_cell_is_true(&rows, 1)) {
+        err = problem_set(&db->problem, ERR_BAD_STORE, "",
+                          "the database has an older schema: run turnout db migrate first");
     }
     db_done(&rows);
     return err;

@@ -18,7 +18,7 @@ static const struct watch watches[] = {
      " of REINDEX CONCURRENTLY (…_ccnew, …_ccold) can be dropped.'"
      " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
      " JOIN pg_namespace n ON n.oid = c.relnamespace"
-     " WHERE NOT i.indisvalid AND " OURS " ORDER BY 1::text"},
+     " WHERE NOT i.indisvalid AND " OURS " ORDER BY c.oid::regclass::text"},
     {"duplicate",
      "SELECT b.indexrelid::regclass, format('It has the same definition as %s, and each costs every"
      " write: drop the one that no constraint needs.', a.indexrelid::regclass)"
@@ -32,7 +32,7 @@ static const struct watch watches[] = {
      "      coalesce(pg_get_expr(b.indpred, b.indrelid), '')"
      " JOIN pg_class c ON c.oid = b.indexrelid JOIN pg_class d ON d.oid = a.indexrelid"
      "  AND d.relam = c.relam JOIN pg_namespace n ON n.oid = c.relnamespace"
-     " WHERE a.indisvalid AND b.indisvalid AND " OURS " ORDER BY 1::text"},
+     " WHERE a.indisvalid AND b.indisvalid AND " OURS " ORDER BY b.indexrelid::regclass::text"},
     {"unused",
      "SELECT c.oid::regclass, format('No query used its %s since %s: see whether a replica does"
      " before you drop it.', pg_size_pretty(pg_relation_size(c.oid)),"

@@ -46,7 +46,7 @@ static const char parents_sql[] =
     " AND (NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = c.oid)"
     "  OR (SELECT last_analyze FROM pg_stat_all_tables s WHERE s.relid = c.oid)"
     "   < now() - interval '1 day')"
-    " ORDER BY 1::text";
+    " ORDER BY c.oid::regclass::text";
 
 struct due {
     struct due *next;

@@ -7,7 +7,7 @@
  *   a declared index is missing     build it              dropped again if it only harmed
  *   statistics or dead rows         ANALYZE, VACUUM       cannot be undone, nor harm for long
  *
- * Every action is a row of optimizer_actions, with the figures before and after. What was undone
+ * Every action is a row of action_journal, with the figures before and after. What was undone
  * there is not tried again for a week; `db indexes` builds it all the same.
  */
 #include "optimizer/effect.h"
@@ -18,13 +18,6 @@
 #include <stdio.h>
 
 enum { INDEXES_MAX = 3, TABLES_MAX = 3 /* actions of one run: few, so that each can be judged */ };
-
-static const char journal_sql[] =
-    "CREATE TABLE IF NOT EXISTS optimizer_actions ("
-    " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
-    " at timestamptz NOT NULL DEFAULT now(),"
-    " action text NOT NULL, target text NOT NULL, outcome text NOT NULL,"
-    " figures_before jsonb NOT NULL, figures_after jsonb NOT NULL, detail text)";
 
 struct figures {
     struct effect_figures of[DB_QUERY_COUNT];
@@ -95,54 +88,19 @@ static void put_change(struct buf *to, const struct figures *before, const struc
 
 /* ── journal ── */
 
-struct action {
-    const char *action;
-    const char *target;
-    const char *outcome;
-};
-
-static enum err_e write_journal(struct run *run, const struct action *action,
-                                const struct figures *after, struct slice detail) {
-    static const char sql[] =
-        "INSERT INTO optimizer_actions (action, target, outcome, figures_before, figures_after,"
-        " detail) VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6)";
-    struct buf before_text, after_text, detail_text;
-    struct db_rows rows = {.row = -1};
+static enum err_e write_journal(struct run *run, struct db_action *action,
+                                const struct figures *after) {
+    struct buf before_text, after_text;
     buf_init(&before_text, DB_SQL_MAX);
     buf_init(&after_text, DB_SQL_MAX);
-    buf_init(&detail_text, DB_SQL_MAX);
     put_figures(&before_text, &run->now);
     put_figures(&after_text, after);
-    buf_add(&detail_text, detail);
-    buf_add_char(&before_text, '\0');
-    buf_add_char(&after_text, '\0');
-    buf_add_char(&detail_text, '\0');
-    enum err_e err = ERR_NO_MEMORY;
-    if (!before_text.failed && !after_text.failed && !detail_text.failed) {
-        const char *args[] = {action->action, action->target, action->outcome, before_text.at,
-                              after_text.at, detail_text.at, NULL};
-        err = db_ask(run->db, sql, args, &rows);
-    }
-    db_done(&rows);
+    action->before = buf_slice(&before_text);
+    action->after = buf_slice(&after_text);
+    enum err_e err = before_text.failed || after_text.failed ? ERR_NO_MEMORY
+                                                             : db_journal(run->db, action);
     buf_fini(&before_text);
     buf_fini(&after_text);
-    buf_fini(&detail_text);
-    return err;
-}
-
-static enum err_e was_undone(struct db *db, const char *target, bool *ret_undone) {
-    static const char sql[] =
-        "SELECT EXISTS (SELECT FROM optimizer_actions WHERE target = $1 AND outcome = 'undone'"
-        " AND at > now() - interval '7 days')";
-    const char *args[] = {target, NULL};
-    struct db_rows rows;
-    *ret_undone = false;
-    if (db->options.mode == DB_DRY_RUN) {
-        return ERR_OK; /* the journal may not be there */
-    }
-    enum err_e err = db_ask(db, sql, args, &rows);
-    *ret_undone = err == ERR_OK && db_next(&rows) && db_cell_is_true(&rows, 0);
-    db_done(&rows);
     return err;
 }
 
@@ -167,7 +125,7 @@ static enum err_e undo_index(struct run *run, const char *name, bool *ret_undone
 }
 
 struct verify {
-    struct action action;
+    struct db_action action;
     size_t failed_before;
     bool can_undo;
 };
@@ -186,7 +144,8 @@ static enum err_e verify(struct run *run, struct verify *verify) {
     verify->action.outcome = undone ? "undone" : failed ? "failed" : effect_word(effect);
     buf_init(&detail, DB_SQL_MAX);
     put_change(&detail, &run->now, &after);
-    enum err_e err = write_journal(run, &verify->action, &after, buf_slice(&detail));
+    verify->action.detail = buf_slice(&detail);
+    enum err_e err = write_journal(run, &verify->action, &after);
     if (err == ERR_OK) {
         err = db_add(run->report, &(struct db_item){
                                       .state = DB_INFO, .kind = "effect",
@@ -205,7 +164,7 @@ static enum err_e verify(struct run *run, struct verify *verify) {
 static enum err_e act_on_index(struct run *run, const struct db_declared *index,
                                enum db_index_e state) {
     bool undone;
-    TRY(was_undone(run->db, index->name, &undone));
+    TRY(db_journal_undone(run->db, index->name, &undone));
     if (undone) {
         return db_add(run->report, &(struct db_item){
                                        .state = DB_SKIPPED, .kind = "index", .what = "create",
@@ -214,7 +173,8 @@ static enum err_e act_on_index(struct run *run, const struct db_declared *index,
                                                            "last week.")});
     }
     struct verify step = {
-        .action = {state == DB_INDEX_MISSING ? "build index" : "rebuild index", index->name, ""},
+        .action = {.action = state == DB_INDEX_MISSING ? "build index" : "rebuild index",
+                   .target = index->name},
         .failed_before = run->report->counts[DB_FAILED],
         .can_undo = state == DB_INDEX_MISSING && !index->is_unique,
     };
@@ -236,7 +196,7 @@ static enum err_e act_on_indexes(struct run *run, enum db_index_e wanted, int *l
 
 static enum err_e act_on_tables(struct run *run) {
     struct verify step = {
-        .action = {"maintain tables", "tables", ""},
+        .action = {.action = "maintain tables", .target = "tables"},
         .failed_before = run->report->counts[DB_FAILED],
     };
     size_t done_before = run->report->counts[DB_DONE];
@@ -266,10 +226,6 @@ static enum err_e add_measured(struct run *run) {
 
 static enum err_e optimize(struct run *run) {
     int left = INDEXES_MAX;
-    if (run->db->options.mode == DB_CARRY_OUT) {
-        TRY(db_change(run->db, &(struct db_change){.sql = journal_sql,
-                                                   .relation = "optimizer_actions"}));
-    }
     TRY(db_sample_draw(run->db, &run->sample));
     TRY(measure_all(run, &run->now));
     TRY(add_measured(run));

@@ -4,6 +4,7 @@
  *
  *   postgres_conn        one synchronous connection: statements, rows, the lock-timeout ladder
  *   postgres_report      what happened, for people and programs
+ *   postgres_journal     what was done, kept in the database
  *   postgres_measure     the critical queries, explained with parameters from the data
  *   postgres_analyze     their judgement as a report
  *   postgres_index       declared indexes: looked at, built and repaired
@@ -28,7 +29,7 @@ enum {
     DB_ARENA_LIMIT = 64 << 20,
     DB_LOCK_TRIES = 10,      /* waits for locks in one run beyond the first of each statement */
     DB_READ_TIMEOUT_MS = 10000, /* of looking into catalogs and of a measured query */
-    DB_ARGS_MAX = 6,
+    DB_ARGS_MAX = 8,
 };
 
 struct db {
@@ -96,6 +97,21 @@ enum err_e db_add(struct db_report *report, const struct db_item *item) MUST_CHE
  */
 MAY_BLOCK enum err_e db_step(struct db *db, struct db_report *report, struct db_item *item,
                              const struct db_change *change) MUST_CHECK;
+
+/* ── journal ── */
+
+/* A row of action_journal; the slices are JSON objects, an empty one is {}. */
+struct db_action {
+    const char *action; /* "build index" */
+    const char *target;
+    const char *outcome; /* "better", "no effect", "worse", "undone", "failed", "done" */
+    struct slice evidence, before, after;
+    struct slice detail; /* a sentence */
+};
+MAY_BLOCK enum err_e db_journal(struct db *db, const struct db_action *action) MUST_CHECK;
+/* Whether it was done and undone within a week. */
+MAY_BLOCK enum err_e db_journal_undone(struct db *db, const char *target,
+                                       bool *ret_undone) MUST_CHECK;
 
 /* ── the parts ── */
 

@@ -138,21 +138,23 @@ static const char *reason_or_null(enum reason_e reason) {
     return reason == REASON_NONE ? NULL : reason_text(reason);
 }
 
-/* Quarters whose partitions the records need, in case one is missing. */
+/* What the records need partitions of, in case one is missing: the weeks of a month, since no two
+ * partitions of any period begin within one. */
 static void note_time(struct pg_writer *w, int64_t at_ms) {
     time_t seconds = (time_t)(at_ms / 1000 - (at_ms % 1000 < 0));
     struct tm tm;
-    int quarter = -1; /* what is older shares one partition */
+    int span = -1; /* what is older shares one partition */
     if (gmtime_r(&seconds, &tm) != NULL && tm.tm_year + 1900 >= PG_FIRST_YEAR) {
-        quarter = tm.tm_year * 4 + tm.tm_mon / 3;
+        int monday = tm.tm_yday - (tm.tm_wday + 6) % 7;
+        span = (tm.tm_year * 12 + tm.tm_mon) * 512 + monday + 7;
     }
     for (size_t i = 0; i < w->times_len; i++) {
-        if (w->quarters[i] == quarter) {
+        if (w->spans[i] == span) {
             return;
         }
     }
-    if (w->times_len < PG_QUARTERS_MAX) {
-        w->quarters[w->times_len] = quarter;
+    if (w->times_len < PG_SPANS_MAX) {
+        w->spans[w->times_len] = span;
         w->times[w->times_len++] = at_ms;
     }
 }

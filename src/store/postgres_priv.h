@@ -195,8 +195,8 @@ enum {
     PG_LEDGER_ARRAYS = 8,
     PG_EVENT_ARRAYS = 9,
     PG_KNOWN_BUCKETS = 64,
-    PG_QUARTERS_MAX = 64, /* in one group: what is older than PG_FIRST_YEAR counts as one */
-    PG_FIRST_YEAR = 2026,  /* as in turnout_make_partition */
+    PG_SPANS_MAX = 64,    /* in one group: what is older than PG_FIRST_YEAR counts as one */
+    PG_FIRST_YEAR = 2026, /* as in turnout_make_partition */
 };
 struct pg_known_event {
     struct pg_known_event *next;
@@ -214,10 +214,10 @@ struct pg_writer {
     struct arena arena; /* of one transaction */
     struct arena known_arena;
     struct pg_known_event *known[PG_KNOWN_BUCKETS]; /* events by code */
-    /* a time in each quarter that the records of this transaction fall into */
+    /* a time in each week of a month that the records of this transaction fall into */
     size_t times_len;
-    int quarters[PG_QUARTERS_MAX];
-    int64_t times[PG_QUARTERS_MAX];
+    int spans[PG_SPANS_MAX];
+    int64_t times[PG_SPANS_MAX];
     struct pg_array records[PG_RECORD_ARRAYS];
     struct pg_array ledger[PG_LEDGER_ARRAYS];
     struct pg_array events[PG_EVENT_ARRAYS];

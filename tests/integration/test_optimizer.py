@@ -43,7 +43,9 @@ class Cluster:
             user=self.user, cwd=self.folder, stdout=self.log, stderr=self.log)
         self.wait_ready()
         self.sql("CREATE DATABASE base", "postgres")
-        self.sql((DATA / "tables.sql").read_text(), "base")
+        url = f"postgres://postgres@/base?host={self.folder}"
+        subprocess.run([BINARY, "db", "migrate", "--store", url], check=True, capture_output=True,
+                       cwd=self.folder)
         self.sql((DATA / "rows.sql").read_text(), "base")
 
     def wait_ready(self):
@@ -93,12 +95,13 @@ class Database:
     def indexes(self):
         """{name: valid} of what is not a key."""
         rows = self.sql("SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE NOT"
-                        " indisprimary AND indexrelid >= 16384 ORDER BY 1::text")
+                        " indisprimary AND indexrelid >= 16384")
         return {row.split("|")[0]: row.endswith("t") for row in rows.splitlines()}
 
     def partitions(self):
         return self.sql("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent ="
-                        " 'attendance_records'::regclass ORDER BY 1::text").splitlines()
+                        " 'attendance_records'::regclass"
+                        " ORDER BY inhrelid::regclass::text").splitlines()
 
 
 class Session:
@@ -346,7 +349,7 @@ def test_optimize_builds_what_is_missing_measures_it_and_keeps_a_journal(base):
     base.db("optimize")
     base.db("optimize")
     rows = base.sql("SELECT outcome, figures_before -> 'participant_history' -> 'blocks',"
-                    " figures_after -> 'participant_history' -> 'blocks' FROM optimizer_actions"
+                    " figures_after -> 'participant_history' -> 'blocks' FROM action_journal"
                     " WHERE target = 'idx_attendance_participant_timestamp'").split("|")
     assert rows[0] == "better"
     assert float(rows[2]) < float(rows[1]) / 10
@@ -359,9 +362,8 @@ def test_optimize_builds_what_is_missing_measures_it_and_keeps_a_journal(base):
 def test_what_was_undone_lately_is_not_built_again(base):
     base.db("optimize")
     name = "idx_attendance_refused"
-    base.sql(f"DROP INDEX IF EXISTS {name}; INSERT INTO optimizer_actions (action, target, outcome,"
-             f" figures_before, figures_after) VALUES ('build index', '{name}', 'undone', '{{}}',"
-             " '{}')")
+    base.sql(f"DROP INDEX IF EXISTS {name}; INSERT INTO action_journal (system, actor, action,"
+             f" target, outcome) VALUES ('database', 'test', 'build index', '{name}', 'undone')")
     for _ in range(3):
         items = base.db("optimize")
     assert of(items, name=name, state="skipped")
@@ -378,17 +380,17 @@ def test_a_new_index_that_only_harms_is_dropped_again(base):
              " participant_id, gate_id, method, direction, verdict, \"timestamp\", recorded_at)"
              " SELECT i, 1, i, 1, 'qr', 'entry', 'admitted', '2026-11-01'::timestamptz + (i * 7919"
              " % 20000) * interval '30 ms', now() FROM generate_series(1, 20000) i;"
-             " TRUNCATE optimizer_actions; ANALYZE")
+             " TRUNCATE action_journal; ANALYZE")
     for name in ["idx_participants_token_active", *ATTENDANCE]:
         if name != "idx_attendance_gate_timestamp":
-            base.sql("INSERT INTO optimizer_actions (action, target, outcome, figures_before,"
-                     f" figures_after) VALUES ('build index', '{name}', 'undone', '{{}}', '{{}}')")
+            base.sql("INSERT INTO action_journal (system, actor, action, target, outcome)"
+                     f" VALUES ('database', 'test', 'build index', '{name}', 'undone')")
     for setting in ("random_page_cost = 0", "enable_seqscan = off", "enable_bitmapscan = off"):
         base.sql(f"ALTER DATABASE {base.name} SET {setting}")
     items = [item for _ in range(2) for item in base.db("optimize")]
     assert of(items, state="undone", name="idx_attendance_gate_timestamp")
     assert "idx_attendance_gate_timestamp" not in base.indexes()
-    assert base.sql("SELECT outcome FROM optimizer_actions WHERE action = 'build index' AND target"
+    assert base.sql("SELECT outcome FROM action_journal WHERE action = 'build index' AND target"
                     " = 'idx_attendance_gate_timestamp'") == "undone"
 
 

@@ -81,7 +81,7 @@ def test_migrating_makes_tables_partitions_and_valid_indexes_and_is_done_then(po
     database = postgres.create()
     first = json.loads(turnout("db", "migrate", "--json", "--ahead", "2", "--store",
                                postgres.url(database)).stdout)
-    assert first["schema"] == {"from": 0, "to": 1}
+    assert first["schema"] == {"from": 0, "to": 2}
     ends = postgres.sql("SELECT count(*) FROM pg_inherits WHERE inhparent ="
                         " 'attendance_records'::regclass", database)
     assert int(ends) >= 4  # the past, the current quarter and two ahead
@@ -92,7 +92,7 @@ def test_migrating_makes_tables_partitions_and_valid_indexes_and_is_done_then(po
         assert postgres.sql(f"SELECT to_regclass('{name}') IS NOT NULL", database) == "t"
     again = json.loads(turnout("db", "migrate", "--json", "--ahead", "2", "--store",
                                postgres.url(database)).stdout)
-    assert again["schema"] == {"from": 1, "to": 1}
+    assert again["schema"] == {"from": 2, "to": 2}
     assert again["report"]["counts"]["done"] == 0
 
 
@@ -107,6 +107,50 @@ def test_a_migration_that_was_cut_short_is_finished_by_the_next(postgres):
     assert postgres.sql("SELECT bool_and(indisvalid) FROM pg_index WHERE indexrelid IN"
                         " ('idx_attendance_gate_timestamp'::regclass,"
                         "  'idx_participants_search'::regclass)", database) == "t"
+
+
+def test_an_older_schema_is_brought_forward_and_its_journal_kept(postgres):
+    database = postgres.create()
+    script = (rig.ROOT / "src" / "store" / "schema" / "postgres_1.sql").read_text()
+    postgres.sql(script + """; INSERT INTO turnout_schema (version) VALUES (1);
+        CREATE TABLE optimizer_actions (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            at timestamptz NOT NULL DEFAULT now(), action text, target text, outcome text,
+            figures_before jsonb, figures_after jsonb, detail text);
+        INSERT INTO optimizer_actions (action, target, outcome, figures_before, figures_after)
+        VALUES ('build index', 'i', 'better', '{"q": 1}', '{}')""", database)
+    url = postgres.url(database)
+    assert "db migrate" in turnout("db", "optimize", "--store", url, want=FAILED).stderr
+    done = json.loads(turnout("db", "migrate", "--json", "--store", url).stdout)
+    assert done["schema"] == {"from": 1, "to": 2}
+    assert postgres.sql("SELECT system, target, outcome, figures_before, detail FROM"
+                        " action_journal", database) == "database|i|better|{\"q\": 1}|"
+    assert postgres.sql("SELECT to_regclass('optimizer_actions') IS NULL", database) == "t"
+
+
+def test_a_record_finds_a_partition_of_the_period_cut_at_its_neighbours(postgres):
+    database = postgres.create()
+    turnout("db", "migrate", "--ahead", "1", "--store", postgres.url(database))
+    made = "SELECT turnout_make_partition('{}'); "
+    bounds = ("SELECT relname, pg_get_expr(relpartbound, oid) FROM pg_class WHERE relkind = 'r'"
+              " AND relname LIKE 'attendance_records_203%' ORDER BY 1")
+    postgres.sql("SET timezone = 'Asia/Seoul'; SELECT turnout_make_partition('2031-02-20');"
+                 "UPDATE turnout_meta SET value = 'month' WHERE key = 'partition_period';"
+                 "SELECT turnout_make_partition('2030-12-31 23:59:59Z');"
+                 "UPDATE turnout_meta SET value = 'week' WHERE key = 'partition_period';"
+                 "SELECT turnout_make_partition('2031-04-01Z');"
+                 "SELECT turnout_make_partition('2030-11-30Z')", database)
+    assert postgres.sql(made.format("2031-03-31 23:00Z") + made.format("1999-01-01"),
+                        database) == "f\nf"
+    found = postgres.sql("SET timezone = 'UTC'; " + bounds, database).splitlines()
+    assert found == [
+        "attendance_records_2030_12|FOR VALUES FROM ('2030-12-01 00:00:00+00') TO"
+        " ('2031-01-01 00:00:00+00')",
+        "attendance_records_2030_w48_20301125|FOR VALUES FROM ('2030-11-25 00:00:00+00') TO"
+        " ('2030-12-01 00:00:00+00')",
+        "attendance_records_2031_q1|FOR VALUES FROM ('2031-01-01 00:00:00+00') TO"
+        " ('2031-04-01 00:00:00+00')",
+        "attendance_records_2031_w14_20310401|FOR VALUES FROM ('2031-04-01 00:00:00+00') TO"
+        " ('2031-04-07 00:00:00+00')"]
 
 
 def test_a_newer_schema_is_refused_everywhere(postgres):

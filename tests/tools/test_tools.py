@@ -107,6 +107,9 @@ def run_setup(root, *arguments, installed="", uid=0, apt=0, sudo=False):
         "apt-get": f'#!/bin/sh\necho "$@" >>{log}\nexit {apt}\n',
         "id": f"#!/bin/sh\necho {uid}\n",
         "sleep": "#!/bin/sh\n",
+        "systemctl": f'#!/bin/sh\n[ "$1" = disable ] && echo "stop $3" >>{log}\n',
+        "update-rc.d": "#!/bin/sh\n",
+        "service": f'#!/bin/sh\necho "$2 $1" >>{log}\n',
     }
     if sudo:
         tools["sudo"] = '#!/bin/sh\nexec "$@"\n'
@@ -133,6 +136,15 @@ def test_setup_installs_only_what_is_missing(tmp_path):
     assert calls[0].startswith("update")
     assert calls[1].split()[-1] == "sqlite3" and "--no-install-recommends" in calls[1]
     assert "libuv1-dev" not in calls[1]
+
+
+def test_setup_stops_the_servers_that_it_installed_and_no_other(tmp_path):
+    listed = subprocess.check_output([str(TOOLS / "setup"), "--list", "test", "bench"], text=True)
+    names = set(listed.split())
+    there = " ".join(names - {"postgresql-15", "prometheus", "curl"})
+    _, calls = run_setup(tmp_path, "test", "bench", installed=there)
+    stopped = [call for call in calls if call.startswith("stop ")]
+    assert stopped == ["stop postgresql", "stop prometheus"]
 
 
 def test_setup_tries_apt_twice_and_then_names_what_is_missing(tmp_path):

@@ -1,6 +1,24 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Four quarters with 120,000 scans of 5,000 people at 40 gates; no index but the keys.
+-- Four quarters with 120,000 scans of 5,000 people at 40 gates, in tables that turnout db migrate
+-- made. Of its indexes only the keys and that of the active tokens stay, of its partitions none.
 SET TimeZone = 'UTC';
+DO $$
+DECLARE it record;
+BEGIN
+    FOR it IN SELECT indexrelid::regclass AS name FROM pg_index
+              WHERE indrelid IN ('participants'::regclass, 'attendance_records'::regclass)
+              AND NOT indisprimary AND indexrelid <> 'idx_participants_token_active'::regclass
+    LOOP
+        EXECUTE format('DROP INDEX %s', it.name);
+    END LOOP;
+    FOR it IN SELECT inhrelid::regclass AS name FROM pg_inherits
+              WHERE inhparent = 'attendance_records'::regclass
+    LOOP
+        EXECUTE format('DROP TABLE %s', it.name);
+    END LOOP;
+END $$;
+INSERT INTO events (code, name, timezone, reentry, created_at)
+SELECT 'e' || i, 'Event ' || i, 'UTC', 'after_exit', '2026-01-01' FROM generate_series(1, 2) i;
 CREATE TABLE attendance_records_2026_q1 PARTITION OF attendance_records
     FOR VALUES FROM ('2026-01-01') TO ('2026-04-01');
 CREATE TABLE attendance_records_2026_q2 PARTITION OF attendance_records
