@@ -204,6 +204,7 @@ static enum err_e take_row(struct import *import, struct import_row *row,
     struct person *person = find_updated(holder, row);
     struct participant after =
         person == NULL ? empty_person(row->values.token) : person->values;
+    row->ret_id = after.id;
     pg_patch_person(&after, &row->values, row->fields);
     TRY(check_person(import, &after, problem));
     row->ret_outcome = person == NULL ? IMPORT_CREATED : IMPORT_UPDATED;

@@ -163,6 +163,7 @@ MAY_BLOCK enum err_e pg_update_participant(struct pg_writer *w, void *data) {
     int64_t event_id;
     struct pg_args args;
     TRY(load_locked(w, op, &event_id, &person));
+    op->participant_write.ret_old_token = person.token; /* in the operation's arena */
     pg_patch_person(&person, &op->participant_write.values, op->participant_write.fields);
     TRY(check_person(w, op, event_id, &person));
     pg_args_init(&args);

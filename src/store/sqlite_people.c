@@ -175,6 +175,7 @@ MAY_BLOCK enum err_e writer_update_participant(struct sqlite_writer *w, struct s
     patch_person(&after, &op->participant_write.values, op->participant_write.fields);
     TRY(check_person(w, event, &after, &op->problem));
     TRY(update_person(w, event->event.id, &before, &after));
+    op->participant_write.ret_old_token = before.token;
     op->participant_write.values = after;
     return ERR_OK;
 }
@@ -249,6 +250,7 @@ static enum err_e import_row(struct sqlite_writer *w, struct event_facts *event,
     struct participant before;
     int64_t id;
     TRY(find_updated(w, event->event.id, row, &id));
+    row->ret_id = id;
     if (id != 0) {
         TRY(load_by_id(&w->conn, event->event.id, id, arena, &before));
     }

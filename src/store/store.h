@@ -94,6 +94,7 @@ struct import_row {
     unsigned fields;           /* participant_field_e */
     enum import_outcome_e ret_outcome;
     struct slice ret_reason; /* of a rejection */
+    int64_t ret_id;          /* of the participant that it met; 0: it met none */
 };
 
 /* What one scan came to. */
@@ -201,6 +202,9 @@ struct store_op {
     struct arena arena; /* of the results */
     int64_t submitted_us, begun_us, ended_us; /* for the monitor: queue and store phases */
     int64_t committing_us; /* its commit began; 0: it has none, or did not come so far */
+    bool is_cached;   /* a cache answered: no store worked for it */
+    int64_t stale_s;  /* of a cached answer that may be out of date, as the store is away: its age;
+                         0: it is not */
 
     struct slice event; /* code, for all but events and keys */
     union {
@@ -229,6 +233,7 @@ struct store_op {
         struct {
             struct participant values; /* id in for update, load, erase; as stored, out */
             unsigned fields;
+            struct slice ret_old_token; /* UPDATE_: the token before, out */
         } participant_write;        /* CREATE_, UPDATE_, ERASE_, LOAD_PARTICIPANT */
         struct {
             struct slice token;     /* exact; empty: any */
