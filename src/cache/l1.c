@@ -72,6 +72,9 @@ static enum err_e options_check(const struct l1_options *options, struct problem
     if (options->absent_ttl_us < 1) {
         return problem_set(ret_problem, ERR_CONFIG, "absent_ttl", "must be positive");
     }
+    if (options->grace_us < 0) {
+        return problem_set(ret_problem, ERR_CONFIG, "grace", "must not be negative");
+    }
     if (options->jitter_percent > L1_JITTER_MAX) {
         return problem_set(ret_problem, ERR_CONFIG, "jitter", "must be 0 to %d percent",
                            L1_JITTER_MAX);
@@ -159,13 +162,13 @@ void l1_destroy(struct l1 *l1) {
     }
 }
 
-static uint64_t hash_key(const struct l1 *l1, struct slice key) {
+uint64_t l1_hash_of(const struct l1 *l1, struct slice key) {
     ASSERT(key.len > 0 && key.len <= L1_KEY_MAX);
     return keyed_hash_of(&l1->hash, key);
 }
 
 struct l1_ticket l1_begin_fill(struct l1 *l1, struct slice key, int64_t now_us) {
-    uint64_t hash = hash_key(l1, key);
+    uint64_t hash = l1_hash_of(l1, key);
     struct l1_shard *shard = l1_shard_of(l1, hash);
     pthread_mutex_lock(&shard->mutex);
     struct l1_ticket ticket = shard_ticket(shard, hash, now_us);
@@ -200,7 +203,7 @@ static bool is_too_large(const struct l1_shard *shard, struct slice key, struct 
 /* `fill` without its blob, hash and key's shard; `value` only for BLOB_VALUE. */
 static enum l1_fill_e fill_kind(struct l1 *l1, struct shard_fill fill, struct slice value,
                                 enum blob_kind_e kind) {
-    fill.hash = hash_key(l1, fill.key);
+    fill.hash = l1_hash_of(l1, fill.key);
     struct l1_shard *shard = l1_shard_of(l1, fill.hash);
     bool too_large = is_too_large(shard, fill.key, value);
     fill.blob = too_large ? NULL : blob_make(l1, fill.key, value, kind);
@@ -228,7 +231,7 @@ enum l1_fill_e l1_fill_absent(struct l1 *l1, const struct l1_ticket *ticket, str
 }
 
 void l1_abandon(struct l1 *l1, struct slice key) {
-    uint64_t hash = hash_key(l1, key);
+    uint64_t hash = l1_hash_of(l1, key);
     struct l1_shard *shard = l1_shard_of(l1, hash);
     pthread_mutex_lock(&shard->mutex);
     uint32_t id = shard_find(shard, hash, key);
@@ -239,7 +242,7 @@ void l1_abandon(struct l1 *l1, struct slice key) {
 }
 
 uint64_t l1_invalidate(struct l1 *l1, struct slice key) {
-    uint64_t hash = hash_key(l1, key);
+    uint64_t hash = l1_hash_of(l1, key);
     return shard_invalidate(l1_shard_of(l1, hash), hash, key);
 }
 

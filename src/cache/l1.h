@@ -63,6 +63,7 @@ struct l1_options {
     size_t bytes;             /* keys, values, L1_ENTRY_OVERHEAD each; one may take an eighth */
     int64_t ttl_us;           /* L1_TTL_NONE or at least 1 */
     int64_t absent_ttl_us;    /* of "there is no such thing"; at least 1 */
+    int64_t grace_us; /* how long l1_get_expired still finds what expired; may be 0 */
     unsigned jitter_percent;  /* 0..L1_JITTER_MAX: a life is shortened by up to so much */
     uint32_t shards;          /* 0: as many as the entries call for; else a power of two to 16 */
     struct rng *rng;          /* used during l1_create only; NULL is the system's */
@@ -82,11 +83,12 @@ void l1_destroy(struct l1 *l1); /* no reader may be inside; NULL is allowed */
 enum err_e l1_reader_open(struct l1 *l1, struct l1_reader **ret_reader) MUST_CHECK;
 void l1_reader_close(struct l1_reader *reader);
 
-/* Proof of when a fill began. Opaque; valid for one key. */
+/* Proof of when a fill began. Opaque but for its last field; valid for one key. */
 struct l1_ticket {
     uint64_t patterns;
     int64_t begun_us;
     uint32_t generation;
+    int64_t ttl_us; /* of what it fills; 0, as it is given out: the cache's. May be changed */
 };
 
 enum l1_result_e {
@@ -102,6 +104,15 @@ enum l1_result_e {
  * Stampede Prevention", VLDB 2015), with one refresher at a time. */
 enum l1_result_e l1_get(struct l1_reader *reader, struct slice key, int64_t now_us,
                         struct buf *value, struct l1_ticket *ret_ticket);
+
+/* The value whether it expired or not, at most grace_us ago: for when the truth cannot be had. Not
+ * a get: it counts nothing. False: there is none, or it is known not to exist. */
+bool l1_get_expired(struct l1_reader *reader, struct slice key, int64_t now_us, struct buf *value);
+
+/* The keyed hash of a key: for tables beside the cache, and for sampling. */
+uint64_t l1_hash_of(const struct l1 *l1, struct slice key);
+/* The same, without work: of the key that l1_get was last asked for. */
+uint64_t l1_hash_got(const struct l1_reader *reader);
 
 /* A ticket without a get, for warming. Take it before reading the truth. */
 struct l1_ticket l1_begin_fill(struct l1 *l1, struct slice key, int64_t now_us);

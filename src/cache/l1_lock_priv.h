@@ -44,6 +44,7 @@ struct l1_reader {
     struct l1 *l1;
     struct note_ring *rings; /* one per shard; NULL when the policy takes no notes */
     struct seeded_rng chance;
+    uint64_t hash_got; /* of the key of the last get */
     struct counter hits;
     struct counter hits_absent;
     struct counter refreshes;

@@ -151,6 +151,7 @@ enum l1_result_e l1_get(struct l1_reader *reader, struct slice key, int64_t now_
     ASSERT(key.len > 0 && key.len <= L1_KEY_MAX);
     uint64_t hash = keyed_hash_of(&reader->l1->hash, key);
     struct l1_shard *shard = l1_shard_of(reader->l1, hash);
+    reader->hash_got = hash;
     struct look look = {.reader = reader, .shard = shard, .now_us = now_us};
     enum l1_result_e result = L1_MISS;
 
@@ -172,4 +173,23 @@ enum l1_result_e l1_get(struct l1_reader *reader, struct slice key, int64_t now_
         note_hit(reader, shard, look.id, (uint32_t)hash);
     }
     return result;
+}
+
+uint64_t l1_hash_got(const struct l1_reader *reader) {
+    return reader->hash_got;
+}
+
+bool l1_get_expired(struct l1_reader *reader, struct slice key, int64_t now_us, struct buf *value) {
+    uint64_t hash = l1_hash_of(reader->l1, key);
+    struct l1_shard *shard = l1_shard_of(reader->l1, hash);
+    bool found = false;
+    shard_read_begin(reader, shard);
+    uint32_t id = shard_find(shard, hash, key);
+    if (id != L1_NONE) {
+        const struct l1_blob *blob = shard->nodes[id].blob;
+        found = blob->kind == BLOB_VALUE &&
+                !blob_is_past_grace(blob, &reader->l1->options, now_us) && copy_value(blob, value);
+    }
+    shard_read_end(reader);
+    return found;
 }

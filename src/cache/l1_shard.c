@@ -107,6 +107,7 @@ struct l1_ticket shard_ticket(const struct l1_shard *shard, uint64_t hash, int64
         .patterns = shard->patterns.count,
         .begun_us = now_us,
         .generation = *generation_of(shard, hash),
+        .ttl_us = 0,
     };
 }
 
@@ -192,7 +193,7 @@ static void reap(struct l1_shard *shard, int64_t now_us, struct l1_blob **out) {
         uint32_t id = shard->reap_at;
         shard->reap_at = id + 1 == shard->capacity ? 0 : id + 1;
         const struct l1_blob *blob = shard->nodes[id].blob;
-        if (blob != NULL && blob_is_expired(blob, now_us)) {
+        if (blob != NULL && blob_is_past_grace(blob, &shard->l1->options, now_us)) {
             drop(shard, id, L1_LEAVE_EXPIRED, out);
         }
     }
@@ -295,6 +296,7 @@ static void set_life(struct l1_shard *shard, const struct shard_fill *fill) {
     const struct l1_options *options = &shard->l1->options;
     struct l1_blob *blob = fill->blob;
     int64_t life = blob->kind == BLOB_ABSENT ? options->absent_ttl_us : options->ttl_us;
+    life = fill->ticket->ttl_us != 0 ? fill->ticket->ttl_us : life;
     blob->expires_us = INT64_MAX;
     if (life != L1_TTL_NONE) {
         double shortened = rng_unit(&shard->jitter.base) * options->jitter_percent / 100;

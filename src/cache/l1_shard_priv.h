@@ -125,4 +125,10 @@ static inline bool blob_is_expired(const struct l1_blob *blob, int64_t now_us) {
     return blob->expires_us <= now_us;
 }
 
+/* Nobody can get it any more. */
+static inline bool blob_is_past_grace(const struct l1_blob *blob, const struct l1_options *options,
+                                      int64_t now_us) {
+    return blob_is_expired(blob, now_us) && now_us - blob->expires_us >= options->grace_us;
+}
+
 #endif

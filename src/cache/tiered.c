@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of the cache and of its loops, and the fast path: what L1 knows. */
+#include "cache/tiered_priv.h"
+
+#include <stdlib.h>
+
+enum { DAY_MS = 86400000, ABSENT_MS_MAX = 400 };
+
+static const char *const class_names[TIERED_CLASS_COUNT] = {
+#define X(name, prefix, l1_ms, l2_ms, absent_ms) [TIERED_##name] = prefix,
+    TIERED_CLASS_TABLE(X)
+#undef X
+};
+
+const char *tiered_class_name(enum tiered_class_e class) {
+    return class_names[class];
+}
+
+bool tiered_class_of(struct slice key, enum tiered_class_e *ret_class) {
+    const char *colon = key.len == 0 ? NULL : memchr(key.at, ':', key.len);
+    if (colon == NULL) {
+        return false;
+    }
+    struct slice prefix = slice_from(key.at, (size_t)(colon - key.at));
+    for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
+        if (slice_eq_text(prefix, class_names[i])) {
+            *ret_class = (enum tiered_class_e)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void *libc_take(struct l1_memory *memory, size_t size) {
+    (void)memory;
+    return malloc(size);
+}
+
+static void libc_give(struct l1_memory *memory, void *block) {
+    (void)memory;
+    free(block);
+}
+
+static struct l1_memory libc_memory = {libc_take, libc_give};
+
+struct tiered_options tiered_options_default(void) {
+    return (struct tiered_options){
+        .l1 = l1_options_default(),
+        .lives =
+            {
+#define X(name, prefix, l1_ms, l2_ms, absent_ms) [TIERED_##name] = {l1_ms, l2_ms, absent_ms},
+                TIERED_CLASS_TABLE(X)
+#undef X
+            },
+        .writers = TIERED_WRITERS_ALONE,
+        .stale_ms = TIERED_STALE_MS_DEFAULT,
+        .lease_ms = TIERED_LEASE_MS_DEFAULT,
+        .waiters_max = TIERED_WAITERS_DEFAULT,
+    };
+}
+
+static enum err_e check_lives(const struct tiered_options *options, struct problem *ret_problem) {
+    for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
+        const struct tiered_life *life = &options->lives[i];
+        if (life->l1_ms < 1 || life->l1_ms > DAY_MS || life->l2_ms < 0 || life->l2_ms > DAY_MS) {
+            return problem_set(ret_problem, ERR_CONFIG, class_names[i],
+                               "must live 1 ms to a day in L1, 0 to a day in L2");
+        }
+        if (life->absent_ms < 1 || life->absent_ms > ABSENT_MS_MAX) {
+            return problem_set(ret_problem, ERR_CONFIG, class_names[i],
+                               "must be absent for 1 to %d ms", ABSENT_MS_MAX);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_e check_options(const struct tiered_options *options,
+                                struct problem *ret_problem) {
+    TRY(check_lives(options, ret_problem));
+    if (options->stale_ms < 0 || options->stale_ms > TIERED_STALE_MS_MAX) {
+        return problem_set(ret_problem, ERR_CONFIG, "stale", "must be 0 to %d ms",
+                           TIERED_STALE_MS_MAX);
+    }
+    if (options->lease_ms < 1 || options->lease_ms > TIERED_LEASE_MS_MAX) {
+        return problem_set(ret_problem, ERR_CONFIG, "lease", "must be 1 to %d ms",
+                           TIERED_LEASE_MS_MAX);
+    }
+    return ERR_OK;
+}
+
+static void set_up(struct tiered *tiered, const struct tiered_options *options) {
+    memset(tiered, 0, sizeof *tiered);
+    tiered->options = *options;
+    tiered->memory = options->l1.memory;
+    ASSERT(pthread_mutex_init(&tiered->mutex, NULL) == 0);
+    bool alone = options->writers == TIERED_WRITERS_ALONE;
+    atomic_init(&tiered->heard_us, alone ? INT64_MAX : INT64_MIN / 2);
+}
+
+enum err_e tiered_create(const struct tiered_options *given, struct tiered **ret_tiered,
+                         struct problem *ret_problem) {
+    struct tiered_options options = *given;
+    options.l1.memory = options.l1.memory == NULL ? &libc_memory : options.l1.memory;
+    options.l1.grace_us = options.stale_ms * 1000;
+    TRY(check_options(&options, ret_problem));
+    struct tiered *tiered = options.l1.memory->take(options.l1.memory, sizeof *tiered);
+    if (tiered == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    set_up(tiered, &options);
+    enum err_e err = l1_create(&options.l1, &tiered->l1, ret_problem);
+    if (err != ERR_OK) {
+        pthread_mutex_destroy(&tiered->mutex);
+        tiered->memory->give(tiered->memory, tiered);
+        return err;
+    }
+    *ret_tiered = tiered;
+    return ERR_OK;
+}
+
+void tiered_destroy(struct tiered *tiered) {
+    if (tiered == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < TIERED_LOOPS_MAX; i++) {
+        ASSERT(tiered->loops[i] == NULL);
+    }
+    ASSERT(tiered->flights == 0 && tiered->waiters == 0);
+    l1_destroy(tiered->l1);
+    pthread_mutex_destroy(&tiered->mutex);
+    tiered->memory->give(tiered->memory, tiered);
+}
+
+/* Loops. */
+
+static enum err_e enter(struct tiered *tiered, struct tiered_loop *loop) {
+    enum err_e err = ERR_OVERLOADED;
+    pthread_mutex_lock(&tiered->mutex);
+    for (unsigned i = 0; i < TIERED_LOOPS_MAX && err != ERR_OK; i++) {
+        if (tiered->loops[i] == NULL) {
+            tiered->loops[i] = loop;
+            loop->index = i;
+            err = ERR_OK;
+        }
+    }
+    pthread_mutex_unlock(&tiered->mutex);
+    return err;
+}
+
+enum err_e tiered_loop_open_on(struct tiered *tiered, struct tiered_port *port,
+                               const struct tiered_loop_options *options,
+                               struct tiered_loop **ret_loop) {
+    struct tiered_loop *loop = tiered->memory->take(tiered->memory, sizeof *loop);
+    if (loop == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    memset(loop, 0, sizeof *loop);
+    loop->tiered = tiered;
+    loop->port = port;
+    loop->due = options->due;
+    loop->due_data = options->due_data;
+    enum err_e err = l1_reader_open(tiered->l1, &loop->reader);
+    if (err == ERR_OK) {
+        err = enter(tiered, loop);
+        if (err != ERR_OK) {
+            l1_reader_close(loop->reader);
+        }
+    }
+    if (err != ERR_OK) {
+        tiered->memory->give(tiered->memory, loop);
+        return err;
+    }
+    buf_init(&loop->scratch, TIERED_HEAD + TIERED_VALUE_MAX);
+    buf_init(&loop->leftovers, TIERED_HEAD + TIERED_VALUE_MAX);
+    *ret_loop = loop;
+    return ERR_OK;
+}
+
+static void keep_counts_locked(struct tiered_loop *loop) {
+    for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
+#define X(name) loop->tiered->past[i].name += counter_read(&loop->cells[i].name);
+        TIERED_COUNTER_TABLE(X)
+#undef X
+    }
+}
+
+void tiered_loop_left(struct tiered_loop *loop) {
+    struct tiered *tiered = loop->tiered;
+    pthread_mutex_lock(&tiered->mutex);
+    bool left = loop->closing && loop->port_closed && loop->in_transit == 0;
+    if (left) {
+        keep_counts_locked(loop);
+        tiered->loops[loop->index] = NULL;
+    }
+    pthread_mutex_unlock(&tiered->mutex);
+    if (!left) {
+        return;
+    }
+    void (*closed)(void *data) = loop->closed;
+    void *data = loop->closed_data;
+    l1_reader_close(loop->reader);
+    buf_fini(&loop->scratch);
+    buf_fini(&loop->leftovers);
+    tiered->memory->give(tiered->memory, loop);
+    if (closed != NULL) {
+        closed(data);
+    }
+}
+
+static void on_port_closed(void *data) {
+    struct tiered_loop *loop = data;
+    loop->port_closed = true;
+    tiered_loop_left(loop);
+}
+
+void tiered_loop_close(struct tiered_loop *loop, void (*closed)(void *data), void *data) {
+    ASSERT(!loop->closing);
+    loop->closing = true;
+    loop->closed = closed;
+    loop->closed_data = data;
+    tiered_flights_leave(loop);
+    loop->port->vtable->close(loop->port, on_port_closed, loop);
+}
+
+/* The fast path. */
+
+struct l1_ticket tiered_ticket(struct tiered_loop *loop, struct slice key, int64_t now_us) {
+    bool known = loop->missed.any && loop->missed.hash == l1_hash_of(loop->tiered->l1, key);
+    loop->missed.any = false;
+    return known ? loop->missed.ticket : l1_begin_fill(loop->tiered->l1, key, now_us);
+}
+
+static void remember_miss(struct tiered_loop *loop, const struct l1_ticket *ticket) {
+    loop->missed.any = true;
+    loop->missed.hash = l1_hash_got(loop->reader);
+    loop->missed.ticket = *ticket;
+}
+
+static int64_t born_us(const struct buf *buf) {
+    int64_t born;
+    ASSERT(buf->len >= TIERED_HEAD);
+    memcpy(&born, buf->at, sizeof born);
+    return born;
+}
+
+/* A value in `buf`: is it young, or does somebody vouch for it? */
+static bool may_answer(struct tiered_loop *loop, const struct buf *buf, int64_t now_us) {
+    return now_us - born_us(buf) <= (int64_t)TIERED_TRUST_MS * 1000 ||
+           tiered_is_trusted(loop->tiered, now_us);
+}
+
+static enum tiered_try_e hit(struct tiered_loop *loop, enum tiered_class_e class,
+                             const struct buf *buf, struct tiered_answer *ret_answer) {
+    int64_t now_us = tiered_now_us(loop);
+    counter_add(&tiered_cells(loop, class)->l1_hits, 1);
+    *ret_answer = (struct tiered_answer){
+        .err = ERR_OK,
+        .from = TIERED_FROM_L1,
+        .value = slice_skip(buf_slice(buf), TIERED_HEAD),
+        .age_ms = (now_us - born_us(buf)) / 1000,
+    };
+    return TIERED_HIT;
+}
+
+static enum tiered_try_e hit_absent(struct tiered_loop *loop, enum tiered_class_e class,
+                                    struct tiered_answer *ret_answer) {
+    counter_add(&tiered_cells(loop, class)->l1_hits, 1);
+    *ret_answer =
+        (struct tiered_answer){.err = ERR_OK, .from = TIERED_FROM_L1, .absent = true};
+    return TIERED_HIT_ABSENT;
+}
+
+static void ask_to_refresh(struct tiered_loop *loop, enum tiered_class_e class, struct slice key) {
+    if (loop->due == NULL || loop->closing) {
+        l1_abandon(loop->tiered->l1, key);
+    } else {
+        loop->due(loop->due_data, class, key);
+    }
+}
+
+enum tiered_try_e tiered_try(struct tiered_loop *loop, enum tiered_class_e class, struct slice key,
+                             struct buf *buf, struct tiered_answer *ret_answer) {
+    int64_t now_us = tiered_now_us(loop);
+    struct l1_ticket ticket;
+    buf_clear(buf);
+    loop->missed.any = false;
+    enum l1_result_e result = l1_get(loop->reader, key, now_us, buf, &ticket);
+    if (result == L1_HIT_ABSENT) {
+        return hit_absent(loop, class, ret_answer);
+    }
+    if (result != L1_MISS && may_answer(loop, buf, now_us)) {
+        enum tiered_try_e found = hit(loop, class, buf, ret_answer);
+        if (result == L1_HIT_REFRESH) {
+            ask_to_refresh(loop, class, key);
+        }
+        return found;
+    }
+    struct tiered_cells *cells = tiered_cells(loop, class);
+    counter_add(&cells->l1_misses, 1);
+    if (result == L1_MISS) {
+        remember_miss(loop, &ticket);
+    } else {
+        counter_add(&cells->l1_untrusted, 1);
+    }
+    return TIERED_MISS;
+}
+
+void tiered_get(struct tiered_loop *loop, struct tiered_get *get) {
+    get->loop = loop;
+    get->flight = NULL;
+    get->next = NULL;
+    get->begun_us = tiered_now_us(loop);
+    if (loop->closing) {
+        struct tiered_answer answer = {.err = ERR_DRAINING};
+        get->done(get, &answer);
+        return;
+    }
+    bool tried = loop->missed.any && loop->missed.hash == l1_hash_of(loop->tiered->l1, get->key);
+    struct tiered_answer answer;
+    if (!get->refresh && !tried &&
+        tiered_try(loop, get->class, get->key, &loop->scratch, &answer) != TIERED_MISS) {
+        get->done(get, &answer);
+        return;
+    }
+    tiered_flight_join(loop, get);
+}
+
+void tiered_drop(struct tiered *tiered) {
+    l1_invalidate_all(tiered->l1);
+    tiered_flights_outdate_matching(tiered, SLICE_LIT("*"));
+}
+
+void tiered_vouch(struct tiered *tiered, int64_t as_of_us) {
+    int64_t heard_us = atomic_load(&tiered->heard_us);
+    while (as_of_us > heard_us &&
+           !atomic_compare_exchange_weak(&tiered->heard_us, &heard_us, as_of_us)) {
+    }
+}
