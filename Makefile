@@ -6,12 +6,13 @@ PLANT  ?=
 LISTEN ?= 127.0.0.1:8080
 STORE  ?= sqlite:build/demo.db
 ONLY   ?=
+DIR    ?=
 FUZZ_SECONDS = $(or $(SECONDS),60)
 
 variant = $(if $(PLANT),plant-$(PLANT),$(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench check format fuzz clean
+.PHONY: help run cluster build test bench check format fuzz clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +21,11 @@ run: ## install what is missing, build, serve the demo event (LISTEN=127.0.0.1:8
 	@tools/setup
 	@tools/build release
 	@exec build/turnout serve --demo --auth off --listen $(LISTEN) --store $(STORE)
+
+cluster: ## PostgreSQL with a standby, Redis Cluster and two nodes, until Ctrl-C (DIR=.cluster)
+	@tools/setup test
+	@tools/build release
+	@exec tools/cluster $(if $(DIR),--dir $(DIR))
 
 build: ## build/turnout, optimised (BUILD=release|asan|tsan or PLANT=name for another variant)
 	@tools/build $(variant)

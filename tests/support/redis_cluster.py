@@ -37,10 +37,11 @@ def until(what, seconds=20):
 class Node:
     """One redis-server; it keeps nothing on disk, so a start is a start with nothing."""
 
-    def __init__(self, folder, port, bus=None):
+    def __init__(self, folder, port, bus=None, notice=lambda name, pid: None):
         self.folder = pathlib.Path(folder) / str(port)
         self.port = port
         self.bus = bus
+        self.notice = notice
         self.process = None
 
     def start(self):
@@ -52,7 +53,8 @@ class Node:
                         "--cluster-port", str(self.bus), "--repl-diskless-sync-delay", "0"]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(["redis-server", *options], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+                                            stdout=log, stderr=log, start_new_session=True)
+        self.notice(f"redis:{self.port}", self.process.pid)
         until(lambda: self.cli("PING") == "PONG")
         return self
 
@@ -79,10 +81,12 @@ class Cluster:
 
     BOUNDS = ((0, 5460), (5461, 10922), (10923, 16383))
 
-    def __init__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="turnout-redis-")
-        ports = free_ports(12)
-        self.nodes = [Node(self.folder.name, *pair) for pair in zip(ports[:6], ports[6:])]
+    def __init__(self, folder=None, ports=None, notice=lambda name, pid: None):
+        """In a temporary folder on free ports, unless told: six ports, then six of the bus."""
+        self.folder = None if folder else tempfile.TemporaryDirectory(prefix="turnout-redis-")
+        ports = ports or free_ports(12)
+        self.nodes = [Node(folder or self.folder.name, *pair, notice)
+                      for pair in zip(ports[:6], ports[6:])]
 
     @property
     def seeds(self):
@@ -119,7 +123,8 @@ class Cluster:
     def stop(self):
         for node in self.nodes:
             node.kill()
-        self.folder.cleanup()
+        if self.folder is not None:
+            self.folder.cleanup()
 
     def owner(self, slot):
         """The primary of a slot, by what the first living node says."""
