@@ -25,7 +25,7 @@
       "btree (event_id, \"timestamp\") WHERE (verdict = 'refused'::text)")                         \
     X("idx_attendance_recorded", PLAIN, "attendance_records", "brin (recorded_at)")                \
     X("idx_participants_token_inactive", PLAIN, "participants",                                    \
-      "btree (token, event_id) WHERE (status <> 'active'::text)")                                  \
+      "btree (token, event_id, id) WHERE (status <> 'active'::text)")                              \
     X("idx_participants_event", PLAIN, "participants", "btree (event_id, id)")                     \
     X("idx_participants_search", PLAIN, "participants", "gin (search)")
 

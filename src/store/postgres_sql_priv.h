@@ -43,30 +43,37 @@
                       " FROM unnest($1::bigint[], $2::text[])"                                     \
                       " WITH ORDINALITY AS q(event_id, code, n)"                                   \
                       " JOIN gates g ON g.event_id = q.event_id AND g.code = q.code")              \
-    /* the active participant with a token, else the latest: the second look-up is made only when  \
-     * the first finds nobody, so one of each pair is NULL */                                      \
+    /* Look-ups one by one, by key: LATERAL with LIMIT leaves the planner no choice. Plans are made\
+     * once, often when the tables are empty, and a join would then read all of a table for each   \
+     * group, for ever. The second look-up is made only when the first finds nobody, so one of each\
+     * pair is NULL. */                                                                            \
     X(GROUP_PEOPLE, W,                                                                             \
       "SELECT q.n, coalesce(a.id, i.id), coalesce(a.name, i.name), coalesce(a.status, i.status),"  \
       " coalesce(a.valid_from, i.valid_from), coalesce(a.valid_until, i.valid_until),"             \
       " coalesce(a.gates, i.gates), coalesce(a.attention, i.attention), "                          \
       PG_STANDING_COLUMNS ", lg.code, fg.code"                                                     \
       " FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS q(event_id, token, n)"            \
-      " LEFT JOIN participants a ON a.token = q.token AND a.event_id = q.event_id"                 \
-      "  AND a.status = 'active'"                                                                  \
-      " LEFT JOIN LATERAL (SELECT * FROM participants o WHERE a.id IS NULL"                        \
-      "  AND o.token = q.token AND o.event_id = q.event_id AND o.status <> 'active'"               \
-      "  ORDER BY o.id DESC LIMIT 1) i ON true"                                                    \
-      " LEFT JOIN ledger l ON l.participant_id = coalesce(a.id, i.id)"                             \
-      " LEFT JOIN gates lg ON lg.id = l.last_gate LEFT JOIN gates fg ON fg.id = l.first_gate"      \
+      " LEFT JOIN LATERAL (SELECT * FROM participants WHERE token = q.token"                       \
+      "  AND event_id = q.event_id AND status = 'active' LIMIT 1) a ON true"                       \
+      " LEFT JOIN LATERAL (SELECT * FROM participants WHERE a.id IS NULL AND token = q.token"      \
+      "  AND event_id = q.event_id AND status <> 'active' ORDER BY id DESC LIMIT 1) i ON true"     \
+      " LEFT JOIN LATERAL (SELECT * FROM ledger WHERE participant_id = coalesce(a.id, i.id)"       \
+      "  LIMIT 1) l ON true"                                                                       \
+      " LEFT JOIN LATERAL (SELECT code FROM gates WHERE id = l.last_gate LIMIT 1) lg ON true"      \
+      " LEFT JOIN LATERAL (SELECT code FROM gates WHERE id = l.first_gate LIMIT 1) fg ON true"     \
       " WHERE coalesce(a.id, i.id) IS NOT NULL")                                                   \
     X(GROUP_NONCES, W,                                                                             \
       "SELECT q.n, " PG_RECORD_COLUMNS ", r.token_hash, r.first_at, fg.code,"                      \
       " p.name, p.status, p.attention, p.erased_at"                                                \
       " FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS q(event_id, nonce, n)"            \
-      " JOIN scan_nonces s ON s.event_id = q.event_id AND s.nonce = q.nonce"                       \
-      " LEFT JOIN attendance_records r ON r.id = s.record_id AND r.timestamp = s.timestamp"        \
-      " LEFT JOIN gates g ON g.id = r.gate_id LEFT JOIN gates fg ON fg.id = r.first_gate"          \
-      " LEFT JOIN participants p ON p.id = r.participant_id")                                      \
+      " CROSS JOIN LATERAL (SELECT record_id, timestamp FROM scan_nonces"                          \
+      "  WHERE event_id = q.event_id AND nonce = q.nonce LIMIT 1) s"                               \
+      " LEFT JOIN LATERAL (SELECT * FROM attendance_records WHERE id = s.record_id"                \
+      "  AND timestamp = s.timestamp LIMIT 1) r ON true"                                           \
+      " LEFT JOIN LATERAL (SELECT code FROM gates WHERE id = r.gate_id LIMIT 1) g ON true"         \
+      " LEFT JOIN LATERAL (SELECT code FROM gates WHERE id = r.first_gate LIMIT 1) fg ON true"     \
+      " LEFT JOIN LATERAL (SELECT * FROM participants WHERE id = r.participant_id LIMIT 1) p"      \
+      "  ON true")                                                                                 \
     X(RECORD_IDS, W, "SELECT nextval('attendance_record_ids') FROM generate_series(1, $1::bigint)")\
     /* records with everything that counts them: gates, minutes, seconds, nonces */                \
     X(RECORDS_ADD, W,                                                                              \
@@ -203,10 +210,12 @@
     X(PEOPLE_PAGE, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                      \
                       " WHERE p.event_id = " PG_EVENT_ID " AND p.id > $2 AND p.erased_at IS NULL"  \
                       " ORDER BY p.id LIMIT $3")                                                   \
-    X(PEOPLE_BY_TOKEN, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                  \
-                          " WHERE p.event_id = " PG_EVENT_ID " AND p.id > $2 AND p.token = $4"     \
-                          " AND (p.status = 'active' OR p.status <> 'active')"                     \
-                          " ORDER BY p.id LIMIT $3")                                               \
+    /* few rows have a token: they are found first (OFFSET 0 keeps the planner from walking all    \
+     * people in the order of their ids) */                                                        \
+    X(PEOPLE_BY_TOKEN, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM (SELECT * FROM participants o"   \
+                          " WHERE o.event_id = " PG_EVENT_ID " AND o.token = $4"                   \
+                          " AND (o.status = 'active' OR o.status <> 'active') OFFSET 0) p"         \
+                          " WHERE p.id > $2 ORDER BY p.id LIMIT $3")                               \
     X(PEOPLE_SEARCH, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                    \
                         " WHERE p.search @@ turnout_query(" PG_EVENT_ID ", $4::text[])"            \
                         " AND p.id > $2 ORDER BY p.id LIMIT $3")                                   \

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plans that last. A writer's statements are planned once, on tables that are empty on the first
+ * day: work must grow with what a group names, not with what the tables hold. The server's own
+ * counts of the rows it read tell; they are complete when the store's connections have ended.
+ */
+#include "rig_postgres.h"
+
+#include <stdio.h>
+
+enum {
+    PEOPLE = 4000,
+    IMPORT_ROWS = 1000, /* in one operation */
+    GROUP_SCANS = 50,
+    ROWS_EACH_MAX = 12, /* read for one scan or imported row, over all tables */
+};
+
+static void token_of(int number, char text[16]) {
+    snprintf(text, 16, "t%d", number);
+}
+
+static void import_people(struct rig *rig, int first) {
+    static struct import_row rows[IMPORT_ROWS];
+    static char tokens[IMPORT_ROWS][16];
+    struct store_op op;
+    for (int i = 0; i < IMPORT_ROWS; i++) {
+        token_of(first + i, tokens[i]);
+        rows[i] = (struct import_row){.values = {.token = slice_of(tokens[i])},
+                                      .fields = PARTICIPANT_TOKEN};
+    }
+    store_op_init(&op, STORE_IMPORT_PARTICIPANTS);
+    op.event = SLICE_LIT("e");
+    op.import.rows = rows;
+    op.import.len = IMPORT_ROWS;
+    assert_int_equal(store_run(rig->store, &op), ERR_OK);
+    assert_int_equal(rows[IMPORT_ROWS - 1].ret_outcome, IMPORT_CREATED);
+    store_op_fini(&op);
+}
+
+static void scan_group(struct rig *rig, int first) {
+    struct scan scans[GROUP_SCANS];
+    struct scan_result results[GROUP_SCANS];
+    char tokens[GROUP_SCANS][16];
+    struct store_op op;
+    for (int i = 0; i < GROUP_SCANS; i++) {
+        token_of(first + i, tokens[i]);
+        scans[i] = ENTRY("", "g1");
+        scans[i].token = slice_of(tokens[i]);
+        scans[i].nonce = scans[i].token;
+    }
+    store_op_init(&op, STORE_CHECK_IN);
+    op.event = SLICE_LIT("e");
+    op.check_in.scans = scans;
+    op.check_in.results = results;
+    op.check_in.len = GROUP_SCANS;
+    assert_int_equal(store_run(rig->store, &op), ERR_OK);
+    assert_int_equal(results[GROUP_SCANS - 1].verdict, VERDICT_ADMITTED);
+    store_op_fini(&op);
+}
+
+static void work_does_not_grow_with_what_is_stored(void **state) {
+    (void)state;
+    struct rig rig = {.group_max = 256};
+    struct problem problem = {.detail = ""};
+    rig_postgres_create(rig.path);
+    virtual_clock_init(&rig.clock, RIG_START_MS);
+    seeded_rng_init(&rig.rng, 1);
+    if (rig_open(&rig, &rig.clock.base, &rig.rng.base, &rig.store, &problem) != ERR_OK) {
+        fail_msg("open: %s", problem.detail);
+    }
+    rig_event(&rig, "e", REENTRY_AFTER_EXIT, CAPACITY_NONE);
+    rig_gate(&rig, "e", "g1");
+    for (int first = 0; first < PEOPLE; first += IMPORT_ROWS) {
+        import_people(&rig, first);
+    }
+    for (int first = 0; first < PEOPLE; first += GROUP_SCANS) {
+        scan_group(&rig, first);
+    }
+    store_close(rig.store);
+    int64_t rows = rig_postgres_number(
+        rig.path, "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)"
+                  " + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)");
+    assert_in_range(rows, PEOPLE, 2 * PEOPLE * ROWS_EACH_MAX);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(work_does_not_grow_with_what_is_stored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
