@@ -115,6 +115,7 @@ static void set_up(struct redis *redis, const struct redis_options *options) {
     redis->options.prefix = slice_of(redis->prefix);
     redis->options.seeds = SLICE_NONE;
     seeded_rng_init(&redis->chance, rng_u64(options->rng));
+    redis->beat_id = rng_u64(options->rng);
     memset(redis->owner, REDIS_NODE_NONE, sizeof redis->owner);
     redis_retry_budget_init(&redis->budget);
     redis->map_wanted = true;

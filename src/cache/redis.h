@@ -46,7 +46,7 @@ enum {
     X(LEASE, lease)           /* for `ttl_ms` under `token`: DONE, or REFUSED: somebody has it */  \
     X(RELEASE, release)       /* DONE, or REFUSED: it was not (or no longer) ours */               \
     X(EPOCH_READ, epoch_read) /* DONE: epoch, 0 when never raised */                               \
-    X(EPOCH_RAISE, epoch_raise) /* DONE: the new epoch */
+    X(EPOCH_RAISE, epoch_raise) /* DONE: the new epoch; by leaps, so that none comes twice */
 
 enum redis_op_e {
 #define X(name, word) REDIS_##name,
@@ -88,11 +88,12 @@ struct redis_call {
 
 /* What the invalidation channel has to say. */
 enum redis_news_e {
-    REDIS_NEWS_KEY,    /* this key was written, removed or expired */
+    REDIS_NEWS_KEY,    /* this key was invalidated */
     REDIS_NEWS_EPOCH,  /* this epoch was raised */
     REDIS_NEWS_ALL,    /* a node was emptied: drop everything */
     REDIS_NEWS_SILENT, /* some primary is not heard: what it holds may change unseen */
     REDIS_NEWS_HEARD,  /* all are heard (again): drop what was cached before now */
+    REDIS_NEWS_BEAT,   /* redis_heard_us moved on: a few times a second while all are heard */
 };
 /* `key` without the prefix; empty but for KEY and EPOCH. */
 typedef void (*redis_news_fn)(void *data, enum redis_news_e news, struct slice key);
@@ -136,6 +137,10 @@ enum err_e redis_send(struct redis *redis, const struct redis_call *call) MUST_C
 typedef void (*redis_swept_fn)(void *data, enum err_e err, uint64_t count);
 enum err_e redis_sweep(struct redis *redis, struct slice pattern, redis_swept_fn fn,
                        void *data) MUST_CHECK;
+
+/* All news of what Redis did until then (the loop's monotonic clock) have been told: each primary's
+ * channel has brought back what was written there after it. INT64_MIN while one is silent. */
+int64_t redis_heard_us(const struct redis *redis);
 
 /* OFF is for callers without a client. For the whole client: the best of its nodes. */
 enum redis_state_e { REDIS_OFF, REDIS_CLOSED, REDIS_OPEN, REDIS_HALF_OPEN };

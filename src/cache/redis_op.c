@@ -6,15 +6,26 @@
  * tombstone with a new one, so whoever read the truth before cannot land after. One key holds it
  * all, so no hash tags are needed. EVAL carries the whole script each time (150 bytes): a node that
  * was restarted or took over knows no scripts.
+ *
+ * An invalidation is two requests, one after the other: the tombstone, then word of it to everybody
+ * who listens, through a key of its own that is written and removed at once. Listeners cannot watch
+ * the values themselves, or every fill would drop what the others hold; and word must not come
+ * first, or they would fetch the old value anew. Two keys in one script would have to share a slot,
+ * and while that slot moves to another node Redis refuses commands with two keys.
  */
 #include "cache/redis_priv.h"
 #include "cache/redis_value_priv.h"
 
 #include <stdio.h>
 
+/* Epochs leap: one that was lost (FLUSHALL, failover) and starts anew does not come to a number
+ * again that old values carry. Four billion raises fit. */
+#define EPOCH_STEP_MAX ((uint64_t)1 << 31)
+
 #define SCRIPT_FILL                                                                                \
     "if redis.call('GETRANGE',KEYS[1],4,11)~=ARGV[1] then return 0 end "                           \
     "redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return 1"
+#define SCRIPT_ANNOUNCE "redis.call('SET',KEYS[1],'') return redis.call('DEL',KEYS[1])"
 #define SCRIPT_RELEASE                                                                             \
     "if redis.call('GET',KEYS[1])~=ARGV[1] then return 0 end "                                     \
     "return redis.call('UNLINK',KEYS[1])"
@@ -154,10 +165,14 @@ static void write_release(struct redis_request *request, const struct redis_call
 }
 
 static void write_epoch(struct redis_request *request, const struct redis_call *call) {
-    redis_packet_begin(&request->packet, 2);
-    redis_packet_add(&request->packet, call->op == REDIS_EPOCH_READ ? SLICE_LIT("GET")
-                                                                    : SLICE_LIT("INCR"));
+    bool raises = call->op == REDIS_EPOCH_RAISE;
+    redis_packet_begin(&request->packet, raises ? 3 : 2);
+    redis_packet_add(&request->packet, raises ? SLICE_LIT("INCRBY") : SLICE_LIT("GET"));
     redis_packet_add_key(request, 'e', call->key);
+    if (raises) {
+        uint64_t leap = rng_below(&request->redis->chance.base, EPOCH_STEP_MAX);
+        redis_packet_add_int(&request->packet, 1 + (int64_t)leap);
+    }
 }
 
 /* Nobody waits for this one: a damaged value goes, the miss is told already. */
@@ -275,7 +290,48 @@ static const struct {
     [REDIS_EPOCH_RAISE] = {write_epoch, read_epoch, false, false},
 };
 
+static void on_announced(struct redis_request *request, enum err_e err, const redisReply *reply) {
+    struct redis_answer answer = {.err = err, .outcome = REDIS_DONE};
+    if (err == ERR_OK && reply->type != REDIS_REPLY_INTEGER) {
+        counter_add(&request->redis->cells.replies_bad, 1);
+        answer.err = ERR_UNAVAILABLE;
+    }
+    request->fn(request->data, &answer);
+}
+
+/* The second half of an invalidation, within the deadline of the whole. */
+static enum err_e announce(struct redis_request *tombstone) {
+    struct redis *redis = tombstone->redis;
+    struct redis_request *request = redis_request_new(redis, on_announced);
+    if (request == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    request->counted = true;
+    counter_add(&redis->cells.requests, 1);
+    request->deadline_us = tombstone->deadline_us;
+    request->op = REDIS_INVALIDATE;
+    request->fn = tombstone->fn;
+    request->data = tombstone->data;
+    redis_packet_begin(&request->packet, 4);
+    redis_packet_add(&request->packet, SLICE_LIT("EVAL"));
+    redis_packet_add(&request->packet, SLICE_LIT(SCRIPT_ANNOUNCE));
+    redis_packet_add(&request->packet, SLICE_LIT("1"));
+    redis_packet_add_key(request, 'i',
+                         slice_skip(redis_request_key(tombstone), strlen(redis->prefix) + 2));
+    enum err_e err = redis_request_start(request);
+    if (err != ERR_OK) {
+        redis_request_free(request);
+    }
+    return err;
+}
+
 static void on_done(struct redis_request *request, enum err_e err, const redisReply *reply) {
+    if (err == ERR_OK && request->op == REDIS_INVALIDATE && reply->type == REDIS_REPLY_STATUS) {
+        err = request->redis->closing ? ERR_DRAINING : announce(request);
+        if (err == ERR_OK) {
+            return;
+        }
+    }
     struct redis_answer answer = {.err = err, .outcome = REDIS_MISS};
     if (err == ERR_OK && !ops[request->op].read(request, reply, &answer)) {
         counter_add(&request->redis->cells.replies_bad, 1);

@@ -36,9 +36,10 @@ enum {
     REDIS_MAP_PAUSE_US = 1000000,  /* between two fetches of the map */
     REDIS_MAP_LIFE_US = 10000000,  /* then it is fetched unasked: replicas come and go quietly */
     REDIS_MAP_AGAIN_US = 100000,   /* after a node that could not tell it */
-    REDIS_BEAT_US = 1000000,
-    REDIS_SILENT_US = 3000000,     /* three beats unheard */
-    REDIS_BEAT_LIFE_MS = 60000,
+    REDIS_BEAT_US = 200000,
+    REDIS_SILENT_US = 3000000,     /* fifteen beats unheard */
+    REDIS_BEAT_LIFE_MS = 1000,     /* nobody reads a beat */
+    REDIS_BEATS_KEPT = 16,         /* more than there are in REDIS_SILENT_US */
     REDIS_TICK_BUSY_MS = 10,
     REDIS_TICK_IDLE_MS = 50,
     REDIS_REDIRECTS_MAX = 5,
@@ -94,6 +95,11 @@ struct redis_link {
     bool ready; /* greeted; a feed: heard its first beat */
     int64_t hello_until_us;
     int64_t heard_us; /* a feed's last message */
+    struct {          /* a feed's last beats, by number */
+        uint64_t number;
+        int64_t sent_us;
+    } beats[REDIS_BEATS_KEPT];
+    int64_t proved_us; /* when the latest beat was sent that the feed told of */
     struct redis_request_list sent;
 };
 
@@ -111,6 +117,7 @@ struct redis_node {
     int64_t feed_at_us;
     unsigned connect_tries;
     unsigned beat_tag;
+    uint64_t beat_number;
 };
 
 struct redis_sweep {
@@ -162,6 +169,7 @@ struct redis {
     struct redis_sweep sweep;
     bool heard;
     int64_t beat_at_us;
+    uint64_t beat_id; /* in the names of its beats: a client hears its own only */
     struct redis_cells cells;
     atomic_int state;
 };

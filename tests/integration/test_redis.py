@@ -174,14 +174,28 @@ def test_one_of_two_gets_the_lease_and_only_it_can_release(probe):
     assert probe.ask("lease", "l", 2, 60000).startswith("done")
 
 
+def epoch_of(answer):
+    return int(answer.split("epoch=")[1].split()[0])
+
+
 def test_an_epoch_only_rises_and_every_client_hears_of_it(probe, whole):
     other = Probe(whole.seeds)
     other.hear("heard")
-    before = int(probe.ask("epoch_read", "stats").split("epoch=")[1].split()[0])
-    assert f"epoch={before + 1} " in probe.ask("epoch_raise", "stats")
+    before = epoch_of(probe.ask("epoch_read", "stats"))
+    raised = epoch_of(probe.ask("epoch_raise", "stats"))
+    assert raised > before
     other.hear("epoch stats")
-    assert f"epoch={before + 1} " in other.ask("epoch_read", "stats")
+    assert epoch_of(other.ask("epoch_read", "stats")) == raised
     other.close()
+
+
+def test_an_epoch_that_was_lost_does_not_come_to_its_old_numbers(probe, whole):
+    before = epoch_of(probe.ask("epoch_raise", "lost"))
+    for node in whole.nodes[:6]:
+        if "role:master" in node.cli("INFO", "replication"):
+            node.cli("FLUSHALL")
+    assert epoch_of(probe.ask("epoch_read", "lost")) == 0
+    assert epoch_of(probe.ask("epoch_raise", "lost")) not in (0, 1, before)
 
 
 def test_a_sweep_unlinks_what_matches_on_every_primary_and_nothing_else(probe):
@@ -244,13 +258,20 @@ def test_a_slot_that_moves_is_followed_through_ask_and_moved(probe, whole):
     redis_cluster.until(lambda: all(node.cli("CLUSTER", "SLOTS") for node in whole.nodes))
 
 
-def test_others_hear_what_one_writes(probe, whole):
+def test_others_hear_what_one_invalidates_once_and_nothing_of_fills(probe, whole):
     other = Probe(whole.seeds)
     other.hear("heard")
     for i in range(20):
         probe.ask("set", f"told:{i}", "x", 60000, 0)
+        assert probe.ask("invalidate", f"told:{i}").startswith("done")
+        ticket = probe.get(f"told:{i}")[1]["generation"]
+        assert probe.ask("fill", f"told:{i}", "y", 60000, 0, ticket).startswith("done")
+    probe.ask("epoch_raise", "told")
     for i in range(20):
         other.hear(f"key told:{i}")
+    other.hear("epoch told")
+    told = [line for line in other.news if line.startswith("key told:")]
+    assert sorted(told) == sorted(f"key told:{i}" for i in range(20))
     other.close()
 
 
@@ -327,6 +348,7 @@ def test_all_nodes_gone_opens_and_all_back_closes(whole):
         for _ in range(100):
             assert probe.ask("get", "x").startswith("error")
         assert time.monotonic() - began < 5  # refused at once, not after 100 deadlines
+        probe.hear("silent", since)
     finally:
         for node in whole.nodes:
             node.signal(signal.SIGCONT)

@@ -177,6 +177,9 @@ static void on_order(struct loop_message *message) {
 static void on_news(void *data, enum redis_news_e news, struct slice key) {
     (void)data;
     static const char *const names[] = {"key", "epoch", "all", "silent", "heard"};
+    if (news == REDIS_NEWS_BEAT) {
+        return;
+    }
     printf("news %s %.*s\n", names[news], SLICE_ARG(key));
 }
 
