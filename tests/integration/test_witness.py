@@ -3,6 +3,7 @@
 
 import http.server
 import itertools
+import json
 import threading
 import time
 
@@ -75,11 +76,11 @@ class Proxy:
 
             def handle_one(self):
                 length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length) if length else None
+                self.sent = self.rfile.read(length) if length else None
 
                 def honest():
                     with proxy.node.client() as client:
-                        answer = client.request(self.command, self.path, body,
+                        answer = client.request(self.command, self.path, self.sent,
                                                 self.headers.get("Content-Type"))
                     return answer.status, answer.headers.get("Content-Type"), answer.body
                 tamper = proxy.tamper
@@ -190,6 +191,17 @@ def test_a_refusal_that_outlives_its_reason_is_noticed(load, bad):
         return status, kind, body
     bad.tamper = tamper
     noticed(load, "stale", "refused as unknown_token")
+
+
+def test_a_gate_that_stays_unknown_is_noticed(load, bad):
+    unknown = json.dumps({"title": "Unknown gate", "status": 404, "code": "unknown_gate"}).encode()
+
+    def tamper(request, honest):
+        if request.sent is not None and b'"gate": "new-' in request.sent:
+            return 404, rig.PROBLEM, unknown
+        return honest()
+    bad.tamper = tamper
+    noticed(load, "stale", "after it was added")
 
 
 def test_a_failed_request_is_noticed(load, bad):

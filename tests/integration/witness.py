@@ -11,7 +11,8 @@ way round:
   * nothing from nowhere: a read shows a value that somebody had begun to write;
   * nobody is admitted twice, and a refusal is not wrong for longer than that second.
 
-Nothing here knows that there is a cache: it holds for any number of nodes of any kind.
+Writers write in bursts and then rest, so that a stale answer has the time to be one. Nothing here
+knows that there is a cache: it holds for any number of nodes of any kind.
 """
 
 import collections
@@ -23,6 +24,8 @@ import rig
 
 BOUND_S = 1.0       # what the product promises
 PAUSE_S = 0.004     # of each thread between two requests: a steady load, not the most there can be
+BURST = 3           # writes of one value close together, which races what is read in between;
+REST_S = 2 * BOUND_S  # then none for so long: what is stale then would stay so
 TIMEOUT_S = 20      # a request without an answer for so long has failed
 
 
@@ -160,7 +163,7 @@ class Load:
     to read it through every node. Doors scan, change what a scan is judged by, and scan again.
     """
 
-    PEOPLE, GATES = 12, 3
+    PEOPLE, GATES = 24, 3
 
     def __init__(self, nodes, seed=None):
         self.nodes = list(nodes)
@@ -172,6 +175,7 @@ class Load:
         self.records = {}  # record_id: verdict, of every acknowledged scan
         self._lock = threading.Lock()
         self._tokens = 0
+        self._hot = 0  # who is being written, for readers to look at
         self._make()
 
     def _make(self):
@@ -265,17 +269,28 @@ class Load:
         register.acknowledge(time.monotonic() if answer is not None else float("inf"))
         self._did("write", what)
 
+    def _bursts(self, chance, registers):
+        """Which of the registers to write next, for ever: bursts, and rests between them."""
+        free_at = [0.0] * registers
+        for _ in self._turns():
+            now = time.monotonic()
+            free = [n for n in range(registers) if free_at[n] <= now]
+            if free:
+                n = chance.choice(free)
+                for _ in range(BURST):
+                    yield n
+                free_at[n] = time.monotonic() + REST_S
+
     def _write_people(self, chance):
         links = self._links()
-        for _ in self._turns():
-            n = chance.randrange(self.PEOPLE)
+        for n in self._bursts(chance, self.PEOPLE):
+            self._hot = n
             path = f"{self.path}/participants/{self.people[n]['id']}"
             self._write(chance.choice(links), self.persons[n], "person", path, "attention")
 
     def _write_rest(self, chance):
         links = self._links()
-        for _ in self._turns():
-            n = chance.randrange(self.GATES + 1)
+        for n in self._bursts(chance, self.GATES + 1):
             if n == self.GATES:
                 self._write(chance.choice(links), self.event, "event", self.path, "name")
             else:
@@ -288,7 +303,7 @@ class Load:
         link = Link(self, self.nodes[node])
         for _ in self._turns():
             what = chance.choice(sorted(READS))
-            n = chance.randrange(self.PEOPLE)
+            n = self._hot if chance.random() < 0.5 else chance.randrange(self.PEOPLE)
             answer, begun = link.ask("GET", READS[what][0](self, n))
             if answer is not None:
                 try:
@@ -320,7 +335,10 @@ class Load:
                                  {"token": token, "gate": gate, "direction": direction})
         if answer is None:
             return None, begun
-        reply = answer.json
+        self._record(answer.json)
+        return answer.json, begun
+
+    def _record(self, reply):
         with self._lock:
             if reply["record_id"] in self.records:
                 self.found.note("wrong", f"record {reply['record_id']} twice")
@@ -329,7 +347,6 @@ class Load:
         if reply["verdict"] == "refused":
             self.refused.acknowledge()
         self._did("scan", reply["verdict"])
-        return reply, begun
 
     def _let_in(self, link, token, gate, lifted, reason):
         """Scans until admitted; refused for `reason` only within the bound after `lifted`."""
@@ -354,6 +371,35 @@ class Load:
             self.found.note("wrong", f"{token}: {reply['verdict']} {reply['reason']}, "
                                      f"not refused as {reason}")
 
+    def _try_gate(self, link, gate):
+        """(whether the gate is known, when it was asked); a scan of nobody, on record if it is."""
+        self.scans.begin()
+        self.refused.begin()
+        answer, begun = link.ask("POST", f"{self.path}/checkins",
+                                 {"token": "nobody", "gate": gate}, want=(200, 404))
+        if answer is None:
+            return None, begun
+        if answer.status == 404:  # no record
+            return False, begun
+        self._record(answer.json)
+        return True, begun
+
+    def _new_gate(self, link, links, gate):
+        for each in links:
+            known, _ = self._try_gate(each, gate)
+            if known:
+                self.found.note("wrong", f"gate {gate} is known before it is there")
+        made, _ = link().ask("POST", f"{self.path}/gates", {"code": gate, "name": gate},
+                             want=(201,))
+        added = time.monotonic()
+        for each in links if made is not None else ():
+            known, begun = self._try_gate(each, gate)
+            while known is False and begun - added <= BOUND_S and not self.ending.wait(0.05):
+                known, begun = self._try_gate(each, gate)
+            if known is False and not self.ending.is_set():
+                self.found.note("stale", f"gate {gate}: unknown {begun - added:.3f} s after it was "
+                                         "added")
+
     def _door(self, chance):
         links = self._links()
 
@@ -363,6 +409,8 @@ class Load:
             with self._lock:
                 self._tokens += 1
                 token = f"late-{self._tokens}"
+            if chance.random() < 0.1:
+                self._new_gate(link, links, f"new-{token}")
             gate = f"g{chance.randrange(self.GATES)}"
             for each in links:  # so that every node has heard of "no such token"
                 self._refuse(each, token, gate, "unknown_token")
@@ -401,7 +449,7 @@ READS = {
     "gates": (lambda load, n: f"{load.path}/gates",
               lambda load, n, body: [
                   (load.gates[int(item["code"][1:])], version_of(item["name"]))
-                  for item in body["items"]]),
+                  for item in body["items"] if item["code"].startswith("g")]),
     "stats": (lambda load, n: f"{load.path}/stats",
               lambda load, n, body: [(load.scans, body["scans"])]),
 }
