@@ -196,6 +196,10 @@ struct store_op {
     int64_t deadline_us; /* on the store's monotonic clock, then ERR_DEADLINE; 0: none */
     void (*done)(struct store_op *op); /* any thread */
     void *owner;                       /* the caller's */
+    struct { /* a store in front of another keeps its caller's here, while the other has the op */
+        void (*done)(struct store_op *op);
+        void *owner;
+    } front;
 
     enum err_e err;
     struct problem problem;

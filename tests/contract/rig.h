@@ -2,7 +2,8 @@
 /*
  * What contract tests drive a store with: a fresh store on a virtual clock, and one-line operations
  * that wait for their answer. Texts of answers live until rig_end. TURNOUT_CONTRACT_STORE names the
- * store: sqlite (also when it is not set) or postgres (see with-postgres).
+ * store: sqlite (also when it is not set) or postgres (see with-postgres). With
+ * TURNOUT_CONTRACT_CACHED=1 the caching store stands in front of it.
  */
 #ifndef TURNOUT_TESTS_CONTRACT_RIG_H
 #define TURNOUT_TESTS_CONTRACT_RIG_H
@@ -27,6 +28,9 @@ struct rig {
     char path[256]; /* of the file; PostgreSQL: the libpq string */
     size_t group_max;
 };
+
+/* True when the suite runs through the caching store (rig_cached.h). */
+bool rig_is_cached(void);
 
 /* Another node on the rig's file or database, with these clocks. */
 enum err_e rig_open(const struct rig *rig, struct clock *clock, struct rng *rng,
