@@ -17,6 +17,8 @@
 
 enum api_auth_e { API_AUTH_REQUIRED, API_AUTH_OFF };
 
+struct db_service;
+
 /* What all loops of a node share; owned by app, outlives every api. */
 struct api_node {
     struct store *store;         /* its health is that of the node */
@@ -28,6 +30,7 @@ struct api_node {
     size_t ops_max;              /* store operations in flight per loop */
     const char *version;
     struct monitor *monitor;     /* NULL: nothing is measured */
+    struct db_service *optimizer; /* NULL: the database is not looked after from here */
 };
 
 /* `store` is the loop's way to the node's store: outlives the api, submitted to on the loop

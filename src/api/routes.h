@@ -60,6 +60,11 @@ enum route_body_e {
     X(read_kpi, "GET", "/v1/performance/kpi", MAY_FIGURES, BODY_NONE)                              \
     X(read_suggestions, "GET", "/v1/performance/suggestions", MAY_FIGURES, BODY_NONE)              \
     X(read_performance_history, "GET", "/v1/performance/history", MAY_FIGURES, BODY_NONE)          \
+    X(read_database_queries, "GET", "/v1/database/queries", MAY_ANALYST, BODY_NONE)                \
+    X(read_database_indexes, "GET", "/v1/database/indexes", MAY_ANALYST, BODY_NONE)                \
+    X(read_database_partitions, "GET", "/v1/database/partitions", MAY_ANALYST, BODY_NONE)          \
+    X(maintain_database, "POST", "/v1/database:maintain", MAY_ADMIN, BODY_JSON)                    \
+    X(optimize_database, "POST", "/v1/database:optimize", MAY_ADMIN, BODY_JSON)                    \
     X(metrics, "GET", "/metrics", MAY_FIGURES, BODY_NONE)                                          \
     X(livez, "GET", "/livez", MAY_OPEN, BODY_NONE)                                                 \
     X(readyz, "GET", "/readyz", MAY_OPEN, BODY_NONE)                                               \

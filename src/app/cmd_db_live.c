@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* turnout db analyze, indexes, partitions, maintain, optimize: the optimizer by hand. */
 #include "app/cmd_db.h"
+#include "app/database.h"
 #include "app/open.h"
 #include "app/report.h"
 #include "optimizer/postgres.h"
@@ -105,27 +106,6 @@ static const struct {
     {&db_optimize_form, db_optimize},
 };
 
-/* "HH:MM" in minutes of the day. */
-static bool parse_minute(struct slice text, int *ret_minute) {
-    int64_t hour, minute;
-    if (text.len != 5 || text.at[2] != ':' ||
-        !slice_to_int(slice_from(text.at, 2), 0, 23, &hour) ||
-        !slice_to_int(slice_from(text.at + 3, 2), 0, 59, &minute)) {
-        return false;
-    }
-    *ret_minute = (int)(hour * 60 + minute);
-    return true;
-}
-
-static bool parse_window(const char *text, struct db_options *options) {
-    size_t len = strlen(text);
-    return len == 0 || (len == 11 && text[5] == '-' &&
-                        parse_minute(slice_from(text, 5), &options->window_from) &&
-                        parse_minute(slice_from(text + 6, 5), &options->window_to));
-}
-
-enum { DAY_MS = 86400000 };
-
 /* NULL also when the form has no such flag. */
 static const char *value_of(const struct args *args, const char *name) {
     for (const struct flag *flag = args->form->flags; flag->name != NULL; flag++) {
@@ -140,31 +120,20 @@ static const char *value_of(const struct args *args, const char *name) {
 static int read_options(const struct args *args, const struct config *config,
                         struct db_options *options) {
     const char *now = value_of(args, "--now");
-    *options = (struct db_options){
-        .url = config->store_url,
-        .clock = clock_system(),
-        .mode = value_of(args, "--dry-run") != NULL ? DB_DRY_RUN : DB_CARRY_OUT,
-        .pretended_ms = TIME_NONE,
-        .ahead = (unsigned)config->database_partitions_ahead,
-        .retention_ms = config->database_retention_days * DAY_MS,
-        .quarantine_ms = config->database_quarantine_days * DAY_MS,
-        .slow_ms = (double)config->database_slow_query_ms,
-        .budget_ms = config->database_budget_ms,
-    };
+    struct problem problem = {{0}, {0}};
+    if (database_options(config, options, &problem) != ERR_OK) {
+        return report_failure(args->form, ERR_CONFIG, &problem);
+    }
+    options->mode = value_of(args, "--dry-run") != NULL ? DB_DRY_RUN : DB_CARRY_OUT;
     if (now != NULL && !time_parse(slice_of(now), &options->pretended_ms)) {
         return args_refuse(args->form, "--now takes a time such as 2026-12-31T23:59:59Z");
     }
-    struct problem problem = {{0}, {0}};
-    if (!parse_window(config->database_window, options)) {
-        problem_set(&problem, ERR_CONFIG, "database.window",
-                    "expected HH:MM-HH:MM in UTC, such as 02:00-05:30");
-    } else if (strncmp(config->store_url, "postgres", strlen("postgres")) != 0) {
+    if (strncmp(config->store_url, "postgres", strlen("postgres")) != 0) {
         problem_set(&problem, ERR_CONFIG, "store.url",
                     "the optimizer works on PostgreSQL: use postgres://USER@HOST/DATABASE");
-    } else {
-        return EXIT_DONE;
+        return report_failure(args->form, ERR_CONFIG, &problem);
     }
-    return report_failure(args->form, ERR_CONFIG, &problem);
+    return EXIT_DONE;
 }
 
 static int print_report(const struct args *args, const struct db_report *report) {

@@ -5,6 +5,7 @@
  * whole by itself, so a run that was cut short is run again.
  */
 #include "app/cmd_db.h"
+#include "app/database.h"
 #include "app/open.h"
 #include "app/report.h"
 #include "optimizer/postgres.h"
@@ -48,14 +49,10 @@ static bool is_bare(const struct outcome *outcome) {
 }
 
 MAY_BLOCK static enum err_e complete(const struct config *config, struct outcome *outcome) {
-    const struct db_options options = {
-        .url = config->store_url,
-        .clock = clock_system(),
-        .mode = outcome->is_dry ? DB_DRY_RUN : DB_CARRY_OUT,
-        .pretended_ms = TIME_NONE,
-        .ahead = (unsigned)config->database_partitions_ahead,
-        .budget_ms = config->database_budget_ms,
-    };
+    struct db_options options;
+    TRY(database_options(config, &options, &outcome->problem));
+    options.mode = outcome->is_dry ? DB_DRY_RUN : DB_CARRY_OUT;
+    options.retention_ms = 0; /* a migration takes nothing away */
     struct db *db;
     TRY(db_open(&options, &db, &outcome->problem));
     enum err_e err = db_indexes(db, &outcome->report);

@@ -76,6 +76,8 @@ enum {
       "Time for one run of the optimizer; what is under way then is cancelled.")                   \
     X(database, window, TEXT, "", "0", "11",                                                       \
       "UTC times of day for maintenance, HH:MM-HH:MM. Empty: any time.")                           \
+    X(database, interval, DURATION, "1h", "0s", "720h",                                            \
+      "How often a node looks after its PostgreSQL: partitions, then maintenance. 0: never.")      \
     X(checkin, scans_max, INT, "8192", "16", "1000000",                                            \
       "Single scans under way at once, on each loop; further ones are answered 503.")              \
     X(checkin, batches_max, INT, "8", "1", "1000",                                                 \

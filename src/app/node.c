@@ -2,6 +2,7 @@
 /* The life of a node: open, start, serve, drain, close. */
 #include "app/node.h"
 
+#include "app/database.h"
 #include "app/demo.h"
 #include "app/node_loop.h"
 #include "app/open.h"
@@ -353,6 +354,7 @@ MAY_BLOCK static bool stop_loops(struct node *node) {
     int64_t closing_ms = drain_ms / CUT_OFF_SHARE;
     closing_ms = closing_ms < CUT_OFF_MAX_MS ? closing_ms : CUT_OFF_MAX_MS;
     atomic_store(&node->api_node.draining, true);
+    db_service_drain(node->api_node.optimizer); /* a run may take long: nobody waits for it */
     for (size_t i = 0; i < node->loops_len; i++) {
         if (node_loop_state(&node->loops[i]) == NODE_LOOP_SERVING) {
             node_loop_drain(&node->loops[i]);
@@ -416,6 +418,10 @@ MAY_BLOCK static void close_all(struct node *node) {
         node_loop_join(&node->loops[i]);
     }
     free(node->loops);
+    if (node->api_node.optimizer != NULL) {
+        db_service_stop(node->api_node.optimizer);
+        db_service_destroy(node->api_node.optimizer);
+    }
     if (node->api_node.monitor != NULL) { /* after the loops, which ask it */
         monitor_stop(node->api_node.monitor);
         monitor_destroy(node->api_node.monitor);
@@ -444,6 +450,9 @@ enum err_e node_serve(const struct config *config, enum node_demo_e demo,
         log_settings(&node, loops);
         warn_without_keys(&node);
         err = open_monitor(&node, loops);
+    }
+    if (err == ERR_OK) {
+        err = database_start(config, node.id, &node.api_node.optimizer, ret_problem);
     }
     if (err == ERR_OK) {
         err = serve_until_told(&node, loops);

@@ -36,6 +36,7 @@
     X(METHOD_NOT_ALLOWED, 405, false, "method_not_allowed",                                        \
       "Use one of the methods in the Allow header.")                                               \
     X(CONFLICT, 409, false, "conflict", "The code or token exists: choose another, or PATCH it.")  \
+    X(BUSY, 409, true, "busy", "Another run is under way: retry after Retry-After.")               \
     X(NONCE_CONFLICT, 409, false, "nonce_conflict",                                                \
       "A nonce belongs to one scan: use a new one for another token, gate or direction.")          \
     X(NOT_ANNULLABLE, 409, false, "not_annullable",                                                \

@@ -8,7 +8,7 @@
  *
  * It has a connection of its own, synchronous: a worker thread or the command line, never a loop.
  * What changes something holds one advisory lock for the database, tried and never waited for: a
- * second one is told ERR_CONFLICT. The lock belongs to the session that does the work, so it lasts
+ * second one is told ERR_BUSY. The lock belongs to the session that does the work, so it lasts
  * exactly as long as the work does, whatever happens to this process.
  * With DB_DRY_RUN nothing is changed and no lock is taken: steps are reported as planned.
  */
@@ -77,6 +77,8 @@ void db_report_init(struct db_report *report);
 void db_report_fini(struct db_report *report);
 /* {"items":[{state,kind,what,name,detail,sql,lock,facts}…],"counts":{…}} */
 void db_report_write(struct json_writer *w, const struct db_report *report);
+/* The same without the braces, inside an object. */
+void db_report_write_members(struct json_writer *w, const struct db_report *report);
 /* Lines for people. */
 void db_report_print(struct buf *to, const struct db_report *report);
 
@@ -84,11 +86,14 @@ void db_report_print(struct buf *to, const struct db_report *report);
 MAY_BLOCK enum err_e db_open(const struct db_options *options, struct db **ret_db,
                              struct problem *ret_problem) MUST_CHECK;
 MAY_BLOCK void db_close(struct db *db);
+/* From another thread while the connection is open: the statement under way is cancelled, and the
+ * run ends as if its budget had. */
+MAY_BLOCK void db_cancel(struct db *db);
 /* What the last failing call said. */
 const struct problem *db_problem(const struct db *db);
 
 /*
- * Each appends to the report. ERR_OK also when single steps failed: those are items. ERR_CONFLICT:
+ * Each appends to the report. ERR_OK also when single steps failed: those are items. ERR_BUSY:
  * another optimizer is at work. Any other error ends the run: the connection is lost, or memory.
  */
 MAY_BLOCK enum err_e db_analyze(struct db *db, struct db_report *report) MUST_CHECK;
@@ -96,5 +101,7 @@ MAY_BLOCK enum err_e db_indexes(struct db *db, struct db_report *report) MUST_CH
 MAY_BLOCK enum err_e db_partitions(struct db *db, struct db_report *report) MUST_CHECK;
 MAY_BLOCK enum err_e db_maintain(struct db *db, struct db_report *report) MUST_CHECK;
 MAY_BLOCK enum err_e db_optimize(struct db *db, struct db_report *report) MUST_CHECK;
+/* The end of the last partition in a row from now on; TIME_NONE: there is none for now. */
+MAY_BLOCK enum err_e db_horizon(struct db *db, int64_t *ret_ms) MUST_CHECK;
 
 #endif

@@ -207,7 +207,20 @@ enum err_e db_change(struct db *db, const struct db_change *change) {
     }
 }
 
+void db_cancel(struct db *db) {
+    char ignored[64];
+    atomic_store(&db->is_cancelled, true);
+    PQcancel(db->cancel, ignored, sizeof ignored); /* without it the step ends by its timeout */
+}
+
+bool db_is_cancelled(const struct db *db) {
+    return atomic_load(&db->is_cancelled);
+}
+
 int64_t db_left_ms(struct db *db) {
+    if (db_is_cancelled(db)) {
+        return 0;
+    }
     int64_t left = (db->deadline_us - clock_mono_us(db->options.clock)) / 1000;
     return left < 0 ? 0 : left;
 }
@@ -226,7 +239,7 @@ enum err_e db_begin_run(struct db *db) {
     struct db_rows rows;
     enum err_e err = db_ask(db, "SELECT pg_try_advisory_lock(" RUN_LOCK ")", NULL, &rows);
     if (err == ERR_OK && (!db_next(&rows) || !db_cell_is_true(&rows, 0))) {
-        err = problem_set(&db->problem, ERR_CONFLICT, "",
+        err = problem_set(&db->problem, ERR_BUSY, "",
                           "another optimizer is busy with this database: run this again later");
     }
     db_done(&rows);
@@ -280,6 +293,7 @@ enum err_e db_open(const struct db_options *options, struct db **ret_db,
         return problem_set(ret_problem, ERR_NO_MEMORY, "", "no memory for a connection");
     }
     db->options = *options;
+    atomic_init(&db->is_cancelled, false);
     seeded_rng_init(&db->rng, rng_u64(rng_system()));
     start_budget(db);
     /* What the URL says comes later and counts. */
@@ -293,6 +307,7 @@ enum err_e db_open(const struct db_options *options, struct db **ret_db,
                           SLICE_ARG(said));
     } else {
         PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
+        db->cancel = PQgetCancel(db->conn);
         err = prepare_session(db);
     }
     if (err != ERR_OK) {
@@ -306,6 +321,7 @@ enum err_e db_open(const struct db_options *options, struct db **ret_db,
 
 void db_close(struct db *db) {
     if (db != NULL) {
+        PQfreeCancel(db->cancel);
         PQfinish(db->conn);
         free(db);
     }

@@ -376,26 +376,48 @@ static enum err_e fix_partitioned(struct db *db, struct db_report *report,
                                                   "turn valid: drop it, then run this again.")});
 }
 
+/* How it stands, as an item; what is done about it follows. */
+static enum err_e add_state(struct db *db, struct db_report *report,
+                            const struct db_declared *index, const struct frame *frame) {
+    static const struct {
+        enum db_state_e state;
+        const char *what, *detail;
+    } rows[] = {
+        [DB_INDEX_VALID] = {DB_GOOD, "valid", ""},
+        [DB_INDEX_MISSING] = {DB_WARNING, "missing", "It is declared and not there."},
+        [DB_INDEX_INVALID] = {DB_WARNING, "invalid", "A build of it was cut short: no query reads "
+                                                     "it, or a partition has no part of it."},
+        [DB_INDEX_DIFFERENT] = {DB_WARNING, "different", ""},
+    };
+    char other[512];
+    struct buf facts;
+    struct db_item item = {.kind = "index", .name = slice_of(index->name),
+                           .state = rows[frame->state].state, .what = rows[frame->state].what,
+                           .detail = slice_of(rows[frame->state].detail)};
+    if (frame->state == DB_INDEX_DIFFERENT) {
+        snprintf(other, sizeof other,
+                 "Declared is %son %s USING %s, but there is: %s. A valid index is never dropped: "
+                 "rename it, then run this again.",
+                 index->is_unique ? "unique " : "", index->table, index->definition, frame->has);
+        item.detail = slice_of(other);
+    }
+    buf_init(&facts, DB_SQL_MAX);
+    enum err_e err = db_index_facts(db, index, &facts);
+    item.facts = buf_slice(&facts);
+    err = err == ERR_OK ? db_add(report, &item) : err;
+    buf_fini(&facts);
+    return err;
+}
+
 enum err_e db_index_fix(struct db *db, struct db_report *report,
                         const struct db_declared *index) {
     struct frame frame;
-    char detail[512];
     TRY(look(db, index, &frame));
-    struct db_item item = {.kind = "index", .name = slice_of(index->name)};
+    TRY(add_state(db, report, index, &frame));
     switch (frame.state) {
     case DB_INDEX_VALID:
-        item.state = DB_GOOD;
-        item.what = "valid";
-        return db_add(report, &item);
     case DB_INDEX_DIFFERENT:
-        snprintf(detail, sizeof detail,
-                 "Declared is %son %s USING %s, but there is: %s. A valid index is never dropped: "
-                 "rename it, then run this again.",
-                 index->is_unique ? "unique " : "", index->table, index->definition, frame.has);
-        item.state = DB_WARNING;
-        item.what = "different";
-        item.detail = slice_of(detail);
-        return db_add(report, &item);
+        return ERR_OK;
     case DB_INDEX_MISSING:
     case DB_INDEX_INVALID:
         return frame.is_partitioned ? fix_partitioned(db, report, index, frame)
@@ -406,7 +428,7 @@ enum err_e db_index_fix(struct db *db, struct db_report *report,
 
 enum err_e db_indexes(struct db *db, struct db_report *report) {
     enum err_e err = db_begin_run(db);
-    if (err == ERR_CONFLICT) {
+    if (err == ERR_BUSY) {
         return err;
     }
     for (size_t i = 0; err == ERR_OK && i < db_declared_count(); i++) {

@@ -135,7 +135,7 @@ enum err_e db_maintain_tables(struct db *db, struct db_report *report, size_t li
 }
 
 /* Minutes of the UTC day; a window may pass midnight. */
-static bool is_within_window(const struct db_options *o) {
+bool db_is_within_window(const struct db_options *o) {
     int64_t minutes = clock_wall_ms(o->clock) / 60000 % (24 * 60);
     if (o->window_from <= o->window_to) {
         return o->window_from == o->window_to ||
@@ -145,7 +145,7 @@ static bool is_within_window(const struct db_options *o) {
 }
 
 static enum err_e maintain(struct db *db, struct db_report *report) {
-    if (!is_within_window(&db->options)) {
+    if (!db_is_within_window(&db->options)) {
         TRY(db_add(report, &(struct db_item){
                                .state = DB_SKIPPED, .kind = "table", .what = "window",
                                .detail = SLICE_LIT("Outside of the maintenance window: only "
@@ -158,7 +158,7 @@ static enum err_e maintain(struct db *db, struct db_report *report) {
 
 enum err_e db_maintain(struct db *db, struct db_report *report) {
     enum err_e err = db_begin_run(db);
-    if (err == ERR_CONFLICT) {
+    if (err == ERR_BUSY) {
         return err;
     }
     err = err != ERR_OK ? err : maintain(db, report);

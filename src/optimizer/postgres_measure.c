@@ -175,6 +175,9 @@ enum err_e db_measure(struct db *db, struct arena *arena, const struct db_sample
     }
     TRY(db_set_timeout(db, DB_READ_TIMEOUT_MS));
     for (int i = 0; i < RUNS; i++) {
+        if (db_is_cancelled(db)) {
+            return problem_set(&db->problem, ERR_DRAINING, "", "it was told to stop");
+        }
         struct db_rows rows = {.row = -1};
         enum err_e err = explain_once(db, query_sql[query], args, &rows);
         if (err == ERR_OK && db_next(&rows)) {

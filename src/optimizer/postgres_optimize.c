@@ -244,7 +244,7 @@ static enum err_e optimize(struct run *run) {
 enum err_e db_optimize(struct db *db, struct db_report *report) {
     struct run run = {.db = db, .report = report};
     enum err_e err = db_begin_run(db);
-    if (err == ERR_CONFLICT) {
+    if (err == ERR_BUSY) {
         return err;
     }
     err = err != ERR_OK ? err : optimize(&run);

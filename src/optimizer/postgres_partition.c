@@ -292,6 +292,48 @@ static enum err_e add_summary(struct db_report *report, const struct found *foun
                                             .detail = slice_of(detail)});
 }
 
+static enum err_e add_partition(struct db *db, struct db_report *report,
+                                const struct partition *one) {
+    static const struct {
+        enum db_state_e state;
+        const char *what;
+    } rows[] = {
+        [PARTITION_ATTACHED] = {DB_GOOD, "attached"},
+        [PARTITION_DETACH_PENDING] = {DB_WARNING, "detach_pending"},
+        [PARTITION_DETACHED] = {DB_INFO, "detached"},
+        [PARTITION_DEFAULT] = {DB_WARNING, "default"},
+    };
+    struct buf facts;
+    struct json_writer w;
+    bool has_range = one->state != PARTITION_DEFAULT;
+    buf_init(&facts, DB_SQL_MAX);
+    json_writer_init(&w, &facts);
+    json_begin_object(&w);
+    json_put_time(&w, "from", has_range && one->from_ms != PARTITION_FROM_ALWAYS ? one->from_ms
+                                                                                  : TIME_NONE);
+    json_put_time(&w, "to", has_range && one->to_ms != PARTITION_TO_ALWAYS ? one->to_ms
+                                                                            : TIME_NONE);
+    json_put_time(&w, "detached_at", one->detached_ms);
+    enum err_e err = db_partition_facts(db, one->name, &w);
+    json_end_object(&w);
+    err = err != ERR_OK ? err
+                        : db_add(report, &(struct db_item){.state = rows[one->state].state,
+                                                           .kind = "partition",
+                                                           .what = rows[one->state].what,
+                                                           .name = one->name,
+                                                           .facts = buf_slice(&facts)});
+    buf_fini(&facts);
+    return err;
+}
+
+static enum err_e add_partitions(struct db *db, struct db_report *report,
+                                 const struct found *found) {
+    for (size_t i = 0; i < found->count; i++) {
+        TRY(add_partition(db, report, &found->all[i]));
+    }
+    return add_summary(report, found);
+}
+
 static enum err_e plan_and_do(struct db *db, struct db_report *report, struct arena *arena) {
     struct found found;
     struct partition_plan plan;
@@ -303,13 +345,33 @@ static enum err_e plan_and_do(struct db *db, struct db_report *report, struct ar
     if (db->options.mode == DB_CARRY_OUT && plan.count > 0) {
         TRY(read_all(db, arena, &found));
     }
-    return add_summary(report, &found);
+    return add_partitions(db, report, &found);
+}
+
+/* Partitions that follow each other, from the one that holds now. */
+enum err_e db_horizon(struct db *db, int64_t *ret_ms) {
+    static const char sql[] =
+        "WITH RECURSIVE p AS (SELECT " BOUND_MS("FROM") " AS since, " BOUND_MS("TO") " AS until"
+        "  FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid"
+        "  WHERE h.inhparent = to_regclass('" TABLE "') AND NOT h.inhdetachpending),"
+        " row_of(until) AS (SELECT until FROM p WHERE coalesce(since, 0) <= $1::bigint"
+        "  AND until > $1::bigint UNION SELECT p.until FROM p JOIN row_of r ON p.since = r.until)"
+        " SELECT max(until) FROM row_of";
+    char now[24];
+    snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms(db->options.clock));
+    const char *args[] = {now, NULL};
+    struct db_rows rows;
+    enum err_e err = db_ask(db, sql, args, &rows);
+    bool known = err == ERR_OK && db_next(&rows) && !db_cell_is_null(&rows, 0);
+    *ret_ms = known ? db_cell_int(&rows, 0) : TIME_NONE;
+    db_done(&rows);
+    return err;
 }
 
 enum err_e db_partitions(struct db *db, struct db_report *report) {
     struct arena arena;
     enum err_e err = db_begin_run(db);
-    if (err == ERR_CONFLICT) {
+    if (err == ERR_BUSY) {
         return err;
     }
     arena_init(&arena, DB_ARENA_LIMIT);

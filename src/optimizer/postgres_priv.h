@@ -9,6 +9,7 @@
  *   postgres_analyze     their judgement as a report
  *   postgres_index       declared indexes: looked at, built and repaired
  *   postgres_index_watch indexes that nobody declared: broken, doubled, unused
+ *   postgres_facts       sizes and use of both
  *   postgres_partition   partitions: read, planned, carried out
  *   postgres_maintain    ANALYZE and VACUUM where they are due
  *   postgres_watch       what ends badly if nobody looks: wraparound, dead rows, lag
@@ -24,6 +25,8 @@
 #include "base/rng.h"
 #include "optimizer/postgres.h"
 
+#include <stdatomic.h>
+
 enum {
     DB_SQL_MAX = 1 << 16,    /* bytes of a statement, or of a sentence about it */
     DB_ARENA_LIMIT = 64 << 20,
@@ -33,7 +36,9 @@ enum {
 };
 
 struct db {
-    void *conn; /* PGconn: postgres_conn.c alone knows it */
+    void *conn;   /* PGconn: postgres_conn.c alone knows it */
+    void *cancel; /* PGcancel */
+    atomic_bool is_cancelled;
     struct db_options options;
     struct problem problem; /* of the last call that failed */
     char sqlstate[6];
@@ -83,6 +88,7 @@ MAY_BLOCK enum err_e db_change(struct db *db, const struct db_change *change) MU
 MAY_BLOCK enum err_e db_begin_run(struct db *db) MUST_CHECK;
 MAY_BLOCK void db_end_run(struct db *db);
 int64_t db_left_ms(struct db *db); /* of the budget; 0: over */
+bool db_is_cancelled(const struct db *db);
 /* The connection is gone: nothing further can be done or told apart. */
 bool db_is_lost(const struct db *db);
 
@@ -168,8 +174,16 @@ MAY_BLOCK enum err_e db_index_look(struct db *db, const struct db_declared *inde
 /* Builds or repairs it without stopping writers; good and different ones are only told of. */
 MAY_BLOCK enum err_e db_index_fix(struct db *db, struct db_report *report,
                                   const struct db_declared *index) MUST_CHECK;
+/* {"table","definition","unique","bytes","scans","partitions"}: null what is not known. */
+MAY_BLOCK enum err_e db_index_facts(struct db *db, const struct db_declared *index,
+                                    struct buf *to) MUST_CHECK;
+/* "bytes", "rows", "index_bytes", into an object. */
+MAY_BLOCK enum err_e db_partition_facts(struct db *db, struct slice name,
+                                        struct json_writer *w) MUST_CHECK;
 MAY_BLOCK enum err_e db_watch_indexes(struct db *db, struct db_report *report) MUST_CHECK;
 MAY_BLOCK enum err_e db_watch(struct db *db, struct db_report *report) MUST_CHECK;
+/* Whether maintenance may work now. */
+bool db_is_within_window(const struct db_options *options);
 /* At most `limit` tables, those that need it most first. */
 MAY_BLOCK enum err_e db_maintain_tables(struct db *db, struct db_report *report,
                                         size_t limit) MUST_CHECK;

@@ -99,8 +99,7 @@ static void write_item(struct json_writer *w, const struct db_item *item) {
     json_end_object(w);
 }
 
-void db_report_write(struct json_writer *w, const struct db_report *report) {
-    json_begin_object(w);
+void db_report_write_members(struct json_writer *w, const struct db_report *report) {
     json_key(w, "items");
     json_begin_array(w);
     for (const struct db_item *item = report->first; item != NULL; item = item->next) {
@@ -113,6 +112,11 @@ void db_report_write(struct json_writer *w, const struct db_report *report) {
         json_put_int(w, db_state_word((enum db_state_e)i), (int64_t)report->counts[i]);
     }
     json_end_object(w);
+}
+
+void db_report_write(struct json_writer *w, const struct db_report *report) {
+    json_begin_object(w);
+    db_report_write_members(w, report);
     json_end_object(w);
 }
 

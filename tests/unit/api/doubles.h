@@ -8,6 +8,7 @@
 #define TURNOUT_TESTS_API_DOUBLES_H
 
 #include "api/api.h"
+#include "optimizer/service.h"
 
 /* The store: answers within store_submit, by the script. */
 typedef void (*store_script_fn)(struct store_op *op);
@@ -19,9 +20,19 @@ struct fake_store {
     struct store_health health;
 };
 
+/* The optimizer: answers at once, by what is set. */
+struct fake_optimizer {
+    enum err_e refusal; /* of the question */
+    enum err_e err;     /* of the answer; OK: an empty document */
+    size_t count;
+    enum db_job_e kind; /* of the last question */
+    enum db_mode_e mode;
+};
+
 /* Everything a test needs, from bench_open to bench_close. */
 struct bench {
     struct fake_store store;
+    struct fake_optimizer optimizer;
     struct virtual_clock clock;
     struct seeded_rng rng;
     struct api_node node;

@@ -553,6 +553,42 @@ static void probes_do_not_dilute_the_figures_of_the_api(void **state) {
     assert_non_null(strstr(answer->body, "turnout_http_requests_total{route=\"GET /livez\","));
 }
 
+static void the_optimizer_answers_through_the_loop(void **state) {
+    (void)state;
+    const struct answer *answer = bench_get(&bench, "/v1/database/indexes", NULL);
+    assert_int_equal(answer->status, 200);
+    assert_string_equal(answer->body, "{\"items\":[]}");
+    assert_int_equal(bench.optimizer.kind, DB_JOB_INDEXES);
+    assert_int_equal(bench.optimizer.mode, DB_DRY_RUN);
+    bench.optimizer.err = ERR_UNAVAILABLE;
+    expect_error(bench_get(&bench, "/v1/database/queries", NULL), 503, "store_unavailable");
+}
+
+static void a_change_of_the_database_is_carried_out_unless_it_is_a_dry_run(void **state) {
+    (void)state;
+    assert_int_equal(bench_post(&bench, "/v1/database:optimize", "")->status, 200);
+    assert_int_equal(bench.optimizer.kind, DB_JOB_OPTIMIZE);
+    assert_int_equal(bench.optimizer.mode, DB_CARRY_OUT);
+    const char *dry = "{\"dry_run\":true}";
+    assert_int_equal(bench_post(&bench, "/v1/database:maintain", dry)->status, 200);
+    assert_int_equal(bench.optimizer.kind, DB_JOB_MAINTAIN);
+    assert_int_equal(bench.optimizer.mode, DB_DRY_RUN);
+    expect_error(bench_post(&bench, "/v1/database:optimize", "{\"dry_run\":\"yes\"}"), 400,
+                 "invalid_field");
+    expect_error(bench_post(&bench, "/v1/database:optimize", "[]"), 400, "invalid_field");
+    assert_int_equal(bench.optimizer.count, 2);
+}
+
+static void a_second_change_of_the_database_is_told_to_come_again(void **state) {
+    (void)state;
+    bench.optimizer.refusal = ERR_BUSY;
+    const struct answer *answer = bench_post(&bench, "/v1/database:optimize", "{}");
+    expect_error(answer, 409, "busy");
+    assert_non_null(strstr(answer->fields, "retry-after: "));
+    bench.node.optimizer = NULL;
+    expect_error(bench_get(&bench, "/v1/database/partitions", NULL), 503, "store_unavailable");
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, open_without_keys, close_bench)
 
 int main(void) {
@@ -583,6 +619,9 @@ int main(void) {
         EACH(store_operations_are_counted_by_name_and_outcome),
         EACH(the_monitor_answers_through_the_loop),
         EACH(probes_do_not_dilute_the_figures_of_the_api),
+        EACH(the_optimizer_answers_through_the_loop),
+        EACH(a_change_of_the_database_is_carried_out_unless_it_is_a_dry_run),
+        EACH(a_second_change_of_the_database_is_told_to_come_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
