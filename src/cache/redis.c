@@ -100,6 +100,10 @@ static enum err_e add_seeds(struct redis *redis, struct slice seeds, struct prob
                                    "an address with a port is missing; an example: 10.0.0.1:6379");
 }
 
+static void on_turn(uv_prepare_t *turn) {
+    redis_links_flush(turn->data);
+}
+
 static void fini_request(void *object) {
     struct redis_request *request = object;
     if (request->packet.limit != 0) {
@@ -142,8 +146,11 @@ enum err_e redis_open(const struct redis_options *options, struct redis **ret_re
     }
     uv_timer_init(loop_uv(redis->loop), &redis->tick);
     redis->tick.data = redis;
-    redis->handles = 1;
+    uv_prepare_init(loop_uv(redis->loop), &redis->turn);
+    redis->turn.data = redis;
+    redis->handles = 2;
     uv_timer_start(&redis->tick, on_tick, 0, 0);
+    uv_prepare_start(&redis->turn, on_turn);
     *ret_redis = redis;
     return ERR_OK;
 }
@@ -163,7 +170,7 @@ void redis_handle_closed(struct redis *redis) {
     }
 }
 
-static void on_timer_closed(uv_handle_t *handle) {
+static void on_handle_closed(uv_handle_t *handle) {
     redis_handle_closed(handle->data);
 }
 
@@ -178,7 +185,8 @@ void redis_close(struct redis *redis, void (*closed)(void *data), void *data) {
     redis_requests_end(redis);
     redis_sweep_end(redis, ERR_DRAINING);
     ASSERT(redis->requests.out == 0);
-    uv_close((uv_handle_t *)&redis->tick, on_timer_closed);
+    uv_close((uv_handle_t *)&redis->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&redis->turn, on_handle_closed);
 }
 
 void redis_read_counters(const struct redis *redis, struct redis_counters *ret_counters) {

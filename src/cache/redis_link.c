@@ -4,12 +4,22 @@
  * write; a poll handle of libuv tells it that it can. The handle outlives the socket by a turn of
  * the loop, so it lives in the link, and the link is freed when the handle has closed.
  *
+ * What a turn of the loop wrote goes out at its end in one piece, without asking whether it can:
+ * asking cost two changes of the poll set and a turn for each batch. Only what did not fit waits
+ * for the poll handle.
+ *
  * Ways to be lost: the connect fails, the peer hangs up, or redis_link_drop. All of them end in the
  * `cleanup` hook; a pending callback may see the loss first, with a NULL reply.
  */
 #include "cache/redis_priv.h"
 
 #include <stdlib.h>
+
+static void write_now(struct redis_link *link) {
+    link->writing = true;
+    redisAsyncHandleWrite(link->ac);
+    link->writing = false;
+}
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
     struct redis_link *link = poll->data;
@@ -24,7 +34,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
         redisAsyncHandleRead(link->ac);
     }
     if ((events & UV_WRITABLE) != 0 && link->ac != NULL) {
-        redisAsyncHandleWrite(link->ac);
+        write_now(link);
     }
 }
 
@@ -52,7 +62,30 @@ static void del_read(void *data) {
 
 static void add_write(void *data) {
     struct redis_link *link = data;
+    if (link->connected && !link->writing) {
+        link->has_output = true;
+        link->redis->has_output = true;
+        return;
+    }
     want(link, link->events | UV_WRITABLE);
+}
+
+static void flush(struct redis_link *link) {
+    if (link != NULL && link->has_output) {
+        link->has_output = false;
+        write_now(link);
+    }
+}
+
+/* A connection that is lost here has its requests sent elsewhere: hence the loop. */
+void redis_links_flush(struct redis *redis) {
+    while (redis->has_output) {
+        redis->has_output = false;
+        for (size_t i = 0; i < REDIS_NODES_MAX; i++) {
+            flush(redis->nodes[i].data);
+            flush(redis->nodes[i].feed);
+        }
+    }
 }
 
 static void del_write(void *data) {

@@ -91,6 +91,8 @@ struct redis_link {
     bool polled; /* the handle lives */
     bool feed;   /* the invalidation channel, else data */
     bool connected;
+    bool writing;    /* hiredis is at it */
+    bool has_output; /* to be flushed at the end of the turn */
     bool unwanted; /* its end is no failure */
     bool ready; /* greeted; a feed: heard its first beat */
     int64_t hello_until_us;
@@ -147,6 +149,8 @@ struct redis {
     char prefix[REDIS_PREFIX_MAX + 1];
     struct seeded_rng chance;
     uv_timer_t tick;
+    uv_prepare_t turn; /* runs at the end of each turn of the loop */
+    bool has_output;   /* of some link */
     bool tick_busy;
     bool closing;
     unsigned handles; /* open ones of libuv */
@@ -182,6 +186,7 @@ void redis_tick_soon(struct redis *redis);
 struct redis_link *redis_link_open(struct redis *redis, struct redis_node *node, bool feed);
 void redis_link_drop(struct redis_link *link); /* what was sent comes back with a NULL reply */
 void redis_link_lost(struct redis_link *link); /* takes it out of its node; may be repeated */
+void redis_links_flush(struct redis *redis);   /* the end of a turn */
 
 /* redis_nodes.c */
 uint8_t redis_node_find(struct redis *redis, const struct redis_address *address); /* or adds */
