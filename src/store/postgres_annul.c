@@ -82,7 +82,7 @@ static enum err_e put_standing(struct pg_writer *w, int64_t participant,
                                const struct standing *standing) {
     pg_clear_arrays(w);
     if (standing->last_id != 0) {
-        pg_push_standing(w, participant, standing);
+        pg_push_standing(&w->ledger, participant, standing);
         return pg_put_standing(w) ? ERR_OK : ERR_NO_MEMORY;
     }
     struct pg_args args;

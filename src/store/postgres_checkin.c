@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A group of scans: fetched under the lock of its events, decided here by the rules that every
- * store shares, one after another, and written in one statement with everything that counts it.
+ * store shares, one after another, counted, and written, each table once.
  *
  *   BEGIN, lock events, events, gates, people with ledger, nonces, ids   one round trip
  *   rule_scan for each, on what the ones before it have changed
- *   records with gates, minutes, seconds and nonces; ledger; event; COMMIT   one round trip
+ *   records, nonces, ledger, gates, minutes, seconds, event, COMMIT      one round trip
  *
  * Invariants (tests/contract holds them against a model that counts records):
  *   1. Whoever writes a record of an event, or a ledger row of its people, holds the lock of its
@@ -161,7 +161,7 @@ static void note_time(struct pg_writer *w, int64_t at_ms) {
 
 static bool push_record(const struct decision *d) {
     struct pg_writer *w = d->group->w;
-    struct pg_array *column = w->records;
+    struct pg_array *row = &w->records;
     unsigned char hash[TOKEN_HASH_SIZE];
     struct slice kept = SLICE_NONE;
     bool has_nonce = d->nonce != NULL;
@@ -171,27 +171,53 @@ static bool push_record(const struct decision *d) {
         }
         kept = slice_from((const char *)hash, sizeof hash);
     }
-    pg_push_int(column++, d->record_id);
-    pg_push_int(column++, d->event->event.id);
-    pg_push_int_or_null(column++, d->person->known ? d->person->person.id : 0, 0);
-    pg_push_int(column++, d->gate->gate.id);
-    pg_push_word(column++, method_text(d->scan.method));
-    pg_push_word(column++, direction_text(d->scan.direction));
-    pg_push_word(column++, verdict_text(d->ruling.verdict));
-    pg_push_word(column++, reason_or_null(d->ruling.reason));
-    pg_push_word(column++, reason_or_null(d->ruling.overrode));
-    pg_push_time(column++, d->scan.scanned_at_ms);
-    pg_push_time(column++, w->now_ms);
-    pg_push_text_or_null(column++, has_nonce ? d->scan.nonce : SLICE_NONE);
-    pg_push_text_or_null(column++, kept);
-    pg_push_time(column++, d->has_first ? d->first_at_ms : TIME_NONE);
-    pg_push_int_or_null(column++, d->has_first ? d->first_gate : 0, 0);
-    ASSERT(column == w->records + PG_RECORD_ARRAYS);
+    pg_begin_row(row, PG_RECORD_COLUMNS_COUNT);
+    pg_push_int(row, d->record_id);
+    pg_push_int(row, d->event->event.id);
+    pg_push_int_or_null(row, d->person->known ? d->person->person.id : 0, 0);
+    pg_push_int(row, d->gate->gate.id);
+    pg_push_word(row, method_text(d->scan.method));
+    pg_push_word(row, direction_text(d->scan.direction));
+    pg_push_word(row, verdict_text(d->ruling.verdict));
+    pg_push_word(row, reason_or_null(d->ruling.reason));
+    pg_push_word(row, reason_or_null(d->ruling.overrode));
+    pg_push_time(row, d->scan.scanned_at_ms);
+    pg_push_time(row, w->now_ms);
+    pg_push_text_or_null(row, has_nonce ? d->scan.nonce : SLICE_NONE);
+    pg_push_bytes_or_null(row, kept);
+    pg_push_time(row, d->has_first ? d->first_at_ms : TIME_NONE);
+    pg_push_int_or_null(row, d->has_first ? d->first_gate : 0, 0);
+    pg_push_time(row, TIME_NONE); /* annulled_at */
+    pg_end_row(row);
     note_time(w, d->scan.scanned_at_ms);
     return true;
 }
 
+static void push_nonce(const struct decision *d) {
+    struct pg_array *row = &d->group->w->nonces;
+    pg_begin_row(row, PG_NONCE_COLUMNS_COUNT);
+    pg_push_int(row, d->event->event.id);
+    pg_push_text(row, d->scan.nonce);
+    pg_push_int(row, d->record_id);
+    pg_push_time(row, d->scan.scanned_at_ms);
+    pg_end_row(row);
+}
+
+static int64_t minute_of(int64_t ms) {
+    return ms / 60000 - (ms % 60000 < 0);
+}
+
+static void count_verdict(struct pg_gate_counts *counts, enum verdict_e verdict) {
+    counts->admitted += verdict == VERDICT_ADMITTED;
+    counts->exited += verdict == VERDICT_EXITED;
+    counts->refused += verdict == VERDICT_REFUSED;
+}
+
 static void count_scan(const struct decision *d) {
+    size_t gate = (size_t)(d->gate - d->group->gates);
+    int64_t minute = minute_of(d->scan.scanned_at_ms);
+    count_verdict(&d->gate->counts, d->ruling.verdict);
+    count_verdict(pg_group_minute(d->group, gate, minute), d->ruling.verdict);
     struct pg_group_event *event = d->event;
     int change = (int)d->ruling.comes_in - (int)d->ruling.goes_out;
     event->counted = true;
@@ -216,6 +242,7 @@ static bool apply(const struct decision *d) {
     }
     count_scan(d);
     if (d->nonce != NULL) {
+        push_nonce(d);
         d->nonce->state = PG_NONCE_MADE;
         d->nonce->made = d->item;
     }
@@ -320,6 +347,15 @@ static enum err_e check_in_one(struct pg_group *group, size_t number) {
 
 /* ── writing ── */
 
+static bool add_arrays(struct pg_args *args, struct pg_array *arrays, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        if (!pg_arg_array(args, &arrays[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool put_arrays(struct pg_conn *conn, enum pg_sql_e sql, struct pg_array *arrays,
                        size_t len) {
     struct pg_args args;
@@ -327,28 +363,48 @@ static bool put_arrays(struct pg_conn *conn, enum pg_sql_e sql, struct pg_array 
     if (arrays[0].count == 0) {
         return true;
     }
-    for (size_t i = 0; i < len; i++) {
-        if (!pg_arg_array(&args, &arrays[i])) {
-            return false;
-        }
+    if (!add_arrays(&args, arrays, len)) {
+        return false;
     }
     pg_put(conn, sql, &args);
     return true;
 }
 
-static bool put_records(struct pg_writer *w) {
+static void push_counts(struct pg_array arrays[4], int64_t gate,
+                        const struct pg_gate_counts *counts) {
+    pg_push_int(&arrays[0], gate);
+    pg_push_int(&arrays[1], counts->admitted);
+    pg_push_int(&arrays[2], counts->exited);
+    pg_push_int(&arrays[3], counts->refused);
+}
+
+/* Gates that counted something, and their minutes. */
+static bool put_gates(const struct pg_group *group) {
+    struct pg_writer *w = group->w;
     struct pg_args args;
-    pg_args_init(&args);
-    if (w->records[0].count == 0) {
-        return true;
-    }
-    for (size_t i = 0; i < PG_RECORD_ARRAYS; i++) {
-        if (!pg_arg_array(&args, &w->records[i])) {
-            return false;
+    for (size_t i = 0; i < group->gate_names.len; i++) {
+        const struct pg_gate_counts *counts = &group->gates[i].counts;
+        if (counts->admitted + counts->exited + counts->refused > 0) {
+            push_counts(w->gates, group->gates[i].gate.id, counts);
         }
     }
+    for (size_t i = 0; i < group->minutes.len; i++) {
+        const struct pg_group_minute *minute = &group->minutes.items[i];
+        const struct pg_name *gate = &group->gate_names.items[minute->gate];
+        pg_push_int(&w->minutes[0], group->events[gate->event].event.id);
+        pg_push_int(&w->minutes[1], minute->minute);
+        push_counts(w->minutes + 2, group->gates[minute->gate].gate.id, &minute->counts);
+    }
+    if (w->gates[0].count == 0) {
+        return true;
+    }
+    pg_args_init(&args);
+    bool whole = add_arrays(&args, w->gates, PG_GATE_ARRAYS);
     pg_arg_int(&args, w->now_ms / 1000);
-    pg_put(&w->conn, PG_SQL_RECORDS_ADD, &args);
+    if (!whole || !add_arrays(&args, w->minutes, PG_MINUTE_ARRAYS)) {
+        return false;
+    }
+    pg_put(&w->conn, PG_SQL_GATES_ADD, &args);
     return true;
 }
 
@@ -357,22 +413,24 @@ bool pg_put_standing(struct pg_writer *w) {
     (void)w;
     return true;
 #else
-    return put_arrays(&w->conn, PG_SQL_LEDGER_PUT, w->ledger, PG_LEDGER_ARRAYS);
+    return put_arrays(&w->conn, PG_SQL_LEDGER_ADD, &w->newcomers, 1) &&
+           put_arrays(&w->conn, PG_SQL_LEDGER_PUT, &w->ledger, 1);
 #endif
 }
 
-void pg_push_standing(struct pg_writer *w, int64_t participant, const struct standing *standing) {
-    struct pg_array *column = w->ledger;
+void pg_push_standing(struct pg_array *ledger, int64_t participant,
+                      const struct standing *standing) {
     bool admitted = standing->admissions > 0;
-    pg_push_int(column++, participant);
-    pg_push_int(column++, standing->admissions);
-    pg_push_bool(column++, standing->inside);
-    pg_push_time(column++, standing->last_at_ms);
-    pg_push_int(column++, standing->last_id);
-    pg_push_int(column++, standing->last_gate);
-    pg_push_time(column++, admitted ? standing->first_at_ms : TIME_NONE);
-    pg_push_int_or_null(column++, admitted ? standing->first_gate : 0, 0);
-    ASSERT(column == w->ledger + PG_LEDGER_ARRAYS);
+    pg_begin_row(ledger, PG_LEDGER_COLUMNS_COUNT);
+    pg_push_int(ledger, participant);
+    pg_push_int(ledger, standing->admissions);
+    pg_push_bool(ledger, standing->inside);
+    pg_push_time(ledger, standing->last_at_ms);
+    pg_push_int(ledger, standing->last_id);
+    pg_push_int(ledger, standing->last_gate);
+    pg_push_time(ledger, admitted ? standing->first_at_ms : TIME_NONE);
+    pg_push_int_or_null(ledger, admitted ? standing->first_gate : 0, 0);
+    pg_end_row(ledger);
 }
 
 static void push_event(struct pg_writer *w, const struct pg_group_event *event) {
@@ -406,23 +464,29 @@ static bool drop_orphans(const struct pg_group *group, const bool *orphans) {
     return put;
 }
 
+static void clear_arrays(struct pg_array *arrays, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        pg_array_clear(&arrays[i]);
+    }
+}
+
 void pg_clear_arrays(struct pg_writer *w) {
-    for (size_t i = 0; i < PG_RECORD_ARRAYS; i++) {
-        pg_array_clear(&w->records[i]);
-    }
-    for (size_t i = 0; i < PG_LEDGER_ARRAYS; i++) {
-        pg_array_clear(&w->ledger[i]);
-    }
-    for (size_t i = 0; i < PG_EVENT_ARRAYS; i++) {
-        pg_array_clear(&w->events[i]);
-    }
+    pg_array_clear(&w->records);
+    pg_array_clear(&w->nonces);
+    pg_array_clear(&w->ledger);
+    pg_array_clear(&w->newcomers);
+    clear_arrays(w->events, PG_EVENT_ARRAYS);
+    clear_arrays(w->gates, PG_GATE_ARRAYS);
+    clear_arrays(w->minutes, PG_MINUTE_ARRAYS);
 }
 
 static enum err_e write_group(const struct pg_group *group, const bool *orphans) {
     struct pg_writer *w = group->w;
     for (size_t i = 0; i < group->person_names.len; i++) {
-        if (group->people[i].changed) {
-            pg_push_standing(w, group->people[i].person.id, &group->people[i].standing);
+        const struct pg_group_person *person = &group->people[i];
+        if (person->changed) {
+            pg_push_standing(person->has_row ? &w->ledger : &w->newcomers, person->person.id,
+                             &person->standing);
         }
     }
     for (size_t i = 0; i < group->event_names.len; i++) {
@@ -430,7 +494,10 @@ static enum err_e write_group(const struct pg_group *group, const bool *orphans)
             push_event(w, &group->events[i]);
         }
     }
-    bool put = drop_orphans(group, orphans) && put_records(w) && pg_put_standing(w) &&
+    bool put = drop_orphans(group, orphans) &&
+               put_arrays(&w->conn, PG_SQL_RECORDS_ADD, &w->records, 1) &&
+               put_arrays(&w->conn, PG_SQL_NONCES_ADD, &w->nonces, 1) && pg_put_standing(w) &&
+               put_gates(group) &&
                put_arrays(&w->conn, PG_SQL_EVENT_STATS_ADD, w->events, PG_EVENT_ARRAYS);
     return put ? ERR_OK : ERR_NO_MEMORY;
 }

@@ -30,6 +30,37 @@ static size_t names_place(struct pg_names *names, size_t event, struct slice tex
     }
 }
 
+/* ── minutes ── */
+
+static bool minutes_init(struct pg_minutes *minutes, struct arena *arena, size_t most) {
+    *minutes = (struct pg_minutes){.slots_len = 16};
+    while (minutes->slots_len < 2 * most) {
+        minutes->slots_len *= 2;
+    }
+    minutes->items = arena_alloc(arena, most * sizeof *minutes->items);
+    minutes->slots = arena_zalloc(arena, minutes->slots_len * sizeof *minutes->slots);
+    return minutes->items != NULL && minutes->slots != NULL;
+}
+
+struct pg_gate_counts *pg_group_minute(struct pg_group *group, size_t gate, int64_t minute) {
+    struct pg_minutes *minutes = &group->minutes;
+    uint64_t hash = ((uint64_t)minute * 0x9e3779b97f4a7c15ULL + gate) * 0xff51afd7ed558ccdULL;
+    for (size_t at = hash >> 20;; at++) {
+        uint32_t *slot = &minutes->slots[at & (minutes->slots_len - 1)];
+        if (*slot == 0) {
+            minutes->items[minutes->len] = (struct pg_group_minute){.gate = gate,
+                                                                    .minute = minute};
+            *slot = (uint32_t)++minutes->len;
+        }
+        struct pg_group_minute *item = &minutes->items[*slot - 1];
+        if (item->gate == gate && item->minute == minute) {
+            return &item->counts;
+        }
+    }
+}
+
+/* ── what the scans name ── */
+
 static bool gather(struct pg_group *group) {
     struct arena *arena = &group->w->arena;
     size_t most = group->scans->len;
@@ -37,7 +68,8 @@ static bool gather(struct pg_group *group) {
     if (group->about == NULL || !names_init(&group->event_names, arena, most) ||
         !names_init(&group->gate_names, arena, most) ||
         !names_init(&group->person_names, arena, most) ||
-        !names_init(&group->nonce_names, arena, most)) {
+        !names_init(&group->nonce_names, arena, most) ||
+        !minutes_init(&group->minutes, arena, most)) {
         return false;
     }
     for (size_t i = 0; i < most; i++) {
@@ -217,6 +249,7 @@ static void read_people(struct pg_group *group, struct pg_rows rows) {
         person->known = true;
         pg_see_person(&rows, &person->person);
         pg_see_standing(&rows, &person->standing);
+        person->has_row = person->standing.last_id != 0;
         person->last_gate = person->standing.last_gate;
         person->first_gate = person->standing.first_gate;
         person->last_code = pg_get_text(&rows);

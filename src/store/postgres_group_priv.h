@@ -30,13 +30,33 @@ struct pg_group_event {
     int64_t admitted, inside_more, scans, refused, methods[METHOD_COUNT];
 };
 
+/* What the group adds to a gate, or to one minute of it. */
+struct pg_gate_counts {
+    int64_t admitted, exited, refused;
+};
+
 struct pg_group_gate {
     bool known;
     struct gate gate;
+    struct pg_gate_counts counts;
+};
+
+struct pg_group_minute {
+    size_t gate; /* number of the gate */
+    int64_t minute;
+    struct pg_gate_counts counts;
+};
+/* Each gate and minute once; open addressing over a power of two. */
+struct pg_minutes {
+    struct pg_group_minute *items;
+    size_t len;
+    uint32_t *slots; /* number + 1 */
+    size_t slots_len;
 };
 
 struct pg_group_person {
     bool known;
+    bool has_row; /* in the ledger */
     bool changed; /* the standing */
     struct participant person;
     struct standing standing;
@@ -72,6 +92,7 @@ struct pg_group {
     struct pg_group_gate *gates;
     struct pg_group_person *people;
     struct pg_group_nonce *nonces;
+    struct pg_minutes minutes;
     struct pg_rows nonce_rows;
     struct pg_rows ids; /* of records to come */
 };
@@ -80,5 +101,7 @@ struct pg_group {
  * events are known from before. An unknown event ends its operations, not the group. */
 MAY_BLOCK enum err_e pg_group_fetch(struct pg_group *group, struct pg_writer *w,
                                     const struct pg_scans *scans);
+/* The counts of a gate's minute, to add to. */
+struct pg_gate_counts *pg_group_minute(struct pg_group *group, size_t gate, int64_t minute);
 
 #endif

@@ -65,14 +65,16 @@ void pg_arg_text_or_null(struct pg_args *args, struct slice text); /* NULL when 
 void pg_arg_word(struct pg_args *args, const char *word);          /* NULL becomes NULL */
 void pg_arg_bytes(struct pg_args *args, struct slice bytes);
 
-/* An array parameter under construction. */
+/* An array parameter under construction: of values, or of rows of a table. */
 struct pg_array {
     struct buf bytes;
-    enum pg_type_e type;
+    unsigned type;  /* of its elements */
     int count;
     bool has_null;
+    int columns;    /* of the row that is open; 0: none is */
+    size_t row_at;  /* where it begins */
 };
-void pg_array_init(struct pg_array *array, enum pg_type_e type);
+void pg_array_init(struct pg_array *array, unsigned type);
 void pg_array_fini(struct pg_array *array);
 void pg_array_clear(struct pg_array *array);
 void pg_push_int(struct pg_array *array, int64_t value);
@@ -82,6 +84,10 @@ void pg_push_time(struct pg_array *array, int64_t ms); /* TIME_NONE becomes NULL
 void pg_push_text(struct pg_array *array, struct slice text);
 void pg_push_text_or_null(struct pg_array *array, struct slice text);
 void pg_push_word(struct pg_array *array, const char *word);
+void pg_push_bytes_or_null(struct pg_array *array, struct slice bytes);
+/* One element that is a row: what is pushed in between are its columns, all of them, in order. */
+void pg_begin_row(struct pg_array *array, int columns);
+void pg_end_row(struct pg_array *array);
 /* False without memory: then the array must not be sent. */
 bool pg_arg_array(struct pg_args *args, struct pg_array *array) MUST_CHECK;
 
@@ -191,9 +197,12 @@ bool pg_row_key(struct pg_rows *rows, struct arena *arena, struct api_key *ret_k
 /* ── the writer ── */
 
 enum {
-    PG_RECORD_ARRAYS = 15,
-    PG_LEDGER_ARRAYS = 8,
+    PG_RECORD_COLUMNS_COUNT = 16,
+    PG_NONCE_COLUMNS_COUNT = 4,
+    PG_LEDGER_COLUMNS_COUNT = 8,
     PG_EVENT_ARRAYS = 9,
+    PG_GATE_ARRAYS = 4,
+    PG_MINUTE_ARRAYS = 6,
     PG_KNOWN_BUCKETS = 64,
     PG_SPANS_MAX = 64,    /* in one group: what is older than PG_FIRST_YEAR counts as one */
     PG_FIRST_YEAR = 2026, /* as in turnout_make_partition */
@@ -218,9 +227,10 @@ struct pg_writer {
     size_t times_len;
     int spans[PG_SPANS_MAX];
     int64_t times[PG_SPANS_MAX];
-    struct pg_array records[PG_RECORD_ARRAYS];
-    struct pg_array ledger[PG_LEDGER_ARRAYS];
+    struct pg_array records, nonces, ledger; /* rows of these tables */
+    struct pg_array newcomers;               /* of the ledger, where they have none yet */
     struct pg_array events[PG_EVENT_ARRAYS];
+    struct pg_array gates[PG_GATE_ARRAYS], minutes[PG_MINUTE_ARRAYS];
 };
 
 /* The middle of a transaction: puts, runs, looks, and puts what the commit will send along. `what`
@@ -265,7 +275,8 @@ MAY_BLOCK enum err_e pg_check_in(struct pg_writer *w, void *scans);
 
 void pg_forget_events(struct pg_writer *w); /* after a new connection: it may be a restored copy */
 void pg_clear_arrays(struct pg_writer *w);
-void pg_push_standing(struct pg_writer *w, int64_t participant, const struct standing *standing);
+void pg_push_standing(struct pg_array *ledger, int64_t participant,
+                      const struct standing *standing);
 bool pg_put_standing(struct pg_writer *w) MUST_CHECK; /* what was pushed; false without memory */
 
 /* The event's id under the lock of whoever changes its people. ERR_UNKNOWN_EVENT. */

@@ -2,7 +2,8 @@
 /*
  * Values in PostgreSQL's binary format: exact, and without parsing on either side. Numbers are big
  * endian; a timestamptz is microseconds since 2000 UTC; an array of one dimension is a header
- * (dimensions, has nulls, type, length, first index) and each element with its length in front.
+ * (dimensions, has nulls, type, length, first index) and each element with its length in front. An
+ * element that is a row is the number of its columns, and each with its type and length in front.
  */
 #include "store/postgres_priv.h"
 
@@ -90,7 +91,7 @@ void pg_arg_bytes(struct pg_args *args, struct slice bytes) {
 
 /* ── arrays ── */
 
-void pg_array_init(struct pg_array *array, enum pg_type_e type) {
+void pg_array_init(struct pg_array *array, unsigned type) {
     *array = (struct pg_array){.type = type};
     buf_init(&array->bytes, PG_ARRAY_MEMORY);
 }
@@ -103,33 +104,70 @@ void pg_array_clear(struct pg_array *array) {
     buf_clear(&array->bytes);
     array->count = 0;
     array->has_null = false;
+    array->columns = 0;
 }
 
-/* `at` NULL: the element is NULL. */
-static void push(struct pg_array *array, const char *at, size_t len) {
+static void add_u32(struct pg_array *array, uint32_t value) {
+    char bytes[4];
+    put_u32(bytes, value);
+    buf_add(&array->bytes, slice_from(bytes, sizeof bytes));
+}
+
+static void begin_element(struct pg_array *array) {
     static const char no_header[ARRAY_HEADER];
-    char size[4];
     if (array->count == 0) {
         buf_add(&array->bytes, slice_from(no_header, sizeof no_header));
     }
-    put_u32(size, at == NULL ? UINT32_MAX : (uint32_t)len);
-    buf_add(&array->bytes, slice_from(size, sizeof size));
-    if (at != NULL) {
-        buf_add(&array->bytes, slice_from(at, len));
-    }
-    array->has_null = array->has_null || at == NULL;
     array->count++;
 }
 
-void pg_push_int(struct pg_array *array, int64_t value) {
+/* An element, or a column of the row that is open; `at` NULL: it is NULL. */
+static void push(struct pg_array *array, enum pg_type_e type, const char *at, size_t len) {
+    if (array->columns > 0) {
+        add_u32(array, (uint32_t)type);
+        array->columns--;
+    } else {
+        ASSERT(array->row_at == 0);
+        begin_element(array);
+        array->has_null = array->has_null || at == NULL;
+    }
+    add_u32(array, at == NULL ? UINT32_MAX : (uint32_t)len);
+    if (at != NULL) {
+        buf_add(&array->bytes, slice_from(at, len));
+    }
+}
+
+void pg_begin_row(struct pg_array *array, int columns) {
+    ASSERT(array->row_at == 0 && columns > 0);
+    begin_element(array);
+    array->row_at = array->bytes.len;
+    array->columns = columns;
+    add_u32(array, 0); /* the length, at its end */
+    add_u32(array, (uint32_t)columns);
+}
+
+void pg_end_row(struct pg_array *array) {
+    ASSERT(array->columns == 0 && array->row_at > 0);
+    if (!array->bytes.failed) {
+        put_u32(array->bytes.at + array->row_at,
+                (uint32_t)(array->bytes.len - array->row_at - sizeof(uint32_t)));
+    }
+    array->row_at = 0;
+}
+
+static void push_i64(struct pg_array *array, enum pg_type_e type, int64_t value) {
     char bytes[8];
     put_i64(bytes, value);
-    push(array, bytes, sizeof bytes);
+    push(array, type, bytes, sizeof bytes);
+}
+
+void pg_push_int(struct pg_array *array, int64_t value) {
+    push_i64(array, PG_BIGINT, value);
 }
 
 void pg_push_int_or_null(struct pg_array *array, int64_t value, int64_t null) {
     if (value == null) {
-        push(array, NULL, 0);
+        push(array, PG_BIGINT, NULL, 0);
     } else {
         pg_push_int(array, value);
     }
@@ -137,27 +175,31 @@ void pg_push_int_or_null(struct pg_array *array, int64_t value, int64_t null) {
 
 void pg_push_bool(struct pg_array *array, bool value) {
     char byte = (char)value;
-    push(array, &byte, 1);
+    push(array, PG_BOOL, &byte, 1);
 }
 
 void pg_push_time(struct pg_array *array, int64_t ms) {
     if (ms == TIME_NONE) {
-        push(array, NULL, 0);
+        push(array, PG_TIMESTAMPTZ, NULL, 0);
     } else {
-        pg_push_int(array, us_of(ms));
+        push_i64(array, PG_TIMESTAMPTZ, us_of(ms));
     }
 }
 
 void pg_push_text(struct pg_array *array, struct slice text) {
-    push(array, text.len == 0 ? "" : text.at, text.len);
+    push(array, PG_TEXT, text.len == 0 ? "" : text.at, text.len);
 }
 
 void pg_push_text_or_null(struct pg_array *array, struct slice text) {
     if (text.at == NULL) {
-        push(array, NULL, 0);
+        push(array, PG_TEXT, NULL, 0);
     } else {
         pg_push_text(array, text);
     }
+}
+
+void pg_push_bytes_or_null(struct pg_array *array, struct slice bytes) {
+    push(array, PG_BYTEA, bytes.at, bytes.len);
 }
 
 void pg_push_word(struct pg_array *array, const char *word) {
@@ -169,6 +211,7 @@ bool pg_arg_array(struct pg_args *args, struct pg_array *array) {
     if (array->count == 0) {
         buf_add(&array->bytes, slice_from(no_header, sizeof no_header));
     }
+    ASSERT(array->row_at == 0);
     if (array->bytes.failed) {
         return false;
     }
@@ -181,7 +224,7 @@ bool pg_arg_array(struct pg_args *args, struct pg_array *array) {
         put_u32(header + 16, 1);
     }
     /* The types of arrays are known to the prepared statements that take them. */
-    add_arg(args, array->type, header, array->bytes.len);
+    add_arg(args, PG_TEXT, header, array->bytes.len);
     return true;
 }
 

@@ -177,11 +177,36 @@ MAY_BLOCK static enum err_e make_partitions(struct pg_writer *w) {
     return w->times_len > 0 ? ERR_OK : ERR_INTERNAL;
 }
 
+/* The numbers that this database has given to the row types of its tables. */
+MAY_BLOCK static enum err_e learn_row_types(struct pg_writer *w) {
+    size_t place = pg_put(&w->conn, PG_SQL_ROW_TYPES, NULL);
+    TRY(pg_run(&w->conn));
+    struct pg_rows rows = pg_rows_of(&w->conn, place);
+    if (!pg_next(&rows)) {
+        return ERR_BAD_STORE;
+    }
+    w->records.type = (unsigned)pg_get_int(&rows);
+    w->nonces.type = (unsigned)pg_get_int(&rows);
+    w->ledger.type = w->newcomers.type = (unsigned)pg_get_int(&rows);
+    return ERR_OK;
+}
+
+MAY_BLOCK static enum err_e connect_writer(struct pg_writer *w, struct problem *ret_problem) {
+    TRY(pg_open(&w->conn, w->url, PG_WRITER, ret_problem));
+    enum err_e err = learn_row_types(w);
+    if (err != ERR_OK) {
+        problem_set(ret_problem, err, "store.url", "cannot read the types of rows: %s",
+                    w->conn.detail);
+        pg_close(&w->conn);
+    }
+    return err;
+}
+
 /* Leaves the connection closed and lost when it fails. */
 MAY_BLOCK static enum err_e reconnect(struct pg_writer *w, struct problem *ret_problem) {
     pg_close(&w->conn);
     pg_forget_events(w);
-    enum err_e err = pg_open(&w->conn, w->url, PG_WRITER, ret_problem);
+    enum err_e err = connect_writer(w, ret_problem);
     if (err != ERR_OK) {
         w->conn.failure = PG_LOST;
         snprintf(w->conn.detail, sizeof w->conn.detail, "%.199s", ret_problem->detail);
@@ -513,23 +538,34 @@ MAY_BLOCK static enum err_e load_token_key(struct pg_writer *w) {
 }
 
 static void init_arrays(struct pg_writer *w) {
-    static const enum pg_type_e records[PG_RECORD_ARRAYS] = {
-        PG_BIGINT, PG_BIGINT, PG_BIGINT, PG_BIGINT,      PG_TEXT,
-        PG_TEXT,   PG_TEXT,   PG_TEXT,   PG_TEXT,        PG_TIMESTAMPTZ,
-        PG_TIMESTAMPTZ, PG_TEXT, PG_BYTEA, PG_TIMESTAMPTZ, PG_BIGINT,
-    };
-    static const enum pg_type_e ledger[PG_LEDGER_ARRAYS] = {
-        PG_BIGINT, PG_BIGINT, PG_BOOL,        PG_TIMESTAMPTZ,
-        PG_BIGINT, PG_BIGINT, PG_TIMESTAMPTZ, PG_BIGINT,
-    };
-    for (size_t i = 0; i < PG_RECORD_ARRAYS; i++) {
-        pg_array_init(&w->records[i], records[i]);
-    }
-    for (size_t i = 0; i < PG_LEDGER_ARRAYS; i++) {
-        pg_array_init(&w->ledger[i], ledger[i]);
-    }
+    pg_array_init(&w->records, 0); /* their types: learn_row_types */
+    pg_array_init(&w->nonces, 0);
+    pg_array_init(&w->ledger, 0);
+    pg_array_init(&w->newcomers, 0);
     for (size_t i = 0; i < PG_EVENT_ARRAYS; i++) {
         pg_array_init(&w->events[i], PG_BIGINT);
+    }
+    for (size_t i = 0; i < PG_GATE_ARRAYS; i++) {
+        pg_array_init(&w->gates[i], PG_BIGINT);
+    }
+    for (size_t i = 0; i < PG_MINUTE_ARRAYS; i++) {
+        pg_array_init(&w->minutes[i], PG_BIGINT);
+    }
+}
+
+static void fini_arrays(struct pg_writer *w) {
+    pg_array_fini(&w->records);
+    pg_array_fini(&w->nonces);
+    pg_array_fini(&w->ledger);
+    pg_array_fini(&w->newcomers);
+    for (size_t i = 0; i < PG_EVENT_ARRAYS; i++) {
+        pg_array_fini(&w->events[i]);
+    }
+    for (size_t i = 0; i < PG_GATE_ARRAYS; i++) {
+        pg_array_fini(&w->gates[i]);
+    }
+    for (size_t i = 0; i < PG_MINUTE_ARRAYS; i++) {
+        pg_array_fini(&w->minutes[i]);
     }
 }
 
@@ -545,7 +581,7 @@ MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,
     arena_init(&w->known_arena, PG_ARRAY_MEMORY);
     init_arrays(w);
     pg_state_init(&t->state, t->team);
-    TRY(pg_open(&w->conn, w->url, PG_WRITER, ret_problem));
+    TRY(connect_writer(w, ret_problem));
     enum err_e err = load_token_key(w);
     if (err != ERR_OK) {
         return problem_set(ret_problem, err, "store.url", "cannot read the token key: %s",
@@ -557,15 +593,7 @@ MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,
 
 void pg_writer_close(struct pg_writer_thread *t) {
     struct pg_writer *w = &t->writer;
-    for (size_t i = 0; i < PG_RECORD_ARRAYS; i++) {
-        pg_array_fini(&w->records[i]);
-    }
-    for (size_t i = 0; i < PG_LEDGER_ARRAYS; i++) {
-        pg_array_fini(&w->ledger[i]);
-    }
-    for (size_t i = 0; i < PG_EVENT_ARRAYS; i++) {
-        pg_array_fini(&w->events[i]);
-    }
+    fini_arrays(w);
     token_mac_destroy(w->token_mac);
     pg_close(&w->conn);
     arena_fini(&w->arena);
