@@ -90,6 +90,7 @@ static void list_page(struct call *call, const struct attendance_filter *filter)
     }
     struct store_op *op = call_begin_op(call, STORE_LIST_ATTENDANCE);
     if (op != NULL) {
+        op->may_lag = true;
         op->attendance.filter = *filter;
         op->attendance.after_at_ms = page.has_cursor ? page.cursor.keys[0] : TIME_NONE;
         op->attendance.after_id = page.cursor.keys[1];
@@ -186,6 +187,7 @@ static struct store_op *begin_page(struct call *call) {
     const struct export *export = call->state;
     struct store_op *op = call_begin_op(call, STORE_LIST_ATTENDANCE);
     if (op != NULL) {
+        op->may_lag = true;
         op->attendance.filter = export->filter;
         op->attendance.after_at_ms = export->after_at_ms;
         op->attendance.after_id = export->after_id;

@@ -60,6 +60,8 @@ enum {
       "Threads that read beside the writer, each with a connection to the store.")                 \
     X(store, writers, INT, "1", "1", "4",                                                          \
       "Threads that write to PostgreSQL. More help with several events at once; SQLite has one.")  \
+    X(store, replica_lag, DURATION, "500ms", "0s", "900ms",                                        \
+      "How old a PostgreSQL standby may be to answer histories and exports. 0s: it is not asked.") \
     X(store, deadline, DURATION, "5s", "10ms", "10m",                                              \
       "An operation that waited longer for the store is answered 503 instead of late.")            \
     X(store, ops_max, INT, "4096", "16", "1000000",                                                \

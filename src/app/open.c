@@ -59,6 +59,7 @@ enum err_e store_open(const struct config *config, struct store **ret_store,
         .group_max = (size_t)config->store_group_max,
         .writers = (size_t)config->store_writers,
         .readers = (size_t)config->store_readers,
+        .replica_lag_ms = config->store_replica_lag_ms,
     };
     return postgres_open(&options, ret_store, ret_problem);
 }

@@ -297,8 +297,10 @@ MAY_BLOCK static PGconn *connect_as(const char *url, const char *target) {
         "fallback_application_name", "connect_timeout",      "keepalives_idle",
         "keepalives_interval",       "keepalives_count",     "tcp_user_timeout",
         "target_session_attrs",      "dbname",               "client_encoding", NULL};
-    const char *const values[] = {"turnout", "5",    "10",  "5",    "3",
-                                  "20000",   target, url,   "UTF8", NULL};
+    /* Nobody has to wait for a standby: without one the primary answers. */
+    const char *patience = strcmp(target, "standby") == 0 ? "2" : "5";
+    const char *const values[] = {"turnout", patience, "10",  "5",    "3",
+                                  "20000",   target,   url,   "UTF8", NULL};
     PGconn *pg = PQconnectdbParams(keywords, values, 1);
     if (pg != NULL) {
         PQsetNoticeReceiver(pg, ignore_notice, NULL);
@@ -459,9 +461,9 @@ MAY_BLOCK static enum err_e set_up(struct pg_conn *conn, struct problem *ret_pro
 
 /* A reader without a primary reads from whatever server there is. */
 MAY_BLOCK static PGconn *connect_role(struct pg_conn *conn, const char *url) {
-    PGconn *pg = connect_as(url, "read-write");
+    PGconn *pg = connect_as(url, conn->role == PG_REPLICA ? "standby" : "read-write");
     conn->on_standby = false;
-    if (PQstatus(pg) == CONNECTION_OK || conn->role == PG_WRITER) {
+    if (PQstatus(pg) == CONNECTION_OK || conn->role != PG_READER) {
         return pg;
     }
     PGconn *any = connect_as(url, "any");
@@ -503,12 +505,13 @@ bool pg_is_alive(struct pg_conn *conn) {
     if (conn->pg == NULL) {
         return false;
     }
-    if (conn->on_standby && clock_mono_us(clock_system()) - conn->opened_us > STANDBY_GOOD_US) {
-        return false;
-    }
     struct pollfd fd = {.fd = PQsocket(conn->pg), .events = POLLIN};
     if (poll(&fd, 1, 0) > 0 && PQconsumeInput(conn->pg) == 0) {
         return false;
     }
     return PQstatus(conn->pg) == CONNECTION_OK;
+}
+
+bool pg_looks_again(const struct pg_conn *conn) {
+    return conn->on_standby && clock_mono_us(clock_system()) - conn->opened_us > STANDBY_GOOD_US;
 }

@@ -14,6 +14,9 @@
  *   postgres_import      participants, a thousand at a time
  *   postgres_attendance  history, stats, timeline
  *   postgres_reader      a reader thread
+ *   postgres_replica     its standby, for reads that may lag
+ *   postgres_lag         how old what a standby shows may be
+ *   postgres_door        reaching for a server, one thread at a time
  *   postgres_store       the seam
  *   postgres_migrate     the schema
  *
@@ -25,6 +28,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "store/postgres_lag.h"
 #include "store/postgres_sql_priv.h"
 #include "store/store.h"
 #include "store/token_hash.h"
@@ -109,7 +113,7 @@ bool pg_get_copy(struct pg_rows *rows, struct arena *arena, struct slice *ret_te
 /* ── postgres_conn ── */
 
 enum { PG_PIPELINE_MAX = 16 };
-enum pg_role_e { PG_WRITER, PG_READER };
+enum pg_role_e { PG_WRITER, PG_READER, PG_REPLICA }; /* REPLICA: a reader on a standby alone */
 
 /* What the last run failed of, and what may be done about it. */
 enum pg_failure_e {
@@ -143,6 +147,8 @@ MAY_BLOCK enum err_e pg_open(struct pg_conn *conn, const char *url, enum pg_role
 void pg_close(struct pg_conn *conn);
 /* False when the server has hung up meanwhile. Does not wait. */
 bool pg_is_alive(struct pg_conn *conn);
+/* A reader on a standby, since there was no primary: it is time to look for one again. */
+bool pg_looks_again(const struct pg_conn *conn);
 
 /* Adds a statement to the pipeline; returns its place, for pg_rows_of. The first put after a run
  * lets go of that run's results. */
@@ -217,6 +223,7 @@ struct pg_writer {
     struct clock *clock;
     struct rng *rng;
     const char *url;
+    struct pg_door *door;
     int64_t now_ms; /* of this transaction */
     int64_t committing_us; /* when the last commit was sent, with the writes before it */
     struct token_mac *token_mac;
@@ -309,22 +316,51 @@ MAY_BLOCK enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e pg_load_key(struct pg_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op);
 
+/* ── the readers' standby ── */
+
+struct pg_team;
+struct pg_replica {
+    struct pg_reader reader; /* its connection may be closed */
+    struct pg_lag lag;
+    struct pg_team *team;
+    bool is_wanted; /* several hosts and a lag that is allowed */
+    bool is_missed; /* the last look for one found none */
+    int64_t marked_by_us; /* opened_us of the connection that gave the mark */
+};
+void pg_replica_init(struct pg_replica *replica, const struct postgres_options *options,
+                     struct pg_team *team);
+void pg_replica_fini(struct pg_replica *replica);
+/* Whether a read that may lag can go to the standby now. `primary` is the reader's own connection:
+ * it may be closed, and may be lost by this. */
+MAY_BLOCK bool pg_replica_is_ready(struct pg_replica *replica, struct pg_conn *primary);
+bool pg_has_several_hosts(const char *url);
+
 /* ── threads ── */
 
-/* When to try a lost connection again: at once, then 0.1 s, doubling to 2 s, each time with a
- * random part, so that nodes do not come back in step. Real time, whatever the store's clock. */
-struct pg_backoff {
-    int64_t next_us;
-    int64_t wait_ms;
+/*
+ * Threads connect one at a time through a door; after a failure it stays shut for first_ms,
+ * doubling to most_ms, each time with a random part. Real time, whatever the store's clock.
+ */
+struct pg_door {
+    mtx_t lock;
+    cnd_t left;
+    bool busy; /* somebody is in it */
+    int64_t first_ms, most_ms;
+    int64_t wait_ms, next_us;
 };
-bool pg_backoff_is_due(const struct pg_backoff *backoff);
-void pg_backoff_failed(struct pg_backoff *backoff);
-void pg_backoff_worked(struct pg_backoff *backoff);
+void pg_door_init(struct pg_door *door, int64_t first_ms, int64_t most_ms);
+void pg_door_fini(struct pg_door *door);
+/* True: connect now, then leave. False: it is shut. Waits a moment for a thread that is in it. */
+MAY_BLOCK bool pg_door_enter(struct pg_door *door) MUST_CHECK;
+bool pg_door_try(struct pg_door *door) MUST_CHECK; /* the same, without waiting */
+void pg_door_leave(struct pg_door *door, enum err_e err); /* how it went */
 
 /* What the writers share, and what the readers share. */
 struct pg_team {
     struct mailbox box;
     atomic_int working; /* of its threads */
+    struct pg_door door;         /* to the primary */
+    struct pg_door replica_door; /* the readers' to a standby */
 };
 
 /* What a thread last knew of its connection: shared with whoever asks for the store's health. */
@@ -346,7 +382,6 @@ struct pg_writer_thread {
     struct pg_team *team;
     thrd_t thread;
     size_t group_max;
-    struct pg_backoff backoff;
     struct pg_state state;
 };
 MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,
@@ -357,9 +392,9 @@ MAY_BLOCK int pg_writer_main(void *thread);
 
 struct pg_reader_thread {
     struct pg_reader reader;
+    struct pg_replica replica;
     struct pg_team *team;
     thrd_t thread;
-    struct pg_backoff backoff;
     struct pg_state state;
 };
 MAY_BLOCK enum err_e pg_reader_open(struct pg_reader_thread *t,

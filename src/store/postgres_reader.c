@@ -6,7 +6,8 @@
  *     BEGIN, statement_timeout from the deadline, what the operation asks, COMMIT
  *
  * A read that meets a lost connection is asked once more on a new one. Readers look for the
- * primary; where there is none they read from a standby and look again each second.
+ * primary; where there is none they read from a standby and look again each second. A read that
+ * may lag goes to a standby that is fresh enough, if there is one (postgres_replica.c).
  */
 #include "store/postgres_priv.h"
 
@@ -62,43 +63,71 @@ MAY_BLOCK static void clean_up(struct pg_reader *r) {
     }
 }
 
-MAY_BLOCK static bool connect_reader(struct pg_reader_thread *t) {
-    struct problem problem = {.detail = ""};
+static void note_failure(struct pg_reader_thread *t, enum err_e err, const char *why) {
     char reason[sizeof t->state.reason];
-    if (!pg_backoff_is_due(&t->backoff)) {
-        return false;
-    }
-    pg_close(&t->reader.conn);
-    enum err_e err = pg_open(&t->reader.conn, t->reader.url, PG_READER, &problem);
-    if (err == ERR_OK) {
-        pg_backoff_worked(&t->backoff);
-        pg_state_set(&t->state, NULL);
-        return true;
-    }
-    pg_backoff_failed(&t->backoff);
     if (t->state.works) {
-        log_event(LOG_ERROR, "store_reads_failed", "err=%s postgres=\"%s\"", err_code(err),
-                  problem.detail);
+        log_event(LOG_ERROR, "store_reads_failed", "err=%s postgres=\"%s\"", err_code(err), why);
     }
-    snprintf(reason, sizeof reason, "%s: %.120s", err_code(err), problem.detail);
+    snprintf(reason, sizeof reason, "%s: %.120s", err_code(err), why);
     pg_state_set(&t->state, reason);
-    return false;
 }
 
-MAY_BLOCK static enum err_e read_once(struct pg_reader_thread *t, struct store_op *op) {
-    begin_read(&t->reader, op);
-    enum err_e err = functions[op->kind](&t->reader, op);
-    clean_up(&t->reader);
+/* A new connection in place of the old one, which stays as it is when there is none. */
+MAY_BLOCK static enum err_e connect_anew(struct pg_reader_thread *t, struct problem *ret_problem) {
+    struct pg_conn fresh;
+    if (!pg_door_enter(&t->team->door)) {
+        return problem_set(ret_problem, ERR_UNAVAILABLE, "store.url",
+                           "it waits before it connects again");
+    }
+    enum err_e err = pg_open(&fresh, t->reader.url, PG_READER, ret_problem);
+    pg_door_leave(&t->team->door, err);
+    if (err == ERR_OK) {
+        pg_close(&t->reader.conn);
+        t->reader.conn = fresh;
+    }
     return err;
+}
+
+/* Whether there is a connection to read from. */
+MAY_BLOCK static bool see_to_connection(struct pg_reader_thread *t) {
+    bool is_alive = pg_is_alive(&t->reader.conn);
+    if (is_alive && !pg_looks_again(&t->reader.conn)) {
+        return true;
+    }
+    struct problem problem = {.detail = ""};
+    enum err_e err = connect_anew(t, &problem);
+    if (err == ERR_OK) {
+        pg_state_set(&t->state, NULL);
+    } else if (!is_alive) {
+        note_failure(t, err, problem.detail);
+    }
+    return err == ERR_OK || is_alive;
+}
+
+MAY_BLOCK static enum err_e read_once(struct pg_reader *r, struct store_op *op) {
+    begin_read(r, op);
+    enum err_e err = functions[op->kind](r, op);
+    clean_up(r);
+    return err;
+}
+
+/* True when the standby has answered. What it does not know may be on its way to it, and what
+ * failed there (it hung up, or cancelled the read for the sake of replaying) may pass elsewhere. */
+MAY_BLOCK static bool read_replica(struct pg_reader_thread *t, struct store_op *op) {
+    return op->may_lag && pg_replica_is_ready(&t->replica, &t->reader.conn) &&
+           read_once(&t->replica.reader, op) == ERR_OK;
 }
 
 MAY_BLOCK static enum err_e read_op(struct pg_reader_thread *t, struct store_op *op) {
     enum err_e err = ERR_UNAVAILABLE;
     for (int i = 0; i < 2; i++) {
-        if (!pg_is_alive(&t->reader.conn) && !connect_reader(t)) {
+        if (!see_to_connection(t)) {
             return ERR_UNAVAILABLE;
         }
-        err = read_once(t, op);
+        if (read_replica(t, op)) {
+            return ERR_OK;
+        }
+        err = read_once(&t->reader, op);
         if (t->reader.conn.failure != PG_LOST) {
             return err;
         }
@@ -139,8 +168,8 @@ MAY_BLOCK int pg_reader_main(void *thread) {
         }
         if (message != NULL) {
             run_read(t, (struct store_op *)message);
-        } else if (!pg_is_alive(&t->reader.conn)) {
-            bool ignored = connect_reader(t);
+        } else {
+            bool ignored = see_to_connection(t);
             (void)ignored; /* the state says so */
         }
     }
@@ -152,6 +181,7 @@ MAY_BLOCK enum err_e pg_reader_open(struct pg_reader_thread *t,
     t->reader.clock = options->clock;
     t->reader.url = options->url;
     pg_state_init(&t->state, t->team);
+    pg_replica_init(&t->replica, options, t->team);
     TRY(pg_open(&t->reader.conn, t->reader.url, PG_READER, ret_problem));
     pg_state_set(&t->state, NULL);
     return ERR_OK;
@@ -159,5 +189,6 @@ MAY_BLOCK enum err_e pg_reader_open(struct pg_reader_thread *t,
 
 void pg_reader_close(struct pg_reader_thread *t) {
     pg_close(&t->reader.conn);
+    pg_replica_fini(&t->replica);
     pg_state_fini(&t->state);
 }

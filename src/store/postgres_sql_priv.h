@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every fixed statement of the PostgreSQL store. A connection prepares those of its role when it
- * opens: W the writers', R the readers', B both. Columns are read in the order they stand here.
+ * opens: W the writers', R the readers' (on a standby too), B both. Columns are read in the order
+ * they stand here.
  */
 #ifndef TURNOUT_STORE_POSTGRES_SQL_PRIV_H
 #define TURNOUT_STORE_POSTGRES_SQL_PRIV_H
@@ -26,6 +27,11 @@
     X(BEGIN_READ, R, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")                            \
     X(END_READ, R, "COMMIT")                                                                       \
     X(LIMIT_READ, R, "SELECT set_config('statement_timeout', $1, true)")                           \
+    /* bytes of the log; the bigint is exact for 8 exabytes of it */                               \
+    X(PRIMARY_POSITION, R, "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint")          \
+    X(REPLICA_POSITION, R,                                                                         \
+      "SELECT pg_is_in_recovery(), (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint,"            \
+      " EXISTS (SELECT FROM pg_stat_get_wal_receiver() AS w WHERE w.pid IS NOT NULL)")             \
     X(PROBE, W, "INSERT INTO turnout_meta VALUES ('probe', $1)"                                    \
                 " ON CONFLICT (key) DO UPDATE SET value = excluded.value")                         \
     X(META_GET, W, "SELECT value FROM turnout_meta WHERE key = $1")                                \

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The seam: operations go to the writers' mailbox or to the readers', and come back through `done`.
- * A read that begins after a write was answered sees it.
+ * A read that begins after a write was answered sees it, unless it may lag.
  */
 #include "store/postgres_priv.h"
 
-enum { WRITERS_MAX = 4, READERS_MAX = 16 };
+enum {
+    WRITERS_MAX = 4,
+    READERS_MAX = 16,
+    DOOR_FIRST_MS = 100,
+    DOOR_MOST_MS = 2000,
+    REPLICA_FIRST_MS = 1000, /* reads have the primary meanwhile */
+    REPLICA_MOST_MS = 30000,
+};
 
 struct postgres_store {
     struct store base;
@@ -57,6 +64,18 @@ static void postgres_health(struct store *store, struct store_health *ret_health
 
 /* ── open and close ── */
 
+static void init_team(struct pg_team *team, size_t queue_max) {
+    mailbox_init(&team->box, queue_max, NULL, NULL);
+    pg_door_init(&team->door, DOOR_FIRST_MS, DOOR_MOST_MS);
+    pg_door_init(&team->replica_door, REPLICA_FIRST_MS, REPLICA_MOST_MS);
+}
+
+static void fini_team(struct pg_team *team) {
+    mailbox_fini(&team->box);
+    pg_door_fini(&team->door);
+    pg_door_fini(&team->replica_door);
+}
+
 static MAY_BLOCK void stop_threads(struct postgres_store *postgres) {
     mailbox_close(&postgres->writes.box);
     mailbox_close(&postgres->reads.box);
@@ -77,8 +96,8 @@ static MAY_BLOCK void postgres_close(struct store *store) {
     for (size_t i = 0; i < postgres->readers_open; i++) {
         pg_reader_close(&postgres->readers[i]);
     }
-    mailbox_fini(&postgres->writes.box);
-    mailbox_fini(&postgres->reads.box);
+    fini_team(&postgres->writes);
+    fini_team(&postgres->reads);
     free(postgres->url);
     free(postgres);
 }
@@ -130,8 +149,8 @@ static struct postgres_store *new_store(const struct postgres_options *options) 
         free(postgres);
         return NULL;
     }
-    mailbox_init(&postgres->writes.box, options->queue_max, NULL, NULL);
-    mailbox_init(&postgres->reads.box, options->queue_max, NULL, NULL);
+    init_team(&postgres->writes, options->queue_max);
+    init_team(&postgres->reads, options->queue_max);
     return postgres;
 }
 

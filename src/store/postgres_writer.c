@@ -28,30 +28,11 @@ enum {
     ATTEMPTS_MAX = 8,      /* of one transaction */
     LOST_RETRIES_MAX = 1,
     GROUP_OPS_MAX = 4096,
-    BACKOFF_FIRST_MS = 100,
-    BACKOFF_MOST_MS = 2000,
+    NAP_MS = 50,
+    LOOK_MS = 100, /* without a connection */
 };
 
-/* ── when to try again, and what is known ── */
-
-static int64_t real_us(void) {
-    return clock_mono_us(clock_system());
-}
-
-bool pg_backoff_is_due(const struct pg_backoff *backoff) {
-    return real_us() >= backoff->next_us;
-}
-
-void pg_backoff_failed(struct pg_backoff *backoff) {
-    int64_t wait_ms = backoff->wait_ms == 0 ? BACKOFF_FIRST_MS : 2 * backoff->wait_ms;
-    backoff->wait_ms = wait_ms < BACKOFF_MOST_MS ? wait_ms : BACKOFF_MOST_MS;
-    int64_t half_us = backoff->wait_ms * 500;
-    backoff->next_us = real_us() + half_us + (int64_t)rng_below(rng_system(), (uint64_t)half_us);
-}
-
-void pg_backoff_worked(struct pg_backoff *backoff) {
-    *backoff = (struct pg_backoff){.next_us = 0};
-}
+/* ── what is known ── */
 
 void pg_state_init(struct pg_state *state, struct pg_team *team) {
     *state = (struct pg_state){.working = &team->working};
@@ -67,7 +48,7 @@ bool pg_leaves_it_to_others(const struct pg_state *state) {
 }
 
 MAY_BLOCK void pg_nap(void) {
-    struct timespec nap = {.tv_nsec = BACKOFF_FIRST_MS * 1000000 / 2};
+    struct timespec nap = {.tv_nsec = NAP_MS * 1000000};
     thrd_sleep(&nap, NULL);
 }
 
@@ -214,9 +195,19 @@ MAY_BLOCK static enum err_e reconnect(struct pg_writer *w, struct problem *ret_p
     return err;
 }
 
+/* For the one more attempt of a transaction. */
+MAY_BLOCK static enum err_e reconnect_at_once(struct pg_writer *w) {
+    struct problem problem = {.detail = "it waits before it connects again"};
+    enum err_e err = ERR_UNAVAILABLE;
+    if (pg_door_enter(w->door)) {
+        err = reconnect(w, &problem);
+        pg_door_leave(w->door, err);
+    }
+    return err;
+}
+
 /* After an error: may the transaction run again, and is everything ready for it? */
 MAY_BLOCK static bool prepare_retry(struct pg_writer *w, enum err_e err, int *lost) {
-    struct problem problem = {.detail = ""};
     if (err == ERR_COMMIT_UNKNOWN) {
         return false;
     }
@@ -226,7 +217,7 @@ MAY_BLOCK static bool prepare_retry(struct pg_writer *w, enum err_e err, int *lo
     case PG_NO_PARTITION:
         return make_partitions(w) == ERR_OK;
     case PG_LOST:
-        return (*lost)++ < LOST_RETRIES_MAX && reconnect(w, &problem) == ERR_OK;
+        return (*lost)++ < LOST_RETRIES_MAX && reconnect_at_once(w) == ERR_OK;
     case PG_FINE:
     case PG_SERVER:
     case PG_DATA:
@@ -289,7 +280,7 @@ static void note_outcome(struct pg_writer_thread *t, enum err_e err) {
 MAY_BLOCK static enum err_e try_to_mend(struct pg_writer_thread *t) {
     struct pg_writer *w = &t->writer;
     struct problem problem = {.detail = ""};
-    if (!pg_backoff_is_due(&t->backoff)) {
+    if (!pg_door_enter(w->door)) {
         return ERR_UNAVAILABLE;
     }
     enum err_e err = reconnect(w, &problem);
@@ -297,13 +288,12 @@ MAY_BLOCK static enum err_e try_to_mend(struct pg_writer_thread *t) {
         err = attempt(w, pg_probe, NULL);
         snprintf(problem.detail, sizeof problem.detail, "%s", w->conn.detail);
     }
+    pg_door_leave(w->door, err);
     if (err != ERR_OK) {
         break_down(t, err, problem.detail);
         pg_close(&w->conn);
-        pg_backoff_failed(&t->backoff);
         return err;
     }
-    pg_backoff_worked(&t->backoff);
     pg_state_set(&t->state, NULL);
     log_event(LOG_INFO, "store_writes_resumed", "store=postgres");
     return ERR_OK;
@@ -491,7 +481,7 @@ MAY_BLOCK static struct message *take(struct pg_writer_thread *t) {
         pg_nap();
         return NULL;
     }
-    return mailbox_wait(&t->team->box, t->state.works ? IDLE_MS : BACKOFF_FIRST_MS);
+    return mailbox_wait(&t->team->box, t->state.works ? IDLE_MS : LOOK_MS);
 }
 
 MAY_BLOCK int pg_writer_main(void *thread) {
@@ -576,6 +566,7 @@ MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,
     w->clock = options->clock;
     w->rng = options->rng;
     w->url = options->url;
+    w->door = &t->team->door;
     t->group_max = options->group_max;
     arena_init(&w->arena, PG_ARRAY_MEMORY);
     arena_init(&w->known_arena, PG_ARRAY_MEMORY);

@@ -200,6 +200,8 @@ struct store_op {
         void (*done)(struct store_op *op);
         void *owner;
     } front;
+    bool may_lag; /* a read: what was acknowledged in the last second may be missing. Not for what
+                     fills a cache, whose invalidations would come before the value */
 
     enum err_e err;
     struct problem problem;
@@ -334,6 +336,7 @@ struct sqlite_options {
     size_t queue_max;       /* operations that may wait for the writer, and for the readers */
     size_t group_max;       /* scans and rows in one transaction, 1..; 1 means a commit per scan */
     size_t readers;         /* threads, 1..16 */
+    int64_t replica_lag_ms; /* age that a standby may show to reads that may lag; 0: never asked */
 };
 MAY_BLOCK enum err_e sqlite_open(const struct sqlite_options *options, struct store **ret_store,
                                  struct problem *ret_problem) MUST_CHECK;
@@ -354,6 +357,7 @@ struct postgres_options {
     size_t group_max;       /* scans and rows in one transaction, 1.. */
     size_t writers;         /* threads, 1..4 */
     size_t readers;         /* threads, 1..16 */
+    int64_t replica_lag_ms; /* age that a standby may show to reads that may lag; 0: never asked */
 };
 MAY_BLOCK enum err_e postgres_open(const struct postgres_options *options,
                                    struct store **ret_store,

@@ -226,7 +226,8 @@ static void migrations_at_the_same_time_make_one_schema(void **state) {
         done += err == ERR_OK;
     }
     assert_true(done >= 1);
-    assert_int_equal(rig_postgres_number(url, "SELECT count(*) FROM turnout_schema"), 1);
+    assert_int_equal(
+        rig_postgres_number(url, "SELECT count(*) - max(version) FROM turnout_schema"), 0);
 }
 
 /* ── partitions ── */
