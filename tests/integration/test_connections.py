@@ -2,10 +2,7 @@
 """How a node comes back to a PostgreSQL that was away: a few connections at a time, however many it
 will need."""
 
-import pathlib
-import shutil
 import sys
-import tempfile
 import time
 
 import pytest
@@ -14,8 +11,7 @@ import rig
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import processes  # noqa: E402
-import redis_cluster  # noqa: E402
-from postgres_pair import DATABASE, Pair  # noqa: E402
+from postgres_pair import DATABASE, temporary_pair  # noqa: E402
 from tcp_proxy import Proxy  # noqa: E402
 
 WRITERS, READERS = 4, 16
@@ -37,17 +33,10 @@ def most_attempts(seconds):
 
 @pytest.fixture(scope="module")
 def pair():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="turnout-pair-"))
-    folder.chmod(0o755)
-    made = Pair(folder / "postgres", redis_cluster.free_ports(2))
-    try:
-        made.start()
+    with temporary_pair() as made:
         done = rig.run("db", "migrate", "--store", made.url(), env=made.environment())
         assert done.returncode == 0, done.stderr
         yield made
-    finally:
-        made.stop()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

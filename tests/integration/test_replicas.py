@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads that may lag, on a real standby: it answers while it is fresh, and never when it is not."""
 
-import pathlib
-import shutil
 import signal
 import sys
-import tempfile
 import time
 
 import pytest
@@ -14,8 +11,7 @@ import rig
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import processes  # noqa: E402
-import redis_cluster  # noqa: E402
-from postgres_pair import DATABASE, Pair  # noqa: E402
+from postgres_pair import DATABASE, temporary_pair  # noqa: E402
 
 # Histories that a server was asked for by nodes.
 CALLS = ("SELECT coalesce(sum(calls), 0) FROM pg_stat_statements"
@@ -25,14 +21,8 @@ BOUND_S = 1.0  # what the product promises
 
 @pytest.fixture(scope="module")
 def pair():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="turnout-pair-"))
-    folder.chmod(0o755)
-    made = Pair(folder / "postgres", redis_cluster.free_ports(2))
-    try:
-        yield made.start()
-    finally:
-        made.stop()
-        shutil.rmtree(folder)
+    with temporary_pair() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

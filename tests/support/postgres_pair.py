@@ -15,8 +15,10 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 
 from processes import Missing, children, end, program, until
+from redis_cluster import free_ports
 
 NAMES = ("pg1", "pg2")
 ROLES = ("postgres", "turnout", "replicator")
@@ -271,6 +273,19 @@ class Passwords:
         return self.line(role).rstrip("\n").split(":")[4]
 
 
+@contextlib.contextmanager
+def temporary_pair(start=True):
+    """On free ports and in a folder of its own that PostgreSQL's user can reach."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="turnout-pair-"))
+    folder.chmod(0o755)
+    pair = Pair(folder / "postgres", free_ports(2))
+    try:
+        yield pair.start() if start else pair
+    finally:
+        pair.stop()
+        shutil.rmtree(folder)
+
+
 class Pair:
     """The primary and its synchronous standby."""
 
@@ -293,6 +308,12 @@ class Pair:
                           " another folder with --dir")
 
     def start(self):
+        self.start_primary()
+        self.start_standby()
+        return self
+
+    def start_primary(self):
+        """Alone: no commit waits for anybody."""
         self.check_reach()
         if not any(server.is_made for server in self.servers):
             self.say("initialising the primary")
@@ -302,8 +323,6 @@ class Pair:
         self.say(f"starting {self.primary.name}, the primary, on port {self.primary.port}")
         self.primary.start()
         self.make_roles()
-        self.start_standby()
-        return self
 
     def choose(self):
         """Who was primary last goes on as primary."""

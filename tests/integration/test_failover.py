@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL fails while a crowd comes in through two nodes: nothing acknowledged is lost, nobody is
+admitted twice, what is not decided is a 503 with Retry-After, and it all goes on."""
+
+import contextlib
+import os
+import signal
+import sys
+
+import pytest
+
+import rig
+from crowd import Crowd
+
+sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
+import processes  # noqa: E402
+from postgres_pair import DATABASE, temporary_pair  # noqa: E402
+
+RESUME_S = 15  # from the promotion until every node decides again
+
+
+@contextlib.contextmanager
+def two_nodes(pair, tmp_path):
+    done = rig.run("db", "migrate", "--store", pair.url(), env=pair.environment())
+    assert done.returncode == 0, done.stderr
+    nodes = []
+    try:
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            nodes.append(rig.Server(tmp_path / name, store=pair.url(), env=pair.environment()))
+            nodes[-1].start()
+        yield nodes
+        for node in nodes:
+            node.stop()
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+@pytest.fixture
+def pair():
+    with temporary_pair() as made:
+        yield made
+
+
+@pytest.fixture
+def nodes(pair, tmp_path):
+    with two_nodes(pair, tmp_path) as made:
+        yield made
+
+
+def test_the_standby_takes_over_from_a_primary_that_was_killed(pair, nodes):
+    with Crowd(nodes) as crowd:
+        crowd.wait_more(150)
+        pair.primary.kill()
+        refused = crowd.statuses[503]
+        rig.eventually(lambda: crowd.statuses[503], lambda now: now > refused + 10, 60)
+        for node in nodes:
+            with node.client() as client:
+                answer = client.get("/readyz")
+                assert answer.status == 503 and answer.json["reasons"], answer
+        pair.promote()
+        crowd.wait_more(10, RESUME_S)
+        crowd.wait_more(150)
+        # The former primary comes back as a standby, under load, and is waited for again.
+        pair.rejoin()
+        crowd.wait_more(100)
+    crowd.check(pair.primary, DATABASE)
+    assert pair.is_synchronous()
+
+
+def test_a_restart_and_a_crash_of_the_primary_are_sat_out(pair, nodes):
+    with Crowd(nodes) as crowd:
+        crowd.wait_more(100)
+        pair.primary.restart()
+        crowd.wait_more(100)
+        pair.primary.kill()
+        pair.primary.start()
+        crowd.wait_more(100)
+    crowd.check(pair.primary, DATABASE)
+
+
+def test_ending_every_session_again_and_again_loses_nothing(pair, nodes):
+    with Crowd(nodes) as crowd:
+        for _ in range(8):
+            crowd.wait_more(30)
+            pair.primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+                             " pid <> pg_backend_pid() AND backend_type = 'client backend'")
+        crowd.wait_more(30)
+    crowd.check(pair.primary, DATABASE)
+
+
+def freeze_in_transaction(pair, node, crowd):
+    """Stops a node while its writer is inside a transaction that holds an event's lock."""
+    held = ("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            " AND usename = 'turnout'"
+            " AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'event_stats'::regclass"
+            "             AND mode = 'RowShareLock')")
+    for _ in range(300):
+        os.kill(node.pid, signal.SIGSTOP)
+        # What it had sent is answered in a moment; what stays open then stays open.
+        seen = [pair.primary.sql(held, DATABASE) for _ in range(3)]
+        if seen == ["1"] * 3:
+            return
+        os.kill(node.pid, signal.SIGCONT)
+        crowd.wait_more(1)
+    raise AssertionError("it was never inside a transaction")
+
+
+def test_a_node_that_freezes_inside_a_transaction_holds_the_others_up_for_a_while_only(
+        pair, nodes):
+    # The other node's transactions are idle between statements too: it is not looked at meanwhile.
+    with Crowd(nodes[:1]) as alone:
+        alone.wait_more(50)
+        freeze_in_transaction(pair, nodes[0], alone)
+        try:
+            with nodes[1].client(timeout=20) as client:
+                path = f"{alone.venue.path}/checkins"
+                scan = {"token": alone.tokens[-1], "gate": "g1", "nonce": "other"}
+
+                def decided():
+                    answer = client.post(path, scan)
+                    assert answer.status == 200 or (answer.status == 503
+                                                    and answer.headers["retry-after"]), answer
+                    return answer.status == 200
+
+                processes.until(decided, 60)
+                assert rig.ok(client.post(path, scan))["verdict"] == "admitted"
+        finally:
+            os.kill(nodes[0].pid, signal.SIGCONT)
+        alone.wait_more(50)
+    alone.acknowledged["other"] = tuple(
+        pair.primary.sql("SELECT id, verdict FROM attendance_records WHERE nonce = 'other'",
+                         DATABASE).split("|"))
+    alone.check(pair.primary, DATABASE)
