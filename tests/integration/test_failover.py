@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PostgreSQL fails while a crowd comes in through two nodes: nothing acknowledged is lost, nobody is
-admitted twice, what is not decided is a 503 with Retry-After, and it all goes on."""
+"""PostgreSQL fails while a crowd comes in through two nodes: nothing acknowledged is lost, nobody
+is admitted twice, what is not decided is a 503 with Retry-After, and it all goes on."""
 
 import contextlib
 import os
