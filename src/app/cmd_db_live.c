@@ -49,9 +49,13 @@ static const struct flag partition_flags[] = {
     FLAG_DRY_RUN,
     {"--now", "TIME", FLAG_OWN,
      "Plan as of this time (RFC 3339). Partitions are made by it, none is retired."},
-    {"--ahead", "N", CONFIG_database_partitions_ahead, "Quarters to have after the current one."},
+    {"--ahead", "N", CONFIG_database_partitions_ahead, "Periods to have after the current one."},
+    {"--period", "PERIOD", CONFIG_database_partition_period,
+     "quarter, month or week: what a new partition spans."},
     {"--retention-days", "N", CONFIG_database_retention_days,
      "Retire partitions that ended longer ago; 0: none."},
+    {"--archive-dir", "FOLDER", CONFIG_database_archive_dir,
+     "Keep the rows of a partition there, as NAME.csv.gz, before it is dropped."},
     FLAG_BUDGET,
     FLAG_STORE,
     FLAG_CONFIG,
@@ -63,8 +67,10 @@ const struct command_form db_partitions_form = {
     .usage = "[--dry-run] [--now TIME] [--json]",
     .summary = "make partitions ahead, fill gaps, retire old ones when configured",
     .details =
-        "Finishes a detach that was cut short, makes the quarters ahead and fills gaps. With a\n"
-        "retention, older partitions are detached, kept for the quarantine, then dropped.\n"
+        "Finishes a detach that was cut short, makes the periods ahead and fills gaps. With a\n"
+        "retention, older partitions are detached, kept for the quarantine, then dropped, with\n"
+        "their nonces; with an archive folder their rows are kept there first, and nothing is\n"
+        "dropped unless the file was read back and has every row.\n"
         EXIT_TEXT,
     .flags = partition_flags,
 };

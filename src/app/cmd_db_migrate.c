@@ -15,7 +15,7 @@
 
 static const struct flag migrate_flags[] = {
     {"--dry-run", NULL, FLAG_OWN, "Change nothing: print what would be done, and the locks."},
-    {"--ahead", "N", CONFIG_database_partitions_ahead, "Quarters to have after the current one."},
+    {"--ahead", "N", CONFIG_database_partitions_ahead, "Periods to have after the current one."},
     FLAG_STORE,
     FLAG_CONFIG,
     FLAG_JSON,

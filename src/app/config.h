@@ -66,12 +66,16 @@ enum {
       "An operation that waited longer for the store is answered 503 instead of late.")            \
     X(store, ops_max, INT, "4096", "16", "1000000",                                                \
       "Reads and administrative writes under way at once, on each loop.")                          \
+    X(database, partition_period, CHOICE, "quarter", "quarter|month|week", "",                     \
+      "What a new partition of attendance records spans, in UTC. Older ones stay as they are.")    \
     X(database, partitions_ahead, INT, "4", "1", "60",                                             \
-      "Quarters of attendance records to have a partition for, after the current one.")            \
+      "Periods of attendance records to have a partition for, after the current one.")             \
     X(database, retention_days, INT, "0", "0", "36500",                                            \
       "Partitions that ended longer ago are retired. 0 retires nothing.")                          \
     X(database, quarantine_days, INT, "7", "0", "3650",                                            \
       "Time between taking a partition out of the table and dropping it.")                         \
+    X(database, archive_dir, TEXT, "", "0", "1023",                                                \
+      "Folder for the rows of a partition, as compressed CSV, before it is dropped. Empty: none.") \
     X(database, slow_query, DURATION, "100ms", "1ms", "1h",                                        \
       "A critical query that takes longer is reported as slow.")                                   \
     X(database, budget, DURATION, "30m", "1s", "24h",                                              \

@@ -31,6 +31,9 @@ enum err_e database_options(const struct config *config, struct db_options *ret_
         .url = config->store_url,
         .clock = clock_system(),
         .pretended_ms = TIME_NONE,
+        .period = config->database_partition_period,
+        .archive_dir = config->database_archive_dir[0] == '\0' ? NULL
+                                                               : config->database_archive_dir,
         .ahead = (unsigned)config->database_partitions_ahead,
         .retention_ms = config->database_retention_days * DAY_MS,
         .quarantine_ms = config->database_quarantine_days * DAY_MS,

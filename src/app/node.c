@@ -308,8 +308,11 @@ static void name_node(struct node *node) {
     snprintf(node->id, sizeof node->id, "%.*s:%d", NODE_ID_SIZE - 16, host, node->port);
 }
 
+static int64_t read_horizon_ms(void *service) {
+    return db_service_horizon_ms(service);
+}
+
 static enum err_e open_monitor(struct node *node, size_t loops) {
-    name_node(node);
     node->api_node.monitor = monitor_create(&(struct monitor_options){
         .clock = clock_system(),
         .loops = loops,
@@ -322,6 +325,8 @@ static enum err_e open_monitor(struct node *node, size_t loops) {
         .disk_path = store_folder(node),
         .connections_limit = (uint64_t)node->connections_max,
         .read_loop = node_loop_figures,
+        .read_horizon_ms = read_horizon_ms,
+        .database = node->api_node.optimizer,
         .root = "",
     });
     if (node->api_node.monitor == NULL || monitor_start(node->api_node.monitor) != ERR_OK) {
@@ -418,13 +423,13 @@ MAY_BLOCK static void close_all(struct node *node) {
         node_loop_join(&node->loops[i]);
     }
     free(node->loops);
-    if (node->api_node.optimizer != NULL) {
-        db_service_stop(node->api_node.optimizer);
-        db_service_destroy(node->api_node.optimizer);
-    }
     if (node->api_node.monitor != NULL) { /* after the loops, which ask it */
         monitor_stop(node->api_node.monitor);
         monitor_destroy(node->api_node.monitor);
+    }
+    if (node->api_node.optimizer != NULL) { /* after the monitor, which reads it */
+        db_service_stop(node->api_node.optimizer);
+        db_service_destroy(node->api_node.optimizer);
     }
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);
@@ -449,10 +454,11 @@ enum err_e node_serve(const struct config *config, enum node_demo_e demo,
         fill_parts(&node, loops);
         log_settings(&node, loops);
         warn_without_keys(&node);
-        err = open_monitor(&node, loops);
+        name_node(&node);
+        err = database_start(config, node.id, &node.api_node.optimizer, ret_problem);
     }
     if (err == ERR_OK) {
-        err = database_start(config, node.id, &node.api_node.optimizer, ret_problem);
+        err = open_monitor(&node, loops);
     }
     if (err == ERR_OK) {
         err = serve_until_told(&node, loops);

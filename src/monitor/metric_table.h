@@ -88,6 +88,9 @@
       "Entries held. A sudden fall is an invalidation of much: see who asked for it.")             \
     X(cache_capacity, "turnout_cache_entries_limit", GAUGE, "level",                               \
       "Entries that fit. It moves only with the configuration.")                                   \
+    X(partition_horizon, "turnout_database_partition_horizon_seconds", GAUGE, "",                  \
+      "Time until the partitions of a PostgreSQL store end, looked at every ten minutes. When it " \
+      "falls for weeks, nobody makes partitions: run turnout db partitions and read what it says.")\
     X(cpu, "turnout_cpu_used_ratio", GAUGE, "",                                                    \
       "Processor time used of the limit that applies to the process. Above 0.7, add a node or "    \
       "raise the limit.")                                                                          \

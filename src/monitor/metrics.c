@@ -346,6 +346,14 @@ static void write_cache_causes(struct writer *w) {
     add_value(w, "", "cause=\"l2_down\"", (double)cache->l2_down);
 }
 
+/* ---- database ---- */
+
+static void write_partition_horizon(struct writer *w) {
+    if (w->in->horizon_s >= 0) {
+        add_value(w, "", "", (double)w->in->horizon_s);
+    }
+}
+
 /* ---- system ---- */
 
 static void write_cpu(struct writer *w) {

@@ -211,6 +211,16 @@ static double process_cpu_s(void) {
                : -1;
 }
 
+static int64_t horizon_s(const struct monitor_options *options) {
+    int64_t end_ms = options->read_horizon_ms == NULL ? TIME_NONE
+                                                      : options->read_horizon_ms(options->database);
+    if (end_ms == TIME_NONE) {
+        return -1;
+    }
+    int64_t left_ms = end_ms - clock_wall_ms(options->clock);
+    return left_ms < 0 ? 0 : left_ms / 1000;
+}
+
 static void write_metrics(struct monitor *monitor) {
     struct collector *collector = &monitor->collector;
     metrics_write(
@@ -222,6 +232,7 @@ static void write_metrics(struct monitor *monitor) {
             .route_name = monitor->options.route_name,
             .figures = collector->figures,
             .cache = collector->cache,
+            .horizon_s = horizon_s(&monitor->options),
             .process_cpu_s = process_cpu_s(),
             .start_s = (double)monitor->view.at_ms / 1000 - (double)monitor->view.uptime_s,
             .collection_s = (double)monitor->collection_us / 1e6,

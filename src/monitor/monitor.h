@@ -43,6 +43,9 @@ struct monitor_options {
     void (*read_loop)(void *loop, struct loop_figures *ret_figures);
     void (*read_cache)(void *cache, struct cache_figures *ret_figures); /* NULL: no cache */
     void *cache;
+    int64_t (*read_horizon_ms)(void *database); /* end of the store's partitions, or TIME_NONE;
+                                               NULL: it has none */
+    void *database;
     const char *root;                       /* of the kernel's files; "" but in tests */
 };
 

@@ -5,6 +5,16 @@
 
 enum { DAY_MS = 86400000, EPOCH_TO_MONDAY = 3 /* 1970-01-01 was a Thursday */ };
 
+const char *partition_period_word(enum partition_period_e period) {
+    static const char *const words[] = {
+#define X(name, word) [PARTITION_##name] = word,
+        PARTITION_PERIOD_TABLE(X)
+#undef X
+    };
+    ASSERT((size_t)period < sizeof words / sizeof words[0]);
+    return words[period];
+}
+
 static int64_t floor_div(int64_t a, int64_t b) {
     return a / b - (a % b < 0);
 }

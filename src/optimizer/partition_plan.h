@@ -16,7 +16,14 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-enum partition_period_e { PARTITION_QUARTER, PARTITION_MONTH, PARTITION_WEEK };
+/* X(NAME, word) */
+#define PARTITION_PERIOD_TABLE(X) X(QUARTER, "quarter") X(MONTH, "month") X(WEEK, "week")
+enum partition_period_e {
+#define X(name, word) PARTITION_##name,
+    PARTITION_PERIOD_TABLE(X)
+#undef X
+};
+const char *partition_period_word(enum partition_period_e period);
 
 enum partition_state_e {
     PARTITION_ATTACHED,

@@ -29,6 +29,8 @@ struct db_options {
     enum db_mode_e mode;
     const char *actor;     /* who acts, for the journal: a node's id; NULL: the command line */
     int64_t pretended_ms;  /* plan partitions as of then, and retire none; TIME_NONE: now */
+    int period;            /* of new partitions: partition_period_e */
+    const char *archive_dir; /* where rows of a partition go before it is dropped; NULL: nowhere */
     unsigned ahead;        /* partitions after the current one */
     int64_t retention_ms;  /* 0: nothing is retired */
     int64_t quarantine_ms; /* between detach and drop */

@@ -119,6 +119,49 @@ enum err_e db_tell(struct db *db, const char *sql) {
     return err;
 }
 
+/* Reads the rest of a COPY, so that the connection is of use again. */
+static void skip_copy(PGconn *conn) {
+    char *line;
+    while (PQgetCopyData(conn, &line, 0) > 0) {
+        PQfreemem(line);
+    }
+}
+
+/* The result behind the last line says whether all came. */
+static enum err_e end_copy(struct db *db) {
+    enum err_e err = ERR_OK;
+    for (PGresult *result; (result = PQgetResult(db->conn)) != NULL;) {
+        struct db_rows rows;
+        enum err_e one = take_result(db, result, &rows);
+        err = err == ERR_OK ? one : err;
+        db_done(&rows);
+    }
+    return err;
+}
+
+enum err_e db_copy_out(struct db *db, const char *sql, db_line_fn fn, void *data) {
+    PGresult *result = PQexec(db->conn, sql);
+    if (PQresultStatus(result) != PGRES_COPY_OUT) {
+        enum err_e err = fail_by_result(db, result);
+        PQclear(result);
+        return err;
+    }
+    PQclear(result);
+    char *line;
+    for (int len; (len = PQgetCopyData(db->conn, &line, 0)) > 0;) {
+        enum err_e err = fn(slice_from(line, (size_t)len), data);
+        PQfreemem(line);
+        if (err != ERR_OK) {
+            skip_copy(db->conn);
+            enum err_e ignored = end_copy(db);
+            (void)ignored;
+            return problem_set(&db->problem, err, "", "cannot keep what the server sends: %s",
+                               err_remedy(err));
+        }
+    }
+    return end_copy(db);
+}
+
 void db_rollback(struct db *db) {
     if (PQtransactionStatus(db->conn) != PQTRANS_IDLE) {
         PQclear(PQexec(db->conn, "ROLLBACK"));

@@ -145,6 +145,7 @@ bool db_is_within_window(const struct db_options *o) {
 }
 
 static enum err_e maintain(struct db *db, struct db_report *report) {
+    TRY(db_finish_detaches(db, report)); /* its rows are invisible: that waits for no window */
     if (!db_is_within_window(&db->options)) {
         TRY(db_add(report, &(struct db_item){
                                .state = DB_SKIPPED, .kind = "table", .what = "window",

@@ -226,6 +226,7 @@ static enum err_e add_measured(struct run *run) {
 
 static enum err_e optimize(struct run *run) {
     int left = INDEXES_MAX;
+    TRY(db_finish_detaches(run->db, run->report));
     TRY(db_sample_draw(run->db, &run->sample));
     TRY(measure_all(run, &run->now));
     TRY(add_measured(run));

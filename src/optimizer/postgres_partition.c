@@ -90,7 +90,7 @@ static enum err_e make_plan(struct db *db, struct arena *arena, const struct fou
     const struct db_options *o = &db->options;
     struct partition_policy policy = {
         .table = SLICE_LIT(TABLE),
-        .period = PARTITION_QUARTER,
+        .period = (enum partition_period_e)o->period,
         .ahead = o->ahead,
         .retention_ms = o->retention_ms,
         .quarantine_ms = o->quarantine_ms,
@@ -176,8 +176,22 @@ static enum err_e step_with(struct db *db, struct db_report *report,
         .detail = slice_of(partition_step_text(step->kind)),
         .lock = partition_step_lock(step->kind),
     };
-    change->relation = step->kind == PARTITION_DROP ? step->name : TABLE;
+    change->relation = TABLE;
     return db_step(db, report, &item, change);
+}
+
+static enum err_e journal_detach(struct db *db, const struct db_report *report,
+                                 const struct partition_step *step, const char *how) {
+    enum db_state_e state = report->last->state;
+    if (state != DB_DONE && state != DB_FAILED) {
+        return ERR_OK; /* planned, or no time was left */
+    }
+    return db_journal(db, &(struct db_action){
+                              .action = strcmp(how, "FINALIZE") == 0 ? "finish detach of partition"
+                                                                     : "detach partition",
+                              .target = step->name,
+                              .outcome = state == DB_DONE ? "done" : "failed",
+                              .detail = report->last->detail});
 }
 
 /* The comment goes first; without it nothing is detached. */
@@ -200,6 +214,7 @@ static enum err_e detach(struct db *db, struct db_report *report,
         snprintf(finish, sizeof finish, "ALTER TABLE " TABLE " DETACH PARTITION %s FINALIZE",
                  texts.name);
         err = step_with(db, report, step, &(struct db_change){.sql = sql.at, .finish = finish});
+        err = err == ERR_OK ? journal_detach(db, report, step, how) : err;
     } else if (!db_is_lost(db)) {
         err = db_add(report, &(struct db_item){.state = DB_FAILED, .kind = "partition",
                                                .what = partition_step_word(step->kind),
@@ -210,17 +225,13 @@ static enum err_e detach(struct db *db, struct db_report *report,
     return err;
 }
 
-static enum err_e build_and_step(struct db *db, struct db_report *report,
+static enum err_e create(struct db *db, struct db_report *report,
                                  const struct partition_step *step) {
     struct texts texts;
     struct buf sql;
     put_texts(step, &texts);
     buf_init(&sql, DB_SQL_MAX);
-    if (step->kind == PARTITION_DROP) {
-        buf_printf(&sql, "DROP TABLE %s", texts.name);
-    } else {
-        put_create(&sql, &texts);
-    }
+    put_create(&sql, &texts);
     buf_add_char(&sql, '\0');
     enum err_e err = ERR_NO_MEMORY;
     if (!sql.failed) {
@@ -251,8 +262,14 @@ static enum err_e retire(struct db *db, struct db_report *report,
                                   .name = slice_of(step->name),
                                   .detail = SLICE_LIT("Nothing is retired by a pretended time.")});
     }
-    return step->kind == PARTITION_DROP ? build_and_step(db, report, step)
-                                        : detach(db, report, step, "CONCURRENTLY");
+    if (step->kind == PARTITION_DETACH) {
+        return detach(db, report, step, "CONCURRENTLY");
+    }
+    struct texts texts;
+    put_texts(step, &texts);
+    return db_partition_drop(db, report,
+                             &(struct db_partition_end){slice_of(step->name), texts.name,
+                                                        partition_step_lock(step->kind)});
 }
 
 static enum err_e take_step(struct db *db, struct db_report *report,
@@ -262,7 +279,7 @@ static enum err_e take_step(struct db *db, struct db_report *report,
         return detach(db, report, step, "FINALIZE");
     case PARTITION_CREATE:
     case PARTITION_FILL_GAP:
-        return build_and_step(db, report, step);
+        return create(db, report, step);
     case PARTITION_DETACH:
     case PARTITION_DROP:
         return retire(db, report, step);
@@ -334,9 +351,42 @@ static enum err_e add_partitions(struct db *db, struct db_report *report,
     return add_summary(report, found);
 }
 
+/* Nodes that need a partition at once make one of the same kind. */
+static enum err_e keep_period(struct db *db) {
+    static const char sql[] =
+        "INSERT INTO turnout_meta (key, value) VALUES ('partition_period', $1::text::bytea)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        " WHERE turnout_meta.value <> excluded.value";
+    const char *args[] = {partition_period_word((enum partition_period_e)db->options.period), NULL};
+    struct db_rows rows;
+    if (db->options.mode == DB_DRY_RUN) {
+        return ERR_OK;
+    }
+    enum err_e err = db_ask(db, sql, args, &rows);
+    db_done(&rows);
+    return err;
+}
+
+enum err_e db_finish_detaches(struct db *db, struct db_report *report) {
+    struct arena arena;
+    struct found found;
+    struct partition_plan plan;
+    arena_init(&arena, DB_ARENA_LIMIT);
+    enum err_e err = read_all(db, &arena, &found);
+    err = err == ERR_OK ? make_plan(db, &arena, &found, &plan) : err;
+    for (size_t i = 0; err == ERR_OK && i < plan.count; i++) {
+        if (plan.steps[i].kind == PARTITION_FINALIZE) {
+            err = take_step(db, report, &plan.steps[i]);
+        }
+    }
+    arena_fini(&arena);
+    return err;
+}
+
 static enum err_e plan_and_do(struct db *db, struct db_report *report, struct arena *arena) {
     struct found found;
     struct partition_plan plan;
+    TRY(keep_period(db));
     TRY(read_all(db, arena, &found));
     TRY(make_plan(db, arena, &found, &plan));
     for (size_t i = 0; i < plan.count; i++) {

@@ -11,6 +11,7 @@
  *   postgres_index_watch indexes that nobody declared: broken, doubled, unused
  *   postgres_facts       sizes and use of both
  *   postgres_partition   partitions: read, planned, carried out
+ *   postgres_retire      the end of a partition: archive, nonces, drop
  *   postgres_maintain    ANALYZE and VACUUM where they are due
  *   postgres_watch       what ends badly if nobody looks: wraparound, dead rows, lag
  *   postgres_optimize    measure, act, measure again, undo
@@ -91,6 +92,11 @@ int64_t db_left_ms(struct db *db); /* of the budget; 0: over */
 bool db_is_cancelled(const struct db *db);
 /* The connection is gone: nothing further can be done or told apart. */
 bool db_is_lost(const struct db *db);
+
+/* COPY … TO STDOUT: each line with its line end. Its own failure, or that of `fn`, ends it. */
+typedef enum err_e (*db_line_fn)(struct slice line, void *data);
+MAY_BLOCK enum err_e db_copy_out(struct db *db, const char *sql, db_line_fn fn,
+                                 void *data) MUST_CHECK;
 
 /* ── report ── */
 
@@ -182,6 +188,18 @@ MAY_BLOCK enum err_e db_partition_facts(struct db *db, struct slice name,
                                         struct json_writer *w) MUST_CHECK;
 MAY_BLOCK enum err_e db_watch_indexes(struct db *db, struct db_report *report) MUST_CHECK;
 MAY_BLOCK enum err_e db_watch(struct db *db, struct db_report *report) MUST_CHECK;
+/* A detached partition whose quarantine is over: archived if configured, its nonces forgotten,
+ * dropped. A step that failed ends it, as an item. */
+struct db_partition_end {
+    struct slice name;
+    const char *table; /* the same as SQL */
+    const char *lock;
+};
+MAY_BLOCK enum err_e db_partition_drop(struct db *db, struct db_report *report,
+                                       const struct db_partition_end *end) MUST_CHECK;
+/* Finishes detaches that were cut short. */
+MAY_BLOCK enum err_e db_finish_detaches(struct db *db, struct db_report *report) MUST_CHECK;
+
 /* Whether maintenance may work now. */
 bool db_is_within_window(const struct db_options *options);
 /* At most `limit` tables, those that need it most first. */

@@ -115,6 +115,23 @@ def test_partitions_are_listed_with_range_and_size(node):
     assert facts["rows"] > 20000 and facts["bytes"] > 1 << 20
 
 
+def test_how_far_partitions_reach_is_a_metric(base, tmp_path):
+    base.db("partitions", "--ahead", "4")
+    server = rig.Server(tmp_path, store=base.url).start()
+
+    def read_days():
+        with server.client() as client:
+            lines = client.get("/metrics").body.decode().splitlines()
+        found = [line.split()[1] for line in lines
+                 if line.startswith("turnout_database_partition_horizon_seconds ")]
+        return float(found[0]) / 86400 if found else 0
+
+    try:
+        rig.eventually(read_days, lambda days: 360 < days < 460)
+    finally:
+        server.stop()
+
+
 def test_one_change_at_a_time_and_looks_beside_it(base, node):
     with Session(base, "SELECT pg_try_advisory_lock(hashtext('turnout.optimizer'), 1)"):
         refused = tell(node, "maintain", status=409)

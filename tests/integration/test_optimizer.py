@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """turnout db on a real PostgreSQL: what is broken is really broken, and is mended in use."""
+import csv
 import glob
+import gzip
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import zlib
 
 import pytest
 
@@ -416,3 +419,104 @@ def test_wrong_calls_and_wrong_databases_are_refused(base):
     assert "no tables of turnout" in base.db("analyze", code=FAILED)
     base.url = f"postgres://postgres@/{base.name}?host={base.cluster.folder}/none"
     assert "cannot connect" in base.db("analyze", code=FAILED)
+
+
+# Other periods, the end of a partition.
+
+def spans(base):
+    """[(name, from, to)] of the attached partitions, by time."""
+    rows = base.sql("SET timezone = 'UTC'; SELECT c.relname,"
+                    " substring(b FROM 'FROM \\(''([^'']+)'), substring(b FROM 'TO \\(''([^'']+)')"
+                    " FROM (SELECT inhrelid, pg_get_expr("
+                    "relpartbound, oid) AS b FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE"
+                    " inhparent = 'attendance_records'::regclass) h JOIN pg_class c ON c.oid ="
+                    " inhrelid ORDER BY 2")
+    return [tuple(row.replace("attendance_records_", "").split("|")) for row in rows.splitlines()]
+
+
+def test_periods_change_beside_a_load_without_overlap_or_gap(base):
+    insert = ("INSERT INTO attendance_records (id, event_id, participant_id, gate_id, method,"
+              " direction, verdict, \"timestamp\", recorded_at) SELECT 5000000 + i, 1, 1, 1, 'qr',"
+              " 'entry', 'admitted', '2026-11-15'::timestamptz + i * interval '1 h', now() FROM"
+              " generate_series(1, 400) i")
+    with Session(base, "BEGIN; " + insert):  # a transaction that writes into it stays open
+        made = base.db("partitions", "--period", "month", "--ahead", "4", "--now",
+                       "2026-11-15T00:00:00Z")
+        assert [i["name"][19:] for i in of(made, what="create", state="done")] == \
+            ["2027_01", "2027_02", "2027_03"]
+    base.db("partitions", "--period", "week", "--ahead", "21", "--now", "2026-11-15T00:00:00Z")
+    found = spans(base)
+    assert found[6:8] == [
+        ("2027_03", "2027-03-01 00:00:00+00", "2027-04-01 00:00:00+00"),
+        ("2027_w13_20270401", "2027-04-01 00:00:00+00", "2027-04-05 00:00:00+00")]
+    for before, after in zip(found, found[1:]):
+        assert before[2] == after[1], (before, after)
+    # a node that finds none makes one of the same kind
+    assert base.sql("SELECT convert_from(value, 'UTF8') FROM turnout_meta WHERE key ="
+                    " 'partition_period'") == "week"
+    base.sql("SELECT turnout_make_partition('2030-01-09')")
+    assert base.partitions()[-1] == "attendance_records_2030_w02"
+    assert "quarter or month or week" in base.db("partitions", "--period", "year", code=BAD_CONFIG)
+
+
+def retire(base, *args, code=DONE):
+    """Detaches what ended, lets the quarantine of one be over, and goes on."""
+    base.db("partitions", "--retention-days", "30")
+    base.sql("COMMENT ON TABLE attendance_records_2026_q1 IS 'turnout detached=2026-05-01T00:00:00Z"
+             " from=2026-01-01T00:00:00Z to=2026-04-01T00:00:00Z'")
+    return base.db("partitions", "--retention-days", "30", *args, code=code)
+
+
+def test_rows_are_archived_and_nonces_forgotten_before_a_partition_is_dropped(base, cluster):
+    base.sql("UPDATE attendance_records_2026_q1 SET nonce = 'n' || id,"
+             " reason = E'two\\nlines \"q\"' WHERE id % 3 = 0;"
+             "INSERT INTO scan_nonces SELECT event_id, nonce, id, \"timestamp\""
+             " FROM attendance_records WHERE nonce IS NOT NULL; INSERT INTO scan_nonces VALUES"
+             " (1, 'newer', 119999, '2026-12-01'), (2, 'n3', 119998, '2026-12-01')")
+    rows = int(base.sql("SELECT count(*) FROM attendance_records_2026_q1"))
+    total = int(base.sql("SELECT sum(id) FROM attendance_records_2026_q1"))
+    folder = pathlib.Path(tempfile.mkdtemp(dir=cluster.folder))
+    dry = retire(base, "--archive-dir", str(folder), "--dry-run")
+    assert [i["what"] for i in of(dry, name="attendance_records_2026_q1", state="planned")] == \
+        ["archive", "drop"]
+    assert not list(folder.iterdir())
+    done = base.db("partitions", "--retention-days", "30", "--archive-dir", str(folder))
+    facts = of(done, what="archive", state="done")[0]["facts"]
+    assert facts["rows"] == rows
+    path = folder / "attendance_records_2026_q1.csv.gz"
+    with gzip.open(path, "rt", newline="") as file:
+        read = list(csv.DictReader(file))
+    assert (len(read), sum(int(row["id"]) for row in read)) == (rows, total)
+    assert read[2]["reason"] == 'two\nlines "q"'
+    assert zlib.crc32(gzip.decompress(path.read_bytes())) == int(facts["crc32"], 16)
+    assert list(folder.iterdir()) == [path]
+    assert base.sql("SELECT to_regclass('attendance_records_2026_q1') IS NULL") == "t"
+    assert base.sql("SELECT string_agg(nonce, ',' ORDER BY event_id) FROM scan_nonces") == \
+        "newer,n3"
+    journal = base.sql("SELECT action, outcome, evidence ->> 'rows' FROM action_journal"
+                       " WHERE target = 'attendance_records_2026_q1' ORDER BY id").splitlines()
+    assert journal == ["detach partition|done|", f"drop partition|done|{rows}"]
+
+
+def test_what_cannot_be_archived_is_not_dropped(base, cluster):
+    nowhere = pathlib.Path(cluster.folder) / "not" / "there"
+    items = retire(base, "--archive-dir", str(nowhere), code=FAILED)
+    failed = of(items, what="archive", state="failed")[0]
+    assert "cannot make" in failed["detail"]
+    full = pathlib.Path(tempfile.mkdtemp(dir=cluster.folder))
+    (full / "attendance_records_2026_q1.csv.gz.part").symlink_to("/dev/full")
+    items = base.db("partitions", "--retention-days", "30", "--archive-dir", str(full), code=FAILED)
+    assert of(items, what="archive", state="failed")
+    assert not of(items, what="drop", state="done")
+    assert int(base.sql("SELECT count(*) FROM attendance_records_2026_q1")) > 20000
+    assert not (full / "attendance_records_2026_q1.csv.gz").exists()
+
+
+def test_maintenance_finishes_a_detach_first_also_outside_of_its_window(base):
+    with Session(base, "BEGIN; SELECT count(*) FROM attendance_records_2026_q2"):
+        base.sql("SET statement_timeout = '500ms'; ALTER TABLE attendance_records DETACH PARTITION"
+                 " attendance_records_2026_q2 CONCURRENTLY", check=False)
+    hour = (time.gmtime().tm_hour + 12) % 24
+    items = base.db("maintain", "--window", f"{hour:02}:00-{hour:02}:59")
+    assert of(items, what="finalize", name="attendance_records_2026_q2", state="done")
+    assert base.sql("SELECT count(*) FROM pg_inherits WHERE inhdetachpending") == "0"
