@@ -90,17 +90,19 @@ static enum err_e check_options(const struct tiered_options *options,
 
 static void set_up(struct tiered *tiered, const struct tiered_options *options) {
     memset(tiered, 0, sizeof *tiered);
+    tiered->seed = rng_u64(options->l1.rng);
     tiered->options = *options;
     tiered->memory = options->l1.memory;
     ASSERT(pthread_mutex_init(&tiered->mutex, NULL) == 0);
     bool alone = options->writers == TIERED_WRITERS_ALONE;
-    atomic_init(&tiered->heard_us, alone ? INT64_MAX : INT64_MIN / 2);
+    atomic_init(&tiered->heard_us, alone ? INT64_MAX : TIERED_NEVER_US);
 }
 
 enum err_e tiered_create(const struct tiered_options *given, struct tiered **ret_tiered,
                          struct problem *ret_problem) {
     struct tiered_options options = *given;
     options.l1.memory = options.l1.memory == NULL ? &libc_memory : options.l1.memory;
+    options.l1.rng = options.l1.rng == NULL ? rng_system() : options.l1.rng;
     options.l1.grace_us = options.stale_ms * 1000;
     TRY(check_options(&options, ret_problem));
     struct tiered *tiered = options.l1.memory->take(options.l1.memory, sizeof *tiered);
@@ -126,6 +128,7 @@ void tiered_destroy(struct tiered *tiered) {
         ASSERT(tiered->loops[i] == NULL);
     }
     ASSERT(tiered->flights == 0 && tiered->waiters == 0);
+    ASSERT(tiered->journal.count == 0);
     l1_destroy(tiered->l1);
     pthread_mutex_destroy(&tiered->mutex);
     tiered->memory->give(tiered->memory, tiered);
@@ -140,6 +143,7 @@ static enum err_e enter(struct tiered *tiered, struct tiered_loop *loop) {
         if (tiered->loops[i] == NULL) {
             tiered->loops[i] = loop;
             loop->index = i;
+            tiered->listening += loop->port->listens;
             err = ERR_OK;
         }
     }
@@ -172,6 +176,8 @@ enum err_e tiered_loop_open_on(struct tiered *tiered, struct tiered_port *port,
     }
     buf_init(&loop->scratch, TIERED_HEAD + TIERED_VALUE_MAX);
     buf_init(&loop->leftovers, TIERED_HEAD + TIERED_VALUE_MAX);
+    buf_init(&loop->payload, 1 + TIERED_VALUE_MAX);
+    seeded_rng_init(&loop->chance, tiered->seed + loop->index);
     *ret_loop = loop;
     return ERR_OK;
 }
@@ -191,16 +197,19 @@ void tiered_loop_left(struct tiered_loop *loop) {
     if (left) {
         keep_counts_locked(loop);
         tiered->loops[loop->index] = NULL;
+        tiered->listening -= loop->port->listens;
     }
     pthread_mutex_unlock(&tiered->mutex);
     if (!left) {
         return;
     }
+    loop->port->vtable->destroy(loop->port);
     void (*closed)(void *data) = loop->closed;
     void *data = loop->closed_data;
     l1_reader_close(loop->reader);
     buf_fini(&loop->scratch);
     buf_fini(&loop->leftovers);
+    buf_fini(&loop->payload);
     tiered->memory->give(tiered->memory, loop);
     if (closed != NULL) {
         closed(data);
@@ -218,8 +227,35 @@ void tiered_loop_close(struct tiered_loop *loop, void (*closed)(void *data), voi
     loop->closing = true;
     loop->closed = closed;
     loop->closed_data = data;
+    if (loop->ticking) {
+        loop->port->vtable->tick_stop(loop->port);
+    }
+    tiered_coherence_leave(loop);
     tiered_flights_leave(loop);
+    tiered_naps_end(loop);
+    tiered_journal_leave(loop);
     loop->port->vtable->close(loop->port, on_port_closed, loop);
+}
+
+bool tiered_tick_soon(struct tiered_loop *loop) {
+    if (!loop->ticking && !loop->closing) {
+        loop->ticking = loop->port->vtable->tick_start(loop->port);
+    }
+    return loop->ticking;
+}
+
+void tiered_loop_tick(struct tiered_loop *loop) {
+    int64_t now_us = tiered_now_us(loop);
+    tiered_naps_tick(loop, now_us);
+    tiered_journal_tick(loop, now_us);
+    bool raises = tiered_epochs_tick(loop, now_us);
+    pthread_mutex_lock(&loop->tiered->mutex);
+    bool idle = loop->naps == NULL && !raises && loop->tiered->journal.count == 0;
+    pthread_mutex_unlock(&loop->tiered->mutex);
+    if (idle && loop->ticking) {
+        loop->ticking = false;
+        loop->port->vtable->tick_stop(loop->port);
+    }
 }
 
 /* The fast path. */

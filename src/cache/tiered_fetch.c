@@ -1,47 +1,290 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One flight from its miss to its answer: the load, and what is kept of it. */
+/*
+ * One flight from its miss to its answer.
+ *
+ *   get_wait ──hit───────────────────────────────────► keep in L1, land
+ *     │ ▲ └──trouble──────────────┐
+ *   miss└──────── nap ◄──refused──┤
+ *     └──► lease_wait ──got it────┴─► load ──► keep in L1 and L2, land
+ *
+ * Trouble anywhere in L2 leads to the load. A nap is some milliseconds of waiting for what another
+ * node loads; after `lease_ms` of naps, or when the lease is free again, the flight loads by
+ * itself. Each state that waits has one request under way, bounded by the client's deadline.
+ */
 #include "cache/tiered_priv.h"
 
-static void fetch_from_store(struct tiered_flight *flight) {
+enum { KIND_VALUE = 'v', KIND_ABSENT = 'a' }; /* first byte of what L2 holds */
+
+static void ask_l2(struct tiered_flight *flight);
+
+static struct tiered_cells *cells_of(struct tiered_flight *flight) {
+    return tiered_cells(flight->loop, flight->leader->class);
+}
+
+static void load(struct tiered_flight *flight) {
     struct tiered_get *get = flight->leader;
     flight->load_us = tiered_now_us(flight->loop);
-    counter_add(&tiered_cells(flight->loop, get->class)->loads, 1);
-    if (get->refresh) {
-        counter_add(&tiered_cells(flight->loop, get->class)->refreshes, 1);
-    }
+    counter_add(&cells_of(flight)->loads, 1);
+    counter_add(&cells_of(flight)->refreshes, get->refresh);
     get->load(get);
 }
 
-void tiered_fetch(struct tiered_flight *flight) {
-    fetch_from_store(flight);
+static void drain(struct tiered_flight *flight) {
+    tiered_flight_land(flight, &(struct tiered_answer){.err = ERR_DRAINING});
 }
 
-/* Keeps what was read at `born_us` for what is left of `ttl_us` from then. */
+/* L2 was no help. */
+static void go_on_without(struct tiered_flight *flight) {
+    counter_add(&cells_of(flight)->l2_down, 1);
+    if (flight->loop->closing) {
+        drain(flight);
+    } else {
+        load(flight);
+    }
+}
+
+static void on_ignored(void *data, const struct redis_answer *answer) {
+    (void)data;
+    (void)answer;
+}
+
+/* What nobody waits for: it is worth no more than a try. */
+static void send_away(struct tiered_flight *flight, struct redis_call call) {
+    call.key = flight->key;
+    call.fn = on_ignored;
+    (void)!tiered_send(flight->loop, &call);
+}
+
+/* Keeping. */
+
+static int64_t l1_life_ms(struct tiered_flight *flight, bool absent) {
+    struct tiered *tiered = flight->loop->tiered;
+    const struct tiered_life *life = &tiered->options.lives[flight->leader->class];
+    if (absent) {
+        return life->absent_ms;
+    }
+    /* Asked for early, so it is in use: it may stay twice as long, but no longer than in L2. */
+    bool stretches = flight->leader->refresh && life->l2_ms > life->l1_ms;
+    return !stretches                         ? life->l1_ms
+           : 2 * life->l1_ms <= life->l2_ms ? 2 * life->l1_ms
+                                              : life->l2_ms;
+}
+
+/* What was read at `born_us` lives for what is left of its time from then. */
 static void keep_in_l1(struct tiered_flight *flight, const struct tiered_answer *answer,
-                       int64_t born_us, int64_t ttl_us) {
+                       int64_t born_us) {
     struct tiered_loop *loop = flight->loop;
-    struct tiered *tiered = loop->tiered;
-    struct tiered_cells *cells = tiered_cells(loop, flight->leader->class);
+    struct l1 *l1 = loop->tiered->l1;
     int64_t now_us = tiered_now_us(loop);
-    int64_t left_us = ttl_us - (now_us - born_us);
+    int64_t left_us = l1_life_ms(flight, answer->absent) * 1000 - (now_us - born_us);
     if (left_us < 1) {
         return;
     }
+#ifdef PLANT_SKIP_GENERATION
+    flight->ticket = l1_begin_fill(l1, flight->key, now_us);
+#endif
     flight->ticket.ttl_us = left_us;
-    enum l1_fill_e result;
+    enum l1_fill_e result = L1_FILL_NO_MEMORY;
     if (answer->absent) {
-        result = l1_fill_absent(tiered->l1, &flight->ticket, flight->key, now_us);
+        result = l1_fill_absent(l1, &flight->ticket, flight->key, now_us);
     } else {
         buf_clear(&loop->scratch);
         buf_add(&loop->scratch, slice_from((const char *)&born_us, sizeof born_us));
         buf_add(&loop->scratch, answer->value);
-        result = loop->scratch.failed ? L1_FILL_NO_MEMORY
-                                      : l1_fill(tiered->l1, &flight->ticket, flight->key,
-                                                buf_slice(&loop->scratch), now_us);
+        if (!loop->scratch.failed) {
+            result = l1_fill(l1, &flight->ticket, flight->key, buf_slice(&loop->scratch), now_us);
+        }
     }
-    counter_add(&cells->fills_outdated, result == L1_FILL_OUTDATED);
-    counter_add(&cells->fills_too_large, result == L1_FILL_TOO_LARGE);
+    counter_add(&cells_of(flight)->fills_outdated, result == L1_FILL_OUTDATED);
+    counter_add(&cells_of(flight)->fills_too_large, result == L1_FILL_TOO_LARGE);
 }
+
+static int64_t l2_life_ms(struct tiered_flight *flight, bool absent) {
+    struct tiered_loop *loop = flight->loop;
+    const struct tiered_life *life = &loop->tiered->options.lives[flight->leader->class];
+    int64_t ms = absent ? life->absent_ms : life->l2_ms;
+    /* Whoever invalidated may have died between its two halves, before the commit was told. */
+    if (flight->l2_ticket.generation != 0 && ms > TIERED_YOUNG_L2_MS) {
+        ms = TIERED_YOUNG_L2_MS;
+    }
+    ms -= (int64_t)((double)ms * rng_unit(&loop->chance.base) / 10);
+    return ms - (tiered_now_us(loop) - flight->load_us) / 1000;
+}
+
+static void keep_in_l2(struct tiered_flight *flight, const struct tiered_answer *answer) {
+    struct tiered_loop *loop = flight->loop;
+    int64_t life_ms = l2_life_ms(flight, answer->absent);
+    if (!flight->has_ticket || life_ms < 1 || tiered_flight_is_outdated(flight)) {
+        return;
+    }
+    char kind = answer->absent ? KIND_ABSENT : KIND_VALUE;
+    buf_clear(&loop->payload);
+    buf_add_char(&loop->payload, kind);
+    buf_add(&loop->payload, answer->value);
+    if (!loop->payload.failed) {
+        send_away(flight, (struct redis_call){.op = REDIS_FILL,
+                                              .value = buf_slice(&loop->payload),
+                                              .version = flight->version,
+                                              .ttl_ms = life_ms,
+                                              .ticket = flight->l2_ticket});
+    }
+}
+
+static void give_lease_back(struct tiered_flight *flight) {
+    if (flight->lease != 0) {
+        send_away(flight, (struct redis_call){.op = REDIS_RELEASE, .token = flight->lease});
+    }
+}
+
+/* The lease. */
+
+static void nap(struct tiered_flight *flight) {
+    struct tiered_loop *loop = flight->loop;
+    int64_t now_us = tiered_now_us(loop);
+    if (flight->patience_us == 0) {
+        flight->patience_us = now_us + loop->tiered->options.lease_ms * 1000;
+        counter_add(&cells_of(flight)->leases_waited, 1);
+    }
+    if (now_us >= flight->patience_us) {
+        counter_add(&cells_of(flight)->leases_expired, 1);
+        load(flight);
+        return;
+    }
+    if (!tiered_tick_soon(loop)) { /* nobody would wake it */
+        load(flight);
+        return;
+    }
+    uint64_t ms =
+        TIERED_NAP_MS_MIN + rng_below(&loop->chance.base, TIERED_NAP_MS_MAX - TIERED_NAP_MS_MIN);
+    flight->nap_until_us = now_us + (int64_t)ms * 1000;
+    flight->next_nap = loop->naps;
+    loop->naps = flight;
+}
+
+static void on_lease(void *data, const struct redis_answer *answer) {
+    struct tiered_flight *flight = data;
+    if (answer->err != ERR_OK) {
+        flight->lease = 0;
+        go_on_without(flight);
+    } else if (answer->outcome == REDIS_DONE) {
+        load(flight);
+    } else {
+        flight->lease = 0;
+        nap(flight);
+    }
+}
+
+static void ask_for_lease(struct tiered_flight *flight) {
+    struct tiered_loop *loop = flight->loop;
+    flight->lease = rng_u64(&loop->chance.base) | 1;
+    struct redis_call call = {.op = REDIS_LEASE,
+                              .key = flight->key,
+                              .token = flight->lease,
+                              .ttl_ms = loop->tiered->options.lease_ms,
+                              .fn = on_lease,
+                              .data = flight};
+    if (tiered_send(loop, &call) != ERR_OK) {
+        flight->lease = 0;
+        go_on_without(flight);
+    }
+}
+
+void tiered_naps_tick(struct tiered_loop *loop, int64_t now_us) {
+    struct tiered_flight *next = loop->naps;
+    loop->naps = NULL;
+    while (next != NULL) {
+        struct tiered_flight *flight = next;
+        next = flight->next_nap;
+        if (now_us < flight->nap_until_us) {
+            flight->next_nap = loop->naps;
+            loop->naps = flight;
+        } else {
+            ask_l2(flight);
+        }
+    }
+}
+
+void tiered_naps_end(struct tiered_loop *loop) {
+    while (loop->naps != NULL) {
+        struct tiered_flight *flight = loop->naps;
+        loop->naps = flight->next_nap;
+        drain(flight);
+    }
+}
+
+/* Asking. */
+
+static void land_from_l2(struct tiered_flight *flight, struct slice payload) {
+    struct tiered_answer answer = {
+        .err = ERR_OK,
+        .from = TIERED_FROM_L2,
+        .absent = payload.at[0] == KIND_ABSENT,
+        .value = payload.at[0] == KIND_ABSENT ? SLICE_NONE : slice_skip(payload, 1),
+        .age_ms = (tiered_now_us(flight->loop) - flight->asked_us) / 1000,
+    };
+    counter_add(&cells_of(flight)->l2_hits, 1);
+    keep_in_l1(flight, &answer, flight->asked_us);
+    tiered_flight_land(flight, &answer);
+}
+
+/* True when L2 holds something of use. */
+static bool is_good(struct tiered_flight *flight, const struct redis_answer *answer) {
+    if (answer->outcome != REDIS_HIT) {
+        return false;
+    }
+    if (answer->version != flight->version) {
+        counter_add(&cells_of(flight)->l2_outdated, 1);
+        return false;
+    }
+    struct slice payload = answer->value;
+    if (payload.len > 0 && (payload.at[0] == KIND_VALUE || payload.at[0] == KIND_ABSENT)) {
+        return true;
+    }
+    counter_add(&cells_of(flight)->l2_damaged, 1);
+    return false;
+}
+
+static void on_got(void *data, const struct redis_answer *answer) {
+    struct tiered_flight *flight = data;
+    if (answer->err != ERR_OK) {
+        go_on_without(flight);
+        return;
+    }
+    flight->has_ticket = true;
+    flight->l2_ticket = answer->ticket;
+    if (is_good(flight, answer)) {
+        land_from_l2(flight, answer->value);
+        return;
+    }
+    counter_add(&cells_of(flight)->l2_misses, 1);
+    ask_for_lease(flight);
+}
+
+static void get_from_l2(struct tiered_flight *flight) {
+    struct redis_call call = {
+        .op = REDIS_GET, .key = flight->key, .fn = on_got, .data = flight};
+    flight->asked_us = tiered_now_us(flight->loop);
+    if (tiered_send(flight->loop, &call) != ERR_OK) {
+        go_on_without(flight);
+    }
+}
+
+static void ask_l2(struct tiered_flight *flight) {
+    flight->has_ticket = false;
+    if (!tiered_l2_is_kept_for(flight)) {
+        load(flight);
+    } else if (tiered_l2_is_trusted(flight)) {
+        get_from_l2(flight);
+    } else {
+        go_on_without(flight);
+    }
+}
+
+void tiered_fetch(struct tiered_flight *flight) {
+    ask_l2(flight);
+}
+
+/* The end of a load. */
 
 /* Whether the store is in trouble, rather than the question. */
 static bool is_trouble(enum err_e err) {
@@ -66,12 +309,13 @@ static void find_stale(struct tiered_flight *flight, struct tiered_answer *answe
         .value = slice_skip(buf_slice(buf), TIERED_HEAD),
         .age_ms = (now_us - born_us) / 1000,
     };
-    counter_add(&tiered_cells(loop, flight->leader->class)->stale, 1);
+    counter_add(&cells_of(flight)->stale, 1);
 }
 
 static void land_failed(struct tiered_flight *flight, enum err_e err) {
     struct tiered_answer answer = {.err = err};
     l1_abandon(flight->loop->tiered->l1, flight->key);
+    give_lease_back(flight);
     if (is_trouble(err)) {
         find_stale(flight, &answer);
     }
@@ -79,9 +323,8 @@ static void land_failed(struct tiered_flight *flight, enum err_e err) {
 }
 
 void tiered_loaded(struct tiered_get *get, const struct tiered_loaded *loaded) {
-    struct tiered_loop *loop = get->loop;
     struct tiered_flight *flight = get->flight;
-    struct tiered_cells *cells = tiered_cells(loop, get->class);
+    struct tiered_cells *cells = tiered_cells(get->loop, get->class);
     struct tiered_answer answer = {
         .err = loaded->err,
         .from = TIERED_FROM_STORE,
@@ -93,14 +336,14 @@ void tiered_loaded(struct tiered_get *get, const struct tiered_loaded *loaded) {
         get->done(get, &answer);
         return;
     }
-    int64_t took_us = tiered_now_us(loop) - flight->load_us;
+    int64_t took_us = tiered_now_us(get->loop) - flight->load_us;
     counter_add(&cells->loads_us, (uint64_t)(took_us < 0 ? 0 : took_us));
     if (loaded->err != ERR_OK) {
         land_failed(flight, loaded->err);
         return;
     }
-    const struct tiered_life *life = &loop->tiered->options.lives[get->class];
-    int64_t ttl_ms = loaded->absent ? life->absent_ms : life->l1_ms;
-    keep_in_l1(flight, &answer, flight->load_us, ttl_ms * 1000);
+    keep_in_l1(flight, &answer, flight->load_us);
+    keep_in_l2(flight, &answer);
+    give_lease_back(flight);
     tiered_flight_land(flight, &answer);
 }

@@ -20,6 +20,10 @@ void tiered_read_figures(struct tiered *tiered, struct tiered_figures *ret_figur
             add_loop_locked(tiered->loops[i], ret_figures);
         }
     }
+    ret_figures->pending = tiered->journal.count;
+    for (size_t i = 0; i < TIERED_CLASS_COUNT; i++) {
+        ret_figures->pending += tiered->epochs[i].raise_due;
+    }
     ret_figures->flights = tiered->flights;
     ret_figures->waiters = tiered->waiters;
     pthread_mutex_unlock(&tiered->mutex);

@@ -30,9 +30,10 @@ struct tiered_port_vtable {
                         void *data);
     int64_t (*heard_us)(struct tiered_port *port); /* see redis_heard_us */
     void (*l2_counters)(struct tiered_port *port, struct redis_counters *ret_counters);
-    /* Answers what is under way with ERR_DRAINING before it returns; `closed` when nothing is
-     * left. */
+    /* Answers what is under way with ERR_DRAINING before it returns; `closed` when nothing is left.
+     * Posts may still come until `destroy`, which follows. */
     void (*close)(struct tiered_port *port, void (*closed)(void *data), void *data);
+    void (*destroy)(struct tiered_port *port);
 };
 
 struct tiered_port {
@@ -41,7 +42,7 @@ struct tiered_port {
     bool listens; /* news come in through tiered_loop_news */
 };
 
-/* tiered_loop_open for a port that is there already; it is the loop's until `close` has ended. */
+/* tiered_loop_open for a port that is there already; it is the loop's until `destroy`. */
 enum err_e tiered_loop_open_on(struct tiered *tiered, struct tiered_port *port,
                                const struct tiered_loop_options *options,
                                struct tiered_loop **ret_loop) MUST_CHECK;

@@ -2,9 +2,10 @@
 /*
  * What the files of the tiered cache share.
  *
- *   tiered.c         life, the fast path             tiered_change.c    writes, invalidation
- *   tiered_flight.c  one load per key and node       tiered_figures.c   counters
- *   tiered_fetch.c   one flight: its load            tiered_port.c      the loop underneath
+ *   tiered.c         life, the fast path             tiered_change.c     writes, invalidation
+ *   tiered_flight.c  one load per key and node       tiered_journal.c    what L2 must be told
+ *   tiered_fetch.c   one flight: L2, lease, load     tiered_coherence.c  channel, epochs, trust
+ *   tiered_port.c    loop and Redis underneath       tiered_figures.c    counters, estimates
  *
  * Shared between threads: L1 (its own locking), the flights and the loops (under `mutex`, held for
  * a few instructions and never across a callback), atomics, counters with one writer each.
@@ -29,7 +30,23 @@ enum {
     TIERED_BUCKETS = 1024, /* of the flights; there are as many as loads under way */
     TIERED_HEAD = 8,       /* bytes before each value in L1: when it was read */
     TIERED_VALUE_MAX = REDIS_VALUE_MAX,
+    TIERED_JOURNAL_MAX = 4096,   /* entries; beyond, a class of L2 is dropped as a whole */
+    TIERED_JOURNAL_BUCKETS = 256,
+    TIERED_TOLD_AT_ONCE = 64,    /* of those that are due, in one tick */
+    TIERED_AGAIN_MS = 100,       /* between two tries to tell L2 */
+    TIERED_REPEATS = 10,         /* after an unknown commit, one a second */
+    TIERED_KEYS_MAX = 256,       /* of one change: beyond, a class of L2 is dropped as a whole */
+    TIERED_NAP_MS_MIN = 5,       /* between two looks for what another node loads */
+    TIERED_NAP_MS_MAX = 25,
+    TIERED_YOUNG_L2_MS = 5000,   /* life in L2 of what follows an invalidation */
+    TIERED_GAP_MS = 450,         /* longer without a beat: an invalidation may have failed */
+    TIERED_SETTLE_MS = 2000,     /* and within this it was told again */
 };
+
+#define TIERED_NEVER_US (INT64_MIN / 2)
+
+/* A class whose lives together stay below the bound: it is true by expiry, L2 is not told. */
+#define TIERED_BOUND_MS 1000
 
 struct tiered_cells {
 #define X(name) struct counter name;
@@ -46,6 +63,15 @@ struct tiered_flight {
     bool outdated;              /* its key was invalidated: nothing may be kept; under the mutex */
     struct l1_ticket ticket;
     int64_t load_us; /* when its load began */
+    /* L2: what was learned of the key when it was asked. */
+    int64_t asked_us;
+    uint64_t version; /* the epoch of its class before anything was read */
+    bool has_ticket;
+    struct redis_ticket l2_ticket;
+    uint64_t lease; /* our token, 0: none */
+    int64_t patience_us; /* until when to wait for another node's load; 0: not yet waiting */
+    int64_t nap_until_us;
+    struct tiered_flight *next_nap;
     struct slice key;
     char bytes[]; /* of the key */
 };
@@ -59,17 +85,60 @@ struct tiered_parcel {
     char bytes[];
 };
 
+/* An invalidation that L2 must hear of. Under the mutex. While it is sent, nobody but the answer
+ * takes it out. */
+struct tiered_entry {
+    struct tiered_entry *after; /* in its bucket */
+    struct tiered_entry *older; /* of all, newest first */
+    struct tiered_entry *newer;
+    uint64_t hash;
+    struct tiered_loop *loop; /* sends it */
+    bool sent;
+    bool again;       /* invalidated once more while it was sent */
+    unsigned repeats; /* to come */
+    int64_t due_us;
+    size_t key_len;
+    char key[];
+};
+
+struct tiered_journal {
+    struct tiered_entry *buckets[TIERED_JOURNAL_BUCKETS];
+    struct tiered_entry *newest;
+    struct tiered_entry *oldest;
+    size_t count;
+};
+
+/* The epoch of a class: what its values in L2 must carry. Under the mutex. */
+struct tiered_epoch {
+    bool known;
+    uint64_t value;
+    uint64_t changes; /* heard of or made: an answer from before the last one is too old */
+    bool raise_due;   /* it must be raised; until that is done L2 is not used for the class */
+    bool raise_sent;
+    int64_t raise_at_us;
+    unsigned repeats; /* to come: a change of unknown outcome may yet happen */
+    int64_t repeat_at_us;
+};
+
 struct tiered {
     struct tiered_options options;
     struct l1_memory *memory;
     struct l1 *l1;
+    uint64_t seed; /* of the loops' chance */
     pthread_mutex_t mutex;
     struct tiered_loop *loops[TIERED_LOOPS_MAX]; /* NULL: free */
     struct tiered_flight *buckets[TIERED_BUCKETS];
     uint64_t flights;
     uint64_t waiters;
     struct tiered_counters past[TIERED_CLASS_COUNT]; /* of loops that were closed */
+    struct tiered_journal journal;
+    struct tiered_epoch epochs[TIERED_CLASS_COUNT];
+    unsigned listening; /* loops that listen, and those of them that hear */
+    unsigned hearing;
+    bool was_silent;    /* since somebody heard */
     _Atomic int64_t heard_us; /* all that others wrote until then is known here */
+    _Atomic uint64_t lag_us_last;
+    _Atomic uint64_t lag_us_max;
 };
 
 struct tiered_loop {
@@ -82,6 +151,19 @@ struct tiered_loop {
     bool closing;
     struct buf scratch;   /* a value that is put together, or read by tiered_get */
     struct buf leftovers; /* a value that expired */
+    struct buf payload;   /* a value as it goes to L2 */
+    struct seeded_rng chance;
+    struct tiered_flight *naps;
+    bool ticking;
+    bool hears;
+    int64_t beat_us;    /* up to when the channel has proved to be complete */
+    int64_t settled_us; /* its beats count from then on */
+    struct tiered_sweeping {
+        bool running;
+        struct tiered_invalidated result;
+        tiered_invalidated_fn fn;
+        void *data;
+    } sweeping;
     struct { /* what tiered_try missed last, for the tiered_get that follows */
         bool any;
         uint64_t hash;
@@ -125,5 +207,36 @@ void tiered_flights_leave(struct tiered_loop *loop); /* its waiters get ERR_DRAI
 
 /* tiered_fetch.c */
 void tiered_fetch(struct tiered_flight *flight);
+void tiered_naps_tick(struct tiered_loop *loop, int64_t now_us);
+void tiered_naps_end(struct tiered_loop *loop);
+
+/* tiered_change.c */
+void tiered_forget_key(struct tiered *tiered, struct slice key);
+uint64_t tiered_forget_matching(struct tiered *tiered, struct slice pattern);
+void tiered_forget_class(struct tiered *tiered, enum tiered_class_e class);
+/* Whether values of the class in L2 outlive the bound: then L2 must be told of changes. */
+bool tiered_is_kept_true(const struct tiered *tiered, enum tiered_class_e class);
+
+/* tiered_journal.c */
+/* `repeats` as in the entry. Without memory the class is dropped from L2 as a whole. */
+void tiered_journal_add(struct tiered_loop *loop, struct slice key, unsigned repeats);
+bool tiered_journal_has_locked(const struct tiered *tiered, uint64_t hash);
+void tiered_journal_tick(struct tiered_loop *loop, int64_t now_us);
+void tiered_journal_leave(struct tiered_loop *loop);
+
+/* tiered_coherence.c */
+bool tiered_l2_is_kept_for(const struct tiered_flight *flight); /* for its class, on this loop */
+bool tiered_l2_is_trusted(struct tiered_flight *flight);        /* fills in its version */
+void tiered_epoch_raise(struct tiered_loop *loop, enum tiered_class_e class);
+void tiered_class_repeat(struct tiered_loop *loop, enum tiered_class_e class);
+bool tiered_epochs_tick(struct tiered_loop *loop, int64_t now_us); /* true: more is due */
+void tiered_coherence_leave(struct tiered_loop *loop);
+
+/* tiered.c: from now on tiered_loop_tick runs, until it finds nothing to do. */
+bool tiered_tick_soon(struct tiered_loop *loop); /* false: it cannot */
+
+static inline enum err_e tiered_send(struct tiered_loop *loop, const struct redis_call *call) {
+    return loop->port->has_l2 ? loop->port->vtable->send(loop->port, call) : ERR_UNAVAILABLE;
+}
 
 #endif

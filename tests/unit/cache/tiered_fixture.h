@@ -117,6 +117,10 @@ static inline void test_close(struct tiered_port *base, void (*closed)(void *dat
     closed(data);
 }
 
+static inline void test_destroy(struct tiered_port *port) {
+    (void)port;
+}
+
 static const struct tiered_port_vtable test_port_vtable = {
     .now_us = test_now_us,
     .precise_ns = test_precise_ns,
@@ -128,6 +132,7 @@ static const struct tiered_port_vtable test_port_vtable = {
     .heard_us = test_heard_us,
     .l2_counters = test_l2_counters,
     .close = test_close,
+    .destroy = test_destroy,
 };
 
 static inline struct tiered_options node_options(void) {
