@@ -104,6 +104,9 @@ static const char *route_name_of(const struct call *call) {
 
 void api_store_seen(const struct store_op *op, void *owner, void *data) {
     struct call *call = owner;
+    if (op->is_cached) {
+        return; /* no store worked for it */
+    }
     int64_t took_us = cells_query(data, call == NULL ? NULL : &call->measured, op);
     if (took_us <= SLOW_QUERY_US) {
         return;

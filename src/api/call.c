@@ -43,8 +43,14 @@ static void on_done(struct loop_message *message) {
     call->then(call);
 }
 
+/* A cache answers at once, on the loop, and handlers end with the submission: so they go on at
+ * once, too. Everything else comes back through the mailbox. */
 static void post_done(struct store_op *op) {
     struct api_op *api_op = op->owner;
+    if (op->is_cached && loop_is_current(api_op->call->api->loop)) {
+        on_done(&api_op->message);
+        return;
+    }
     loop_post(api_op->call->api->loop, &api_op->message);
 }
 

@@ -35,12 +35,24 @@ static void add_safety_fields(struct http_request *request) {
     http_add_field(request, "x-content-type-options", SLICE_LIT("nosniff"));
 }
 
+/* RFC 7234: what a cache answers beyond its life says so, and how old it is. */
+static void add_stale_fields(struct call *call) {
+    if (call->op == NULL || call->op->op.stale_s == 0) {
+        return;
+    }
+    char age_s[24];
+    snprintf(age_s, sizeof age_s, "%" PRId64, call->op->op.stale_s);
+    http_add_field(call->request, "age", slice_of(age_s));
+    http_add_field(call->request, "warning", SLICE_LIT("110 - \"Response is Stale\""));
+}
+
 void call_reply_json(struct call *call, int status) {
     struct api *api = call->api;
     if (api->out.failed) {
         call_fail(call, ERR_NO_MEMORY, NULL);
         return;
     }
+    add_stale_fields(call);
     call_release(call);
     add_safety_fields(call->request);
     http_reply(call->request, status, JSON_TYPE, buf_slice(&api->out));

@@ -90,8 +90,32 @@ enum {
       "Batches of scans under way at once, on each loop.")                                         \
     X(checkin, chunk, INT, "256", "1", "1024",                                                     \
       "Scans of a batch that the store gets at a time, so that single scans pass between them.")   \
+    X(cache, policy, CHOICE, "s3fifo", "off|s3fifo|lru|sieve|tinylfu", "",                         \
+      "How the cache in the process chooses what to evict. off: no cache at all.")                 \
+    X(cache, entries, INT, "1000", "16", "16777216",                                               \
+      "Entries in the process. turnout cache simulate tells what more of them would give.")        \
+    X(cache, bytes, SIZE, "64M", "1M", "64G",                                                      \
+      "Memory for keys and values in the process.")                                                \
+    X(cache, ttl, DURATION, "5m", "1s", "24h",                                                     \
+      "Life of configuration, gates and participants in the process. Writes drop them anyway.")    \
+    X(cache, l2_ttl, DURATION, "10m", "1s", "24h",                                                 \
+      "The same in Redis.")                                                                        \
+    X(cache, stale, DURATION, "30s", "0s", "10m",                                                  \
+      "How long after its life a value may be answered, marked, while the store fails.")           \
+    X(cache, warm, CHOICE, "critical", "none|critical|all", "",                                    \
+      "What to read into the cache at start, in the background. all: participants and gates, too.")\
+    X(cache, roster, TEXT, "", "0", "1023",                                                        \
+      "File for the keys that are asked for most, read at the next start. Empty: none.")           \
     X(redis, nodes, TEXT, "", "0", "1023",                                                         \
       "Redis Cluster nodes to start from, host:port,host:port. Empty: no second cache level.")     \
+    X(redis, password, TEXT, "", "0", "512",                                                       \
+      "Password for AUTH. Keep it out of the file: TURNOUT_REDIS_PASSWORD or redis.password_file.")\
+    X(redis, password_file, TEXT, "", "0", "1023",                                                 \
+      "File whose first line is the password.")                                                    \
+    X(redis, timeout, DURATION, "250ms", "10ms", "500ms",                                          \
+      "Time for one request to Redis with its retries; then it counts as a miss.")                 \
+    X(redis, reads, CHOICE, "primary", "primary|spread", "",                                       \
+      "Where values are read. spread: replicas, too, which may be a moment behind.")               \
     X(auth, mode, CHOICE, "required", "required|off", "",                                          \
       "Whether requests need an API key. off is allowed on a loopback address alone.")             \
     X(log, level, CHOICE, "info", "error|warn|info|debug", "",                                     \

@@ -3,6 +3,7 @@
 #include "app/doctor.h"
 
 #include "app/node.h"
+#include "app/node_cache.h"
 #include "app/open.h"
 #include "http/http.h"
 
@@ -108,9 +109,9 @@ static void check_clock(struct findings *findings) {
 }
 
 static void check_redis(const struct config *config, struct findings *findings) {
-    if (config->redis_nodes[0] != '\0') {
-        findings_add(findings, "redis", FINDING_UNSAFE, "leave redis.nodes empty",
-                     "this version has no second cache level: serve refuses redis.nodes");
+    if (config->redis_nodes[0] != '\0' && config->cache_policy == CACHE_POLICY_OFF) {
+        findings_add(findings, "redis", FINDING_UNSAFE, "leave one of them out",
+                     "cache.policy is off: serve refuses redis.nodes");
     }
 }
 

@@ -129,9 +129,9 @@ static enum err_e check_settings(struct node *node) {
                            "[::1], or keep auth required",
                            config->server_listen);
     }
-    if (config->redis_nodes[0] != '\0') {
-        return problem_set(node->problem, ERR_CONFIG, "redis.nodes",
-                           "this version has no second cache level: leave redis.nodes empty");
+    if (config->redis_nodes[0] != '\0' && config->cache_policy == CACHE_POLICY_OFF) {
+        return problem_set(node->problem, ERR_CONFIG, "cache.policy",
+                           "is off, but redis.nodes names a second level: leave one of them out");
     }
     return ERR_OK;
 }
@@ -218,6 +218,9 @@ static void log_settings(const struct node *node, size_t loops) {
               TURNOUT_VERSION, store, loops,
               config->auth_mode == API_AUTH_REQUIRED ? "required" : "off",
               config->file == NULL ? "none" : config->file);
+    char cache[NODE_CACHE_TEXT_SIZE];
+    node_cache_describe(config, cache);
+    log_event(LOG_INFO, "cache", "%s", cache);
     log_event(LOG_INFO, "limits",
               "connections=%lld body_bytes=%lld body_budget_bytes=%lld store_queue=%lld "
               "group=%lld readers=%lld deadline_ms=%lld drain_ms=%lld",
@@ -327,6 +330,8 @@ static enum err_e open_monitor(struct node *node, size_t loops) {
         .read_loop = node_loop_figures,
         .read_horizon_ms = read_horizon_ms,
         .database = node->api_node.optimizer,
+        .read_cache = node->parts.cache == NULL ? NULL : node_cache_figures,
+        .cache = node->parts.cache,
         .root = "",
     });
     if (node->api_node.monitor == NULL || monitor_start(node->api_node.monitor) != ERR_OK) {
@@ -408,6 +413,7 @@ MAY_BLOCK static enum err_e open_all(struct node *node, enum node_demo_e demo) {
     fit_connections(node);
     TRY(take_signals(node)); /* before the store starts threads, which must not get them */
     TRY(open_store(node));
+    TRY(node_cache_open(node->config, node->api_node.store, &node->parts.cache, node->problem));
     TRY(http_listen(listen, &node->parts.listen_fd, &node->port, node->problem));
     return demo == NODE_DEMO ? make_demo(node) : ERR_OK;
 }
@@ -431,6 +437,7 @@ MAY_BLOCK static void close_all(struct node *node) {
         db_service_stop(node->api_node.optimizer);
         db_service_destroy(node->api_node.optimizer);
     }
+    node_cache_close(node->parts.cache); /* the monitor read it */
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);
     if (node->lock_fd >= 0) { /* after the store: the lock outlives every write */

@@ -49,12 +49,19 @@ static void take_apart(struct node_loop *nl) {
     nl->http = NULL;
     nl->api = NULL;
     nl->checkin = NULL;
+    node_cache_leave(&nl->cache);
 }
 
 static bool put_together(struct node_loop *nl) {
     const struct node_parts *parts = nl->parts;
     struct monitor *monitor = parts->api_node->monitor;
     nl->store = parts->api_node->store;
+    if (parts->cache != NULL) {
+        if (node_cache_enter(parts->cache, nl->loop, nl->store, &nl->cache) != ERR_OK) {
+            return false;
+        }
+        nl->store = nl->cache.store;
+    }
     struct checkin_options options = parts->checkin;
     options.meter =
         (struct store_meter){api_store_seen, monitor_cells(monitor, (size_t)loop_index(nl->loop))};
@@ -99,7 +106,8 @@ static void on_finish(struct loop_message *message) {
 
 static void look_whether_idle(void *data) {
     struct node_loop *nl = data;
-    if (!http_server_is_idle(nl->http) || !api_is_idle(nl->api)) {
+    if (!http_server_is_idle(nl->http) || !api_is_idle(nl->api) ||
+        !node_cache_is_idle(&nl->cache)) {
         return;
     }
     loop_timer_stop(nl->drain_timer);

@@ -14,6 +14,7 @@
 #define TURNOUT_APP_NODE_LOOP_H
 
 #include "api/api.h"
+#include "app/node_cache.h"
 #include "checkin/checkin.h"
 
 #include <stdatomic.h>
@@ -29,6 +30,7 @@ enum node_loop_state_e {
 /* The same for all loops of a node; outlives them. */
 struct node_parts {
     struct api_node *api_node;
+    struct node_cache *cache; /* NULL: none */
     struct checkin_options checkin;
     struct http_options http;
     int listen_fd;
@@ -45,6 +47,7 @@ struct node_loop {
     const struct node_parts *parts;
     struct loop *loop;
     struct store *store; /* the loop's way to the node's store */
+    struct node_cache_loop cache;
     struct checkin *checkin;
     struct api *api;
     struct http_server *http;

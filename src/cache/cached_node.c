@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { MARKS = 64, SECOND_BITS = 40 };
+enum { MARKS = 64, ABSENT_US = 1000000 };
 
 struct place {
     _Atomic uint64_t figures;  /* statistics and timelines */
@@ -25,6 +25,7 @@ struct cached_node {
     struct place places[MARKS];
     pthread_mutex_t lock; /* of the list; held for a few instructions */
     struct cached_cells *cells;
+    _Atomic int64_t absent_until_us;
 };
 
 struct cached_node *cached_node_create(struct clock *clock) {
@@ -99,6 +100,18 @@ void cached_node_read_counters(struct cached_node *node, struct cached_counters 
 #undef X
     }
     pthread_mutex_unlock(&node->lock);
+}
+
+/* ── what is not there ── */
+
+void cached_node_note_absent(struct cached_node *node) {
+    atomic_store_explicit(&node->absent_until_us, clock_mono_us(node->clock) + ABSENT_US,
+                          memory_order_relaxed);
+}
+
+bool cached_node_saw_absent(struct cached_node *node) {
+    int64_t until_us = atomic_load_explicit(&node->absent_until_us, memory_order_relaxed);
+    return until_us != 0 && clock_mono_us(node->clock) < until_us;
 }
 
 /* ── marks ── */

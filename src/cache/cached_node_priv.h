@@ -23,6 +23,11 @@ static inline void cached_count(struct counter *counter) {
 struct cached_cells *cached_node_take_cells(struct cached_node *node);
 void cached_node_give_cells(struct cached_node *node, struct cached_cells *cells); /* may be NULL */
 
+/* Somebody asked for an event or gate that is not there; whether that was a moment ago. Any
+ * thread. */
+void cached_node_note_absent(struct cached_node *node);
+bool cached_node_saw_absent(struct cached_node *node);
+
 /* The mark of values of a brief class about this event. Any thread. */
 uint64_t cached_node_mark(struct cached_node *node, enum tiered_class_e class, struct slice event);
 /* Something of `effects` (cache_effect_e) changed. Any thread. */

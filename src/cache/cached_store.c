@@ -219,6 +219,7 @@ static void on_loaded(struct loop_message *message) {
     take_back(op);
     struct tiered_loaded loaded = {.err = op->err};
     if (is_absence(op)) {
+        cached_node_note_absent(job->store->node);
         loaded = (struct tiered_loaded){.absent = true};
     } else if (op->err == ERR_OK) {
         encode(job, &loaded);
@@ -336,10 +337,19 @@ static void read_cached(struct cached_store *store, struct store_op *op,
 
 /* ── scans ── */
 
+static bool met_nothing(const struct store_op *op) {
+    return op->err == ERR_UNKNOWN_EVENT ||
+           (op->err == ERR_OK && op->check_in.len == 1 &&
+            op->check_in.results[0].err == ERR_UNKNOWN_GATE);
+}
+
 /* On the thread that committed, before the acknowledgement. */
 static void on_scans_done(struct store_op *op) {
     struct cached_store *store = op->owner;
     take_back(op);
+    if (met_nothing(op)) {
+        cached_node_note_absent(store->node);
+    }
     if (op->err == ERR_OK || err_status(op->err) >= 500) { /* an unknown commit may have happened */
         cached_node_raise(store->node, CACHE_CHANGES_FIGURES, op->event);
     }
@@ -371,8 +381,13 @@ static bool is_known_absent(struct cached_store *store, const struct store_op *a
 }
 
 /* Only what leaves no record may be refused here: an unknown event, and an unknown gate of a lone
- * scan. The store decides everything else. */
+ * scan. The store decides everything else. The cache is asked only when somebody has met nothing of
+ * late: look-ups that can save no work would cost time, and make its hit rate look better than it
+ * is. */
 static bool refuse_scans(struct cached_store *store, struct store_op *op) {
+    if (!cached_node_saw_absent(store->node)) {
+        return false;
+    }
     const struct store_op event = {.kind = STORE_LOAD_EVENT, .event = op->event};
     if (is_known_absent(store, &event)) {
         op->err = ERR_UNKNOWN_EVENT;
@@ -597,8 +612,11 @@ static void cached_health(struct store *base, struct store_health *ret_health) {
     store_health(((struct cached_store *)base)->inner, ret_health);
 }
 
-static void cached_close(struct store *base) {
+void cached_store_destroy(struct store *base) {
     struct cached_store *store = (struct cached_store *)base;
+    if (store == NULL) {
+        return;
+    }
     ASSERT(cached_store_is_idle(base));
     pool_fini(&store->jobs);
     pool_fini(&store->touches);
@@ -612,7 +630,8 @@ bool cached_store_is_idle(const struct store *base) {
     return store->jobs.out == 0 && store->touches.out == 0 && atomic_load(&store->scans) == 0;
 }
 
-static const struct store_vtable vtable = {"cached", cached_submit, cached_health, cached_close};
+static const struct store_vtable vtable = {"cached", cached_submit, cached_health,
+                                           cached_store_destroy};
 
 static bool init_pools(struct cached_store *store, size_t jobs_max) {
     if (!pool_init(&store->jobs, sizeof(struct job), jobs_max, fini_job)) {

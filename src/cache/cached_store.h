@@ -66,8 +66,10 @@ struct cached_options {
  * tiered_create. */
 void cached_store_fit(struct tiered_options *options);
 
-/* NULL without memory. store_close ends it: nothing may be under way. */
+/* NULL without memory. */
 struct store *cached_store_create(const struct cached_options *options);
+/* On its loop, when idle; what store_close does. NULL: nothing. */
+void cached_store_destroy(struct store *store);
 bool cached_store_is_idle(const struct store *store);
 
 /* Reads a key in the background, so that the levels have it: refreshing, preloading, warming.

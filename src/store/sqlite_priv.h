@@ -266,6 +266,8 @@ struct sqlite_writer {
     int64_t last_id;      /* newest record id given */
     int64_t now_ms;       /* of this transaction */
     struct token_mac *token_mac;
+    _Atomic uint64_t others_wrote;    /* how often another process was noticed to have written */
+    _Atomic int64_t others_seen_us;   /* everything that was committed until then is noticed */
 };
 MAY_BLOCK enum err_e writer_check_in(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_annul(struct sqlite_writer *w, struct store_op *op);

@@ -101,6 +101,12 @@ static void sqlite_health(struct store *store, struct store_health *ret_health) 
     mtx_unlock(&writer->health_lock);
 }
 
+void sqlite_read_mark(struct store *store, struct store_mark *ret_mark) {
+    const struct sqlite_writer *writer = &((struct sqlite_store *)store)->writer.writer;
+    ret_mark->as_of_us = atomic_load(&writer->others_seen_us); /* first: the count may be newer */
+    ret_mark->changes = atomic_load(&writer->others_wrote);
+}
+
 /* ── open and close ── */
 
 static MAY_BLOCK void free_store(struct sqlite_store *sqlite) {

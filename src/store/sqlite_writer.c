@@ -20,7 +20,7 @@
 
 #include <pthread.h>
 
-enum { WAIT_MS = 1000, PROBE_EVERY_MS = 250 };
+enum { LOOK_EVERY_MS = 200, PROBE_EVERY_MS = 250 };
 
 typedef enum err_e (*writer_fn)(struct sqlite_writer *w, struct store_op *op);
 static const writer_fn functions[STORE_OP_COUNT] = {
@@ -49,14 +49,18 @@ static enum err_e run_sql(struct sqlite_writer *w, enum sql_e sql) {
 /* Another process may have written since: then what we remember is old. */
 static enum err_e notice_other_writers(struct sqlite_writer *w) {
     bool row;
+    int64_t now_us = clock_mono_us(w->conn.clock); /* before the look: what comes later is not in */
     struct sql_run run = sql_begin(&w->conn, SQL_DATA_VERSION);
     TRY(sql_step(&run, &row));
     int64_t version = row ? sql_get_int(&run) : 0;
     sql_end(&run);
     if (version != w->facts.data_version) {
+        bool is_first = w->facts.data_version == 0; /* of this connection */
         facts_drop(&w->facts);
         w->facts.data_version = version;
+        atomic_fetch_add(&w->others_wrote, is_first ? 0 : 1);
     }
+    atomic_store(&w->others_seen_us, now_us); /* after the count: see sqlite_read_mark */
     return ERR_OK;
 }
 
@@ -198,6 +202,7 @@ static enum err_e try_to_mend(struct sqlite_writer_thread *t) {
     sqlite_conn_close(&w->conn);
     facts_drop(&w->facts);
     w->facts.data_version = 0;
+    atomic_fetch_add(&w->others_wrote, 1); /* who knows, while it was closed */
     TRY(sqlite_conn_open(&w->conn, t->path, SQLITE_WRITER, NULL));
     enum err_e err = begin_transaction(w);
     err = err == ERR_OK ? writer_probe(w, NULL) : err;
@@ -272,13 +277,19 @@ static size_t fill_group(struct sqlite_writer_thread *t, struct message **list,
     return len;
 }
 
+/* With nothing to write: for whoever caches what is read here. */
+static void look_around(struct sqlite_writer *w) {
+    enum err_e ignored = notice_other_writers(w);
+    (void)ignored; /* then the mark grows old, which says enough */
+}
+
 static int writer_main(void *data) {
     struct sqlite_writer_thread *t = data;
     pthread_setname_np(pthread_self(), "writer");
     static thread_local struct store_op *ops[GROUP_OPS_MAX];
     for (;;) {
         bool closed = mailbox_is_closed(&t->box);
-        struct message *list = mailbox_wait(&t->box, t->broken ? PROBE_EVERY_MS : WAIT_MS);
+        struct message *list = mailbox_wait(&t->box, t->broken ? PROBE_EVERY_MS : LOOK_EVERY_MS);
         if (list == NULL && closed) {
             return 0;
         }
@@ -287,6 +298,9 @@ static int writer_main(void *data) {
             if (err != ERR_OK) {
                 set_health(t, err);
             }
+        }
+        if (list == NULL && !t->broken) {
+            look_around(&t->writer);
         }
         while (list != NULL) {
             size_t len = fill_group(t, &list, ops);
@@ -367,6 +381,9 @@ MAY_BLOCK enum err_e writer_thread_open(struct sqlite_writer_thread *t,
     ASSERT(mtx_init(&t->health_lock, mtx_plain) == thrd_success);
     set_health(t, ERR_OK);
     enum err_e err = prepare_writer(&t->writer, options->path, ret_problem);
+    if (err == ERR_OK) { /* before anybody reads: what others write from here on is noticed */
+        err = notice_other_writers(&t->writer);
+    }
     if (err != ERR_OK && ret_problem != NULL && ret_problem->detail[0] == '\0') {
         problem_set(ret_problem, err, "store.url", "%.120s: %.100s", options->path,
                     t->writer.conn.db == NULL ? "" : sqlite3_errmsg(t->writer.conn.db));

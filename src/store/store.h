@@ -340,6 +340,14 @@ struct sqlite_options {
 };
 MAY_BLOCK enum err_e sqlite_open(const struct sqlite_options *options, struct store **ret_store,
                                  struct problem *ret_problem) MUST_CHECK;
+/* Whether other processes wrote to the file, for a cache in front of it. Any thread. The writer
+ * looks at least five times a second, unless it is writing or the disk holds it up. */
+struct store_mark {
+    uint64_t changes; /* how often they did; only that it moves means something */
+    int64_t as_of_us; /* on the store's monotonic clock: what was committed until then is counted */
+};
+void sqlite_read_mark(struct store *store, struct store_mark *ret_mark);
+
 
 /*
  * PostgreSQL 15 or newer, with the schema that `turnout db migrate` makes. Writer threads share a

@@ -224,10 +224,11 @@ def test_a_variable_that_is_no_setting_is_an_error_and_a_foreign_one_is_not(turn
     assert turnout("key", "list", TURNOUT_SOMETHING="x").returncode == DONE
 
 
-def test_what_this_version_cannot_do_is_refused_in_a_sentence(turnout):
-    done = turnout("serve", "--listen", "127.0.0.1:0", "--redis", "127.0.0.1:6379")
+def test_a_second_cache_level_without_a_first_is_refused_in_a_sentence(turnout):
+    done = turnout("serve", "--listen", "127.0.0.1:0", "--redis", "127.0.0.1:6379",
+                   TURNOUT_CACHE_POLICY="off")
     assert done.returncode == BAD_CONFIG
-    assert "this version" in done.stderr and done.stdout == ""
+    assert "cache.policy" in done.stderr and done.stdout == ""
 
 
 def test_a_password_in_the_store_is_never_printed(turnout):

@@ -195,6 +195,19 @@ def test_traffic_of_some_seconds_shows_in_the_key_figures(node):
     assert route_of(node.get("/v1/performance"), SCAN)["count"] == count
 
 
+def test_what_is_read_again_shows_as_hits_and_not_as_queries(node):
+    for _ in range(20):
+        node.get("/v1/events/e1")
+    document = node.get("/v1/performance")
+    level = document["cache"]["l1"]
+    assert (level["hits"], level["misses"], level["entries"]) == (19, 1, 1)
+    assert level["hit_rate"] == document["cache"]["hit_rate"] == 0.95
+    queries = {one["name"]: one["count"] for one in document["db"]["queries"]}
+    assert queries["load_event"] == 1
+    items = {one["key"]: one for one in node.get("/v1/performance/kpi")["items"]}
+    assert (items["cache_hit_rate"]["value"], items["cache_hit_rate"]["status"]) == (0.95, "met")
+
+
 def test_a_request_that_hangs_shows_before_it_is_answered(tmp_path):
     node = Node(tmp_path, "--auth", "off", "--store", "sqlite:hang.db")
     try:

@@ -21,6 +21,11 @@ void loop_post(struct loop *loop, struct loop_message *message) {
     loop->last = (struct loop_message **)(void *)&message->link.next;
 }
 
+bool loop_is_current(const struct loop *loop) {
+    (void)loop;
+    return true; /* there is one thread */
+}
+
 int64_t loop_now_us(struct loop *loop) {
     return loop->clock->now_mono_us;
 }

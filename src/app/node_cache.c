@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From settings to two levels, and each loop's way in and out. */
+#include "app/node_cache.h"
+
+#include "app/open.h"
+#include "base/assert.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PASSWORD_MAX = 512, LISTENING_LOOPS = 2, MARK_EVERY_MS = 100 };
+
+struct node_cache {
+    const struct config *config;
+    struct store *store; /* the node's; for its mark */
+    struct tiered *tiered;
+    struct cached_node *node;
+    char password[PASSWORD_MAX + 1]; /* empty: none */
+    uint64_t changes;                /* the mark that was seen last; the first loop's */
+    struct loop_timer *mark_timer;   /* likewise */
+};
+
+static bool has_redis(const struct config *config) {
+    return config->redis_nodes[0] != '\0';
+}
+
+/* ── settings ── */
+
+static const char *const policy_words[] = {"off", "s3fifo", "lru", "sieve", "tinylfu"};
+
+static void fill_options(const struct config *config, struct tiered_options *options) {
+    ASSERT(config->cache_policy > CACHE_POLICY_OFF);
+    const char *policy = policy_words[config->cache_policy];
+    ASSERT(l1_policy_from_name(slice_of(policy), &options->l1.policy));
+    options->l1.entries = (uint32_t)config->cache_entries;
+    options->l1.bytes = (size_t)config->cache_bytes;
+    options->stale_ms = config->cache_stale_ms;
+    options->writers = TIERED_WRITERS_OTHERS;
+    cached_store_fit(options);
+    for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
+        if (!cache_class_is_brief((enum tiered_class_e)i)) {
+            options->lives[i].l1_ms = config->cache_ttl_ms;
+            options->lives[i].l2_ms = config->cache_l2_ttl_ms;
+        }
+    }
+}
+
+MAY_BLOCK static enum err_e read_password_file(struct node_cache *cache,
+                                               struct problem *ret_problem) {
+    const char *path = cache->config->redis_password_file;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return problem_set(ret_problem, ERR_CONFIG, "redis.password_file", "cannot open %.120s: %s",
+                           path, strerror(errno));
+    }
+    ssize_t len = read(fd, cache->password, PASSWORD_MAX);
+    close(fd);
+    len = len < 0 ? 0 : len;
+    cache->password[len] = '\0';
+    cache->password[strcspn(cache->password, "\r\n")] = '\0';
+    if (cache->password[0] == '\0') {
+        return problem_set(ret_problem, ERR_CONFIG, "redis.password_file",
+                           "%.120s has no password in its first line", path);
+    }
+    return ERR_OK;
+}
+
+MAY_BLOCK static enum err_e take_password(struct node_cache *cache, struct problem *ret_problem) {
+    if (cache->config->redis_password_file[0] != '\0') {
+        return read_password_file(cache, ret_problem);
+    }
+    snprintf(cache->password, sizeof cache->password, "%.*s", PASSWORD_MAX,
+             cache->config->redis_password);
+    return ERR_OK;
+}
+
+void node_cache_describe(const struct config *config, char ret_text[NODE_CACHE_TEXT_SIZE]) {
+    if (config->cache_policy == CACHE_POLICY_OFF) {
+        snprintf(ret_text, NODE_CACHE_TEXT_SIZE, "policy=off");
+        return;
+    }
+    snprintf(ret_text, NODE_CACHE_TEXT_SIZE,
+             "policy=%s entries=%lld bytes=%lld ttl_ms=%lld l2_ttl_ms=%lld redis=%.100s",
+             policy_words[config->cache_policy], (long long)config->cache_entries,
+             (long long)config->cache_bytes, (long long)config->cache_ttl_ms,
+             (long long)config->cache_l2_ttl_ms,
+             has_redis(config) ? config->redis_nodes : "none");
+}
+
+/* ── life ── */
+
+MAY_BLOCK static enum err_e make(struct node_cache *cache, struct problem *ret_problem) {
+    struct tiered_options options = tiered_options_default();
+    fill_options(cache->config, &options);
+    TRY(take_password(cache, ret_problem));
+    TRY(tiered_create(&options, &cache->tiered, ret_problem));
+    cache->node = cached_node_create(clock_system());
+    return cache->node == NULL ? ERR_NO_MEMORY : ERR_OK;
+}
+
+MAY_BLOCK enum err_e node_cache_open(const struct config *config, struct store *store,
+                                     struct node_cache **ret_cache, struct problem *ret_problem) {
+    *ret_cache = NULL;
+    if (config->cache_policy == CACHE_POLICY_OFF) {
+        return ERR_OK;
+    }
+    struct node_cache *cache = calloc(1, sizeof *cache);
+    if (cache == NULL) {
+        return problem_set(ret_problem, ERR_NO_MEMORY, "cache.entries", "no memory for the cache");
+    }
+    cache->config = config;
+    cache->store = store;
+    enum err_e err = make(cache, ret_problem);
+    if (err != ERR_OK) {
+        node_cache_close(cache);
+        return err == ERR_NO_MEMORY ? problem_set(ret_problem, err, "cache.entries",
+                                                  "no memory for %lld entries",
+                                                  (long long)config->cache_entries)
+                                    : err;
+    }
+    *ret_cache = cache;
+    return ERR_OK;
+}
+
+void node_cache_close(struct node_cache *cache) {
+    if (cache == NULL) {
+        return;
+    }
+    tiered_destroy(cache->tiered);
+    cached_node_destroy(cache->node);
+    explicit_bzero(cache->password, sizeof cache->password);
+    free(cache);
+}
+
+/* ── loops ── */
+
+/* What other processes wrote to the file is unknown to the cache: it lets go of everything. */
+static void look_at_mark(void *data) {
+    struct node_cache *cache = data;
+    struct store_mark mark;
+    sqlite_read_mark(cache->store, &mark);
+    if (mark.changes != cache->changes) {
+        cache->changes = mark.changes;
+        tiered_drop(cache->tiered);
+    }
+    tiered_vouch(cache->tiered, mark.as_of_us);
+}
+
+static bool watch_mark(struct node_cache *cache, struct loop *loop, struct node_cache_loop *part) {
+    if (loop_index(loop) != 0 || store_sqlite_path(cache->config) == NULL) {
+        return true;
+    }
+    cache->mark_timer = loop_timer_start(loop, 0, MARK_EVERY_MS, look_at_mark, cache);
+    part->watches = cache->mark_timer != NULL;
+    return part->watches;
+}
+
+static void stop_watching(struct node_cache *cache, const struct node_cache_loop *part) {
+    if (part->watches) {
+        loop_timer_stop(cache->mark_timer);
+        cache->mark_timer = NULL;
+    }
+}
+
+static void on_due(void *data, enum tiered_class_e class, struct slice key) {
+    struct node_cache_loop *loop = data;
+    if (loop->store != NULL) {
+        cached_store_on_due(loop->store, class, key);
+    }
+}
+
+static enum err_e open_levels(struct node_cache *cache, struct loop *loop,
+                              struct node_cache_loop *part) {
+    const struct config *config = cache->config;
+    struct redis_options redis = redis_options_default(loop, slice_of(config->redis_nodes));
+    redis.password = cache->password[0] == '\0' ? NULL : cache->password;
+    redis.timeout_ms = config->redis_timeout_ms;
+    redis.reads = config->redis_reads == 0 ? REDIS_READ_PRIMARY : REDIS_READ_SPREAD;
+    redis.rng = rng_system();
+    const struct tiered_loop_options options = {
+        .loop = loop,
+        .redis = has_redis(config) ? &redis : NULL,
+        .listens = loop_index(loop) < LISTENING_LOOPS,
+        .due = on_due,
+        .due_data = part,
+    };
+    struct problem problem = {.field = ""};
+    enum err_e err = tiered_loop_open(cache->tiered, &options, &part->tiered, &problem);
+    if (err != ERR_OK) {
+        log_event(LOG_ERROR, "cache_failed", "loop=%d err=%s setting=%s reason=\"%s\"",
+                  loop_index(loop), err_code(err), problem.field, problem.detail);
+    }
+    return err;
+}
+
+enum err_e node_cache_enter(struct node_cache *cache, struct loop *loop, struct store *inner,
+                            struct node_cache_loop *ret_loop) {
+    *ret_loop = (struct node_cache_loop){.cache = NULL};
+    TRY(open_levels(cache, loop, ret_loop));
+    ret_loop->store = cached_store_create(&(struct cached_options){
+        .loop = loop,
+        .inner = inner,
+        .tiered = ret_loop->tiered,
+        .node = cache->node,
+        .jobs_max = (size_t)cache->config->store_ops_max + CACHED_TOUCHES_MAX,
+    });
+    ret_loop->cache = cache;
+    if (ret_loop->store == NULL || !watch_mark(cache, loop, ret_loop)) {
+        node_cache_leave(ret_loop);
+        return ERR_NO_MEMORY;
+    }
+    return ERR_OK;
+}
+
+bool node_cache_is_idle(const struct node_cache_loop *loop) {
+    return loop->store == NULL || cached_store_is_idle(loop->store);
+}
+
+static void nothing_left(void *data) {
+    (void)data; /* the loop ends when its handles have: nobody waits for this one alone */
+}
+
+void node_cache_leave(struct node_cache_loop *loop) {
+    if (loop->cache == NULL) {
+        return;
+    }
+    struct store *store = loop->store;
+    loop->store = NULL;
+    stop_watching(loop->cache, loop);
+    cached_store_destroy(store);
+    tiered_loop_close(loop->tiered, nothing_left, NULL);
+    loop->tiered = NULL;
+    loop->cache = NULL;
+}
+
+/* ── figures ── */
+
+static void add_classes(const struct tiered_figures *figures, struct cache_figures *to) {
+    for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
+        const struct tiered_counters *class = &figures->classes[i];
+        to->l1.hits += class->l1_hits;
+        to->l1.misses += class->l1_misses;
+        to->l2.hits += class->l2_hits;
+        to->l2.misses += class->l2_misses;
+        to->l2_down += class->l2_down;
+    }
+}
+
+/* A get takes a fraction of a microsecond, and not each is timed: the sum is from the mean. */
+static uint64_t gets_us(const struct tiered_figures *figures, uint64_t gets) {
+    if (figures->l1_sampled == 0) {
+        return 0;
+    }
+    double mean_ns = (double)figures->l1_sampled_ns / (double)figures->l1_sampled;
+    return (uint64_t)(mean_ns * (double)gets / 1000);
+}
+
+static enum l2_state_e l2_state(enum redis_state_e state) {
+    switch (state) {
+    case REDIS_OFF:
+        return L2_OFF;
+    case REDIS_CLOSED:
+        return L2_CLOSED;
+    case REDIS_OPEN:
+        return L2_OPEN;
+    case REDIS_HALF_OPEN:
+        return L2_HALF_OPEN;
+    }
+    return L2_OFF;
+}
+
+void node_cache_figures(void *data, struct cache_figures *ret_figures) {
+    struct node_cache *cache = data;
+    struct tiered_figures figures;
+    struct cached_counters counters;
+    *ret_figures = (struct cache_figures){.l2_state = L2_OFF};
+    if (cache == NULL) {
+        return;
+    }
+    tiered_read_figures(cache->tiered, &figures);
+    cached_node_read_counters(cache->node, &counters);
+    add_classes(&figures, ret_figures);
+    /* What was found and had another mark was of no use. */
+    uint64_t marked =
+        counters.marked < ret_figures->l1.hits ? counters.marked : ret_figures->l1.hits;
+    ret_figures->l1.hits -= marked;
+    ret_figures->l1.misses += marked;
+    ret_figures->l1.evictions = figures.l1.left[L1_LEAVE_ENTRIES] + figures.l1.left[L1_LEAVE_BYTES];
+    ret_figures->l1.gets_us = gets_us(&figures, ret_figures->l1.hits + ret_figures->l1.misses);
+    ret_figures->l1.entries = figures.l1.entries;
+    ret_figures->l1.capacity = figures.l1.capacity_entries;
+    ret_figures->l2.gets_us = figures.l2.answers_us;
+    ret_figures->l2_state = l2_state(figures.l2.state);
+    ret_figures->cold = figures.l1.misses[L1_MISS_COLD];
+    ret_figures->expired = figures.l1.misses[L1_MISS_EXPIRED];
+    ret_figures->evicted = figures.l1.misses[L1_MISS_EVICTED] + figures.l1.misses[L1_MISS_NO_ROOM];
+    ret_figures->invalidated = figures.l1.misses[L1_MISS_INVALIDATED] + marked;
+}

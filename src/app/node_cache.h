@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cache of a node, as the configuration asks for it: made before the loops, entered and left by
+ * each of them.
+ *
+ * Who else writes to the store decides what L1 is trusted for. SQLite: this process, and commands
+ * that the file's change mark tells of, looked at five times a second. PostgreSQL with Redis: the
+ * invalidation channel tells. PostgreSQL alone: nobody tells, so L1 answers only what is younger
+ * than TIERED_TRUST_MS.
+ *
+ * Thread: open and close from main; enter, is_idle and leave on the loop; figures any.
+ */
+#ifndef TURNOUT_APP_NODE_CACHE_H
+#define TURNOUT_APP_NODE_CACHE_H
+
+#include "app/config.h"
+#include "cache/cached_store.h"
+#include "monitor/view.h"
+
+struct node_cache;
+
+enum { CACHE_POLICY_OFF }; /* config->cache_policy; the words behind it are those of L1 */
+
+/* `*ret_cache` stays NULL when cache.policy is off. ERR_CONFIG says which setting is wrong. */
+MAY_BLOCK enum err_e node_cache_open(const struct config *config, struct store *store,
+                                     struct node_cache **ret_cache,
+                                     struct problem *ret_problem) MUST_CHECK;
+void node_cache_close(struct node_cache *cache); /* no loop is inside; NULL: nothing */
+
+/* "s3fifo entries=1000 bytes=… redis=none": for the log, no secrets. */
+enum { NODE_CACHE_TEXT_SIZE = 256 };
+void node_cache_describe(const struct config *config, char ret_text[NODE_CACHE_TEXT_SIZE]);
+
+/* A loop's part of it. */
+struct node_cache_loop {
+    struct node_cache *cache; /* NULL: not inside */
+    struct tiered_loop *tiered;
+    struct store *store; /* the caching store in front of what the loop had */
+    bool watches;        /* the store's change mark, for all loops */
+};
+/* ERR_NO_MEMORY, or what Redis' settings are wrong about, which is logged. */
+enum err_e node_cache_enter(struct node_cache *cache, struct loop *loop, struct store *inner,
+                            struct node_cache_loop *ret_loop) MUST_CHECK;
+bool node_cache_is_idle(const struct node_cache_loop *loop);
+/* When idle. Handles of the loop may live on until it has ended. */
+void node_cache_leave(struct node_cache_loop *loop);
+
+/* For monitor_options.read_cache. */
+void node_cache_figures(void *cache, struct cache_figures *ret_figures);
+
+#endif
