@@ -253,6 +253,8 @@ MAY_BLOCK enum err_e pg_update_event(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_create_gate(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_update_gate(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_create_key(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_add_action(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_end_action(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_revoke_key(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_create_participant(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_update_participant(struct pg_writer *w, void *op);
@@ -315,6 +317,7 @@ MAY_BLOCK enum err_e pg_read_stats(struct pg_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e pg_load_key(struct pg_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e pg_list_actions(struct pg_reader *r, struct store_op *op);
 
 /* ── the readers' standby ── */
 

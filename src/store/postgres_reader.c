@@ -30,6 +30,7 @@ static const reader_fn functions[STORE_OP_COUNT] = {
     [STORE_READ_TIMELINE] = pg_read_timeline,
     [STORE_LOAD_KEY] = pg_load_key,
     [STORE_LIST_KEYS] = pg_list_keys,
+    [STORE_LIST_ACTIONS] = pg_list_actions,
 };
 
 static void begin_read(struct pg_reader *r, const struct store_op *op) {

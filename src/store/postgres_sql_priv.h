@@ -171,6 +171,21 @@
                      " RETURNING " PG_KEY_COLUMNS)                                                 \
     X(KEY_BY_ID, R, "SELECT " PG_KEY_COLUMNS " FROM api_keys WHERE id = $1")                       \
     X(KEYS_ALL, R, "SELECT " PG_KEY_COLUMNS " FROM api_keys ORDER BY created_at, id LIMIT $1")     \
+    /* ── actions ── */                                                                            \
+    X(ACTION_INSERT, W,                                                                            \
+      "INSERT INTO action_journal (at, system, actor, action, target, outcome, evidence,"          \
+      " figures_before, figures_after, detail) VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb,"   \
+      " $8::text::jsonb, $9::text::jsonb, $10) RETURNING id")                                      \
+    X(ACTIONS_TRIM, W, "DELETE FROM action_journal WHERE id <= $1")                                \
+    X(ACTION_END, W, "UPDATE action_journal SET outcome = $2, figures_after = $3::text::jsonb,"    \
+                     " detail = $4 WHERE id = $1 RETURNING id")                                    \
+    X(ACTIONS_END, W, "UPDATE action_journal SET outcome = $2, figures_after = $3::text::jsonb,"   \
+                      " detail = $4 WHERE system = $1 AND outcome = $5 AND actor = $6"             \
+                      " RETURNING id")                                                             \
+    X(ACTIONS_PAGE, R,                                                                             \
+      "SELECT id, at, system, actor, action, target, outcome, evidence::text,"                     \
+      " figures_before::text, figures_after::text, detail FROM action_journal"                     \
+      " WHERE id < $1 ORDER BY id DESC LIMIT $2")                                                  \
     /* ── participants ── */                                                                       \
     X(PERSON_LOCKED, W, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                    \
                         " WHERE p.id = $2 AND p.event_id = " PG_EVENT_ID                           \

@@ -396,6 +396,8 @@ static const pg_work_fn works[STORE_OP_COUNT] = {
     [STORE_CREATE_KEY] = pg_create_key,
     [STORE_REVOKE_KEY] = pg_revoke_key,
     [STORE_PROBE] = pg_probe,
+    [STORE_ADD_ACTION] = pg_add_action,
+    [STORE_END_ACTION] = pg_end_action,
 };
 
 MAY_BLOCK static void run_other(struct pg_writer_thread *t, struct store_op *op) {

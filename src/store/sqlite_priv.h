@@ -10,6 +10,7 @@
  *   sqlite_setup       events, gates and keys
  *   sqlite_people      participants, import, erasure, search
  *   sqlite_attendance  history, stats, timeline
+ *   sqlite_actions     the journal of actions
  *   sqlite_recent      admissions of the last minute, per gate
  *   sqlite_store       threads and the seam
  */
@@ -144,7 +145,18 @@
     X(KEY_BY_ID, "SELECT id, name, scope, event, hash, created_at, revoked_at FROM api_keys"       \
                  " WHERE id = ?1")                                                                 \
     X(KEYS_ALL, "SELECT id, name, scope, event, hash, created_at, revoked_at FROM api_keys"        \
-                " ORDER BY created_at, id")
+                " ORDER BY created_at, id")                                                        \
+    X(ACTION_INSERT, "INSERT INTO action_journal (at, system, actor, action, target, outcome,"     \
+                     " evidence, figures_before, figures_after, detail)"                           \
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                          \
+    X(ACTIONS_TRIM, "DELETE FROM action_journal WHERE id <= ?1")                                   \
+    X(ACTION_END, "UPDATE action_journal SET outcome = ?2, figures_after = ?3, detail = ?4"        \
+                  " WHERE id = ?1")                                                                \
+    X(ACTIONS_END, "UPDATE action_journal SET outcome = ?2, figures_after = ?3, detail = ?4"       \
+                   " WHERE system = ?1 AND outcome = ?5")                                          \
+    X(ACTIONS_PAGE, "SELECT id, at, system, actor, action, target, outcome, evidence,"             \
+                    " figures_before, figures_after, detail FROM action_journal"                   \
+                    " WHERE id < ?1 ORDER BY id DESC LIMIT ?2")
 
 enum sql_e {
 #define X(name, text) SQL_##name,
@@ -282,6 +294,8 @@ MAY_BLOCK enum err_e writer_update_participant(struct sqlite_writer *w, struct s
 MAY_BLOCK enum err_e writer_erase_participant(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_import(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_probe(struct sqlite_writer *w, struct store_op *op);
+MAY_BLOCK enum err_e writer_add_action(struct sqlite_writer *w, struct store_op *op);
+MAY_BLOCK enum err_e writer_end_action(struct sqlite_writer *w, struct store_op *op);
 
 /* ── the readers' operations ── */
 struct sqlite_reader {
@@ -299,6 +313,7 @@ MAY_BLOCK enum err_e reader_stats(struct sqlite_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e reader_timeline(struct sqlite_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e reader_load_key(struct sqlite_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e reader_list_keys(struct sqlite_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e reader_list_actions(struct sqlite_reader *r, struct store_op *op);
 
 /* Shared by both sides: rows into structs (texts copied into the arena; false without memory). */
 bool row_event(struct sql_run *run, struct arena *arena, struct event *ret_event);

@@ -10,6 +10,7 @@
  *           │        └─────────── participants_fts           words of names, grams of addresses
  *           ├─ attendance_records                            every scan, refused ones too
  *           └─ event_stats                                   roll-up
+ *   action_journal                                           what turnout did by itself
  */
 #include "store/sqlite_priv.h"
 
@@ -72,6 +73,12 @@ static const char *const migrations[] = {
     /* 2: refusals are few and looked for often: a partial index finds them without the rest */
     "CREATE INDEX idx_attendance_refused ON attendance_records (event_id, timestamp)"
     "  WHERE verdict = 'refused';",
+    /* 3: a journal of what turnout did by itself; the columns are those of PostgreSQL */
+    "CREATE TABLE action_journal ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, system TEXT NOT NULL,"
+    "  actor TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL, outcome TEXT NOT NULL,"
+    "  evidence TEXT NOT NULL, figures_before TEXT NOT NULL, figures_after TEXT NOT NULL,"
+    "  detail TEXT NOT NULL);",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof migrations[0] };
 

@@ -40,6 +40,7 @@ static const reader_fn functions[STORE_OP_COUNT] = {
     [STORE_READ_TIMELINE] = reader_timeline,
     [STORE_LOAD_KEY] = reader_load_key,
     [STORE_LIST_KEYS] = reader_list_keys,
+    [STORE_LIST_ACTIONS] = reader_list_actions,
 };
 
 /* ── reading ── */

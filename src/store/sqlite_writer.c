@@ -37,6 +37,8 @@ static const writer_fn functions[STORE_OP_COUNT] = {
     [STORE_CREATE_KEY] = writer_create_key,
     [STORE_REVOKE_KEY] = writer_revoke_key,
     [STORE_PROBE] = writer_probe,
+    [STORE_ADD_ACTION] = writer_add_action,
+    [STORE_END_ACTION] = writer_end_action,
 };
 
 /* ── one transaction ── */

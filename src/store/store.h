@@ -25,6 +25,7 @@ enum {
     STORE_SCANS_MAX = 1024,       /* scans in one operation */
     STORE_ROWS_MAX = 1024,        /* imported rows in one operation */
     STORE_KEYS_MAX = 10000,       /* API keys that a list shows */
+    STORE_ACTIONS_KEPT = 10000,   /* rows of the journal: the oldest go first */
     STORE_TIMELINE_MAX = 10000,   /* points in one timeline */
     STORE_OP_MEMORY = 16 << 20,   /* bytes one operation's results may take */
 };
@@ -54,6 +55,9 @@ enum {
     X(REVOKE_KEY, true, "revoke_key")                                                              \
     X(LOAD_KEY, false, "load_key")                                                                 \
     X(LIST_KEYS, false, "list_keys")                                                               \
+    X(ADD_ACTION, true, "add_action")                                                              \
+    X(END_ACTION, true, "end_action")                                                              \
+    X(LIST_ACTIONS, false, "list_actions")                                                         \
     X(PROBE, true, "probe")
 
 enum store_op_e {
@@ -189,6 +193,19 @@ struct api_key {
     int64_t revoked_at_ms; /* TIME_NONE: valid */
 };
 
+/* One thing that turnout did by itself, or would have done. */
+struct action_record {
+    int64_t id;
+    int64_t at_ms;
+    struct slice system;  /* who decided: "recovery", "database" */
+    struct slice actor;   /* on which node */
+    struct slice action;  /* "OPTIMIZE_QUERIES" */
+    struct slice target;  /* "store" */
+    struct slice outcome; /* see docs/alerts-and-recovery.md */
+    struct slice evidence, before, after; /* JSON objects, whole; empty: {} */
+    struct slice detail;
+};
+
 /* A page: items behind `after`, at most `limit`; `more` when others follow. */
 struct store_op {
     struct message link; /* the store's while it has the op */
@@ -284,6 +301,20 @@ struct store_op {
             struct api_key *items;
             size_t len;
         } keys;
+        struct {
+            struct action_record values; /* ADD_ACTION: all but id and at in, these two out.
+                END_ACTION: outcome, after and detail of the one with this id; id 0: of all of this
+                system and actor whose outcome is `was` */
+            struct slice was;
+            int64_t changed;        /* END_ACTION, out: rows */
+        } action;
+        struct {
+            int64_t after;          /* newest first, behind this id; 0: from the newest */
+            size_t limit;
+            struct action_record *items;
+            size_t len;
+            bool more;
+        } actions;
     };
 };
 

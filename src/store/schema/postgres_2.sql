@@ -3,7 +3,7 @@
 -- period.
 
 -- One row an action, whoever took it. `outcome` says what measuring again showed: better, no
--- effect, worse, undone, failed, or done when there is nothing to measure. Rows are never changed.
+-- effect, worse, undone, failed, or done when there is nothing to measure (turnout serve has more).
 CREATE TABLE action_journal (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at             timestamptz NOT NULL DEFAULT clock_timestamp(),
