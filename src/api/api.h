@@ -18,6 +18,7 @@
 enum api_auth_e { API_AUTH_REQUIRED, API_AUTH_OFF };
 
 struct db_service;
+struct controller;
 
 /* What all loops of a node share; owned by app, outlives every api. */
 struct api_node {
@@ -31,6 +32,7 @@ struct api_node {
     const char *version;
     struct monitor *monitor;     /* NULL: nothing is measured */
     struct db_service *optimizer; /* NULL: the database is not looked after from here */
+    struct controller *controller; /* NULL: nothing is decided */
 };
 
 /* `store` is the loop's way to the node's store: outlives the api, submitted to on the loop

@@ -12,7 +12,8 @@
 
 #include "base/text.h"
 
-enum cursor_list_e { CURSOR_EVENTS = 1, CURSOR_GATES, CURSOR_PARTICIPANTS, CURSOR_ATTENDANCE };
+enum cursor_list_e { CURSOR_EVENTS = 1, CURSOR_GATES, CURSOR_PARTICIPANTS, CURSOR_ATTENDANCE,
+                     CURSOR_ACTIONS };
 
 struct cursor {
     enum cursor_list_e list;

@@ -20,6 +20,7 @@ typedef int (*command_fn)(int argc, char **argv);
     X(key, "create, list and revoke API keys")                                                     \
     X(db, "look after the database: indexes, partitions, plans, maintenance")                      \
     X(cache, "look after the cache; simulate one on a trace of keys")                              \
+    X(nodes, "show the nodes, their load, and how many there should be")                           \
     X(kpi, "show the seven key figures of a running node against their goals")                     \
     X(doctor, "check a configuration and what it depends on")                                      \
     X(version, "print the version and what it was built with")                                     \

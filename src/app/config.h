@@ -118,6 +118,20 @@ enum {
       "Where values are read. spread: replicas, too, which may be a moment behind.")               \
     X(auth, mode, CHOICE, "required", "required|off", "",                                          \
       "Whether requests need an API key. off is allowed on a loopback address alone.")             \
+    X(control, record, TEXT, "", "0", "1023",                                                      \
+      "File for what the controller sees and decides, a line a second, for turnout control "       \
+      "replay. Empty: none.")                                                                      \
+    X(control, record_max, SIZE, "64M", "64K", "64G",                                              \
+      "Size at which that file moves to FILE.1 and a new one begins.")                             \
+    X(recovery, mode, CHOICE, "act", "advise|ask|act", "",                                         \
+      "What is done about a firing rule: advise writes it into the journal, ask waits for an "     \
+      "approval, act does it.")                                                                    \
+    X(recovery, budget, INT, "6", "0", "64",                                                       \
+      "Automatic actions begun within an hour, at most.")                                          \
+    X(recovery, verify, DURATION, "60s", "0s", "1h",                                               \
+      "Time after an action until its effect is judged. 0s: it is not.")                           \
+    X(recovery, approve_within, DURATION, "10m", "1s", "24h",                                      \
+      "With mode ask: time for an approval; then the action is dropped.")                          \
     X(log, level, CHOICE, "info", "error|warn|info|debug", "",                                     \
       "Least serious lines to write on standard error.")
 

@@ -4,6 +4,7 @@
 
 #include "app/database.h"
 #include "app/demo.h"
+#include "app/node_control.h"
 #include "app/node_loop.h"
 #include "app/open.h"
 #include "base/assert.h"
@@ -29,6 +30,7 @@ struct node {
     struct problem *problem;
     struct api_node api_node;
     struct node_parts parts;
+    struct node_control *control;
     struct node_loop *loops;
     size_t loops_len; /* started */
     int lock_fd;
@@ -315,7 +317,13 @@ static int64_t read_horizon_ms(void *service) {
     return db_service_horizon_ms(service);
 }
 
-static enum err_e open_monitor(struct node *node, size_t loops) {
+MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
+    TRY(node_control_open(&(struct node_control_options){.config = node->config,
+                                                         .api_node = &node->api_node,
+                                                         .node = node->id,
+                                                         .url = node->url},
+                          &node->control, node->problem));
+    node->api_node.controller = node_control_controller(node->control);
     node->api_node.monitor = monitor_create(&(struct monitor_options){
         .clock = clock_system(),
         .loops = loops,
@@ -332,6 +340,8 @@ static enum err_e open_monitor(struct node *node, size_t loops) {
         .database = node->api_node.optimizer,
         .read_cache = node->parts.cache == NULL ? NULL : node_cache_figures,
         .cache = node->parts.cache,
+        .on_view = node_control_see,
+        .on_view_data = node->control,
         .root = "",
     });
     if (node->api_node.monitor == NULL || monitor_start(node->api_node.monitor) != ERR_OK) {
@@ -429,6 +439,10 @@ MAY_BLOCK static void close_all(struct node *node) {
         node_loop_join(&node->loops[i]);
     }
     free(node->loops);
+    if (node->api_node.optimizer != NULL) {
+        db_service_drain(node->api_node.optimizer); /* lets the controller go, if it waits */
+    }
+    node_control_stop(node->control); /* before what it asks is gone */
     if (node->api_node.monitor != NULL) { /* after the loops, which ask it */
         monitor_stop(node->api_node.monitor);
         monitor_destroy(node->api_node.monitor);
@@ -438,6 +452,7 @@ MAY_BLOCK static void close_all(struct node *node) {
         db_service_destroy(node->api_node.optimizer);
     }
     node_cache_close(node->parts.cache); /* the monitor read it */
+    node_control_close(node->control); /* after the monitor, which feeds it */
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);
     if (node->lock_fd >= 0) { /* after the store: the lock outlives every write */

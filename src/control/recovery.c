@@ -62,9 +62,10 @@ static int find_reason(const struct recovery_history *history, const struct aler
     return found;
 }
 
-static struct action *add_action(struct actions *actions, enum action_e action) {
+static struct action *add_action(struct actions *actions, enum action_e action, int rule) {
     struct action *added = &actions->items[actions->len++];
     added->action = action;
+    added->rule = rule;
     added->reason[0] = '\0';
     return added;
 }
@@ -78,7 +79,7 @@ static void choose_scaling(struct recovery_history *history, const struct alerts
     if (rule < 0 && scale->desired == scale->current) {
         return;
     }
-    struct action *action = add_action(actions, ACTION_AUTO_SCALE);
+    struct action *action = add_action(actions, ACTION_AUTO_SCALE, rule);
     char cause[REASON_SIZE] = "";
     if (rule >= 0) {
         describe_rule(&alerts->rules[rule], alerts->states[rule].value, cause, sizeof cause);
@@ -98,7 +99,7 @@ void recovery_choose(struct recovery_history *history, const struct alerts *aler
         if (rule < 0) {
             continue;
         }
-        struct action *action = add_action(ret_actions, (enum action_e)i);
+        struct action *action = add_action(ret_actions, (enum action_e)i, rule);
         describe_rule(&alerts->rules[rule], alerts->states[rule].value, action->reason,
                       sizeof action->reason);
         history->last_run_ms[i] = now_ms;

@@ -24,6 +24,7 @@ struct alerts {
 
 struct action {
     enum action_e action;
+    int rule; /* the place of the rule that asked; -1: the scaler by itself */
     char reason[2 * REASON_SIZE + 2]; /* a rule's and the scaler's, with "; " between them */
 };
 struct actions {

@@ -89,4 +89,8 @@ static inline bool node_is_stale(const struct node_figures *node, int64_t stale_
 enum err_e snapshot_read(struct arena *arena, struct slice line, struct snapshot *ret_snapshot,
                          struct problem *ret_problem) MUST_CHECK;
 
+/* The members of such a line, into an object that has begun: reading them gives the same figures to
+ * the last bit (but healthy_for_ms, which a recording does not have). */
+void snapshot_write(struct json_writer *w, const struct snapshot *snapshot);
+
 #endif

@@ -7,7 +7,7 @@
 #define TURNOUT_MONITOR_METRIC_TABLE_H
 
 /* X(id, name, TYPE, labels in words, help) */
-#define METRIC_TABLE(X)                                                                            \
+#define METRICS_TABLE(X)                                                                           \
     X(requests, "turnout_http_requests_total", COUNTER, "route, class",                            \
       "Requests answered. When 5xx grows, find the route and read its slow_request and error "     \
       "lines in the log.")                                                                         \

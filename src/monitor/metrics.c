@@ -436,7 +436,7 @@ static const struct family {
     void (*write)(struct writer *w);
 } families[] = {
 #define X(id, name, type, labels, help) {name, TYPE_##type, help, write_##id},
-    METRIC_TABLE(X)
+    METRICS_TABLE(X)
 #undef X
 };
 

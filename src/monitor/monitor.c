@@ -337,6 +337,9 @@ MAY_BLOCK void monitor_turn(struct monitor *monitor, struct message *asks) {
     collect_view(&monitor->collector, &monitor->view);
     monitor->collection_us = now_of(monitor) - now_us;
     answer(monitor, asks);
+    if (is_second && monitor->options.on_view != NULL) {
+        monitor->options.on_view(&monitor->view, monitor->options.on_view_data);
+    }
     if (is_second) {
         offer_second(monitor);
     }

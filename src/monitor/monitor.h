@@ -46,6 +46,9 @@ struct monitor_options {
     int64_t (*read_horizon_ms)(void *database); /* end of the store's partitions, or TIME_NONE;
                                                NULL: it has none */
     void *database;
+    /* Each second's view, which lives for the call. On the monitor's thread; NULL: nobody asks. */
+    void (*on_view)(const struct view *view, void *data);
+    void *on_view_data;
     const char *root;                       /* of the kernel's files; "" but in tests */
 };
 

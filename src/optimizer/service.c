@@ -123,7 +123,11 @@ static int64_t now_us(const struct db_service *service) {
 static void answer(struct db_job *job, enum err_e err, const struct problem *problem) {
     job->err = err;
     job->problem = problem == NULL ? (struct problem){{0}, {0}} : *problem;
-    loop_post(job->loop, &job->message); /* the asker's from here on */
+    if (job->loop == NULL) {
+        job->message.fn(&job->message);
+    } else {
+        loop_post(job->loop, &job->message); /* the asker's from here on */
+    }
 }
 
 static bool copy_text(struct db_job *job, const char *text, size_t len) {

@@ -51,7 +51,7 @@ void db_service_destroy(struct db_service *service);        /* not running; NULL
 /* A question. The asker's until submit, and again when `message.fn` runs on `loop`. */
 struct db_job {
     struct loop_message message; /* fn: what to do with the answer */
-    struct loop *loop;
+    struct loop *loop;           /* NULL: fn runs on a thread of the service, for one that waits */
     enum db_job_e kind;
     enum db_mode_e mode; /* of a change */
     enum err_e err;      /* the answer: an error with its problem, or a document */

@@ -23,7 +23,8 @@ BIN = os.environ.get("TURNOUT_BIN", str(ROOT / "build" / "turnout"))
 DONE, FAILED, USAGE, BAD_CONFIG = 0, 1, 2, 78
 START_S = STOP_S = 30
 KEY = re.compile(r"tk_[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-COMMANDS = ["serve", "control", "import", "key", "db", "cache", "kpi", "doctor", "version", "help"]
+COMMANDS = ["serve", "control", "import", "key", "db", "cache", "nodes", "kpi", "doctor",
+            "version", "help"]
 
 
 def clean_environment(**more):

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The controller: one thread that looks at the figures each second, decides with the pure deciders
+ * of control/, and does or advises what they chose.
+ *
+ *     sense ──► snapshot ──► decide ──► actions ──► journal ──► act ──► watch ──► journal
+ *                  │            │
+ *                  └── record ──┴──► state: what /v1/nodes and /v1/alerts show
+ *
+ * It decides from the snapshot as it reads back from its recorded line, so that `turnout control
+ * replay` repeats its decisions to the letter. What it cannot write into the journal, it does not
+ * do. Every way out of this unit is a seam that `app` wires.
+ *
+ * Thread: create, start, stop and destroy from main; state and approve from any.
+ */
+#ifndef TURNOUT_ACT_CONTROLLER_H
+#define TURNOUT_ACT_CONTROLLER_H
+
+#include "control/decide.h"
+
+#include <stdatomic.h>
+
+enum {
+    CONTROLLER_NODES_MAX = 64,
+    CONTROLLER_WAITING_MAX = 16, /* actions that wait for somebody's word */
+    CONTROLLER_WATCHED_MAX = 16, /* actions whose effect is waited for */
+    ACT_DETAIL_SIZE = 256,
+};
+
+/* X(NAME, word): what may be done without asking. */
+#define RECOVERY_MODE_TABLE(X) X(ADVISE, "advise") X(ASK, "ask") X(ACT, "act")
+#define X(name, text) RECOVERY_##name,
+enum recovery_mode_e { RECOVERY_MODE_TABLE(X) };
+#undef X
+const char *recovery_mode_text(enum recovery_mode_e mode);
+
+/* What became of an action; each is drawn in controller_actions.c.
+ * X(NAME, word, meaning) */
+#define ACTION_OUTCOME_TABLE(X)                                                                    \
+    X(ADVISED, "advised", "Nothing was done: the mode is advise, or this node cannot do it.")      \
+    X(HELD, "held", "Nothing was done: the hour's budget was used up.")                            \
+    X(WAITING, "waiting", "It waits for an approval.")                                             \
+    X(EXPIRED, "expired", "Nobody approved it in time.")                                           \
+    X(BEGUN, "begun", "It is under way.")                                                          \
+    X(DONE, "done", "It was done; its effect is not judged, or not yet.")                          \
+    X(FAILED, "failed", "It was tried and failed.")                                                \
+    X(BETTER, "better", "The figure that fired is better since.")                                  \
+    X(NO_EFFECT, "no effect", "The figure that fired is as it was.")                               \
+    X(WORSE, "worse", "The figure that fired is worse since.")                                     \
+    X(INTERRUPTED, "interrupted", "The node ended in the middle of it.")
+#define X(name, text, meaning) OUTCOME_##name,
+enum action_outcome_e { ACTION_OUTCOME_TABLE(X) };
+#undef X
+const char *action_outcome_text(enum action_outcome_e outcome);
+
+struct sensed_node {
+    struct node_figures figures; /* its id lives as long as the controller, as do these two */
+    const char *url;
+    const char *version;
+};
+struct sensed {
+    size_t nodes_len;
+    struct sensed_node nodes[CONTROLLER_NODES_MAX];
+    double metrics[METRIC_GIVEN_COUNT];
+};
+
+struct journal_entry {
+    const char *action;  /* "OPTIMIZE_QUERIES" */
+    const char *target;  /* "store" */
+    const char *outcome;
+    struct slice evidence, before, after; /* JSON objects; empty: {} */
+    struct slice detail;
+};
+
+/* All are called on the controller's thread, one after the other. */
+struct controller_seams {
+    void (*sense)(void *data, struct sensed *ret_sensed);
+    /* Why this node cannot do it, a sentence; NULL when it can. */
+    const char *(*refuse)(void *data, enum action_e action);
+    MAY_BLOCK enum err_e (*act)(void *data, enum action_e action,
+                                char ret_detail[ACT_DETAIL_SIZE]);
+    MAY_BLOCK enum err_e (*journal_add)(void *data, const struct journal_entry *entry,
+                                        int64_t *ret_id);
+    /* Sets outcome, after and detail. */
+    MAY_BLOCK enum err_e (*journal_end)(void *data, int64_t id,
+                                        const struct journal_entry *entry);
+    /* Ends what an earlier run left `was`. */
+    MAY_BLOCK enum err_e (*journal_settle)(void *data, const char *was,
+                                           const struct journal_entry *entry);
+    void *data;
+};
+
+struct controller_options {
+    struct clock *clock;
+    const struct policy *policy; /* lives as long as the controller */
+    struct controller_seams seams;
+    enum recovery_mode_e mode;
+    int64_t budget;     /* actions done within an hour */
+    int64_t verify_ms;  /* until an action's effect is judged; 0: it is not */
+    int64_t approve_ms; /* an approval that comes later is none */
+    bool is_lone;       /* no other node can join: what the scaler wishes by itself is no advice */
+    const char *record; /* path; NULL: nothing is recorded */
+    int64_t record_max; /* bytes */
+};
+
+struct controller;
+/* NULL without memory. */
+MAY_BLOCK struct controller *controller_create(const struct controller_options *options);
+MAY_BLOCK void controller_destroy(struct controller *controller); /* not running; NULL: nothing */
+enum err_e controller_start(struct controller *controller) MUST_CHECK;
+MAY_BLOCK void controller_stop(struct controller *controller); /* ends what is under way */
+
+/* One look and what follows from it: the thread's work of each second, for tests without one. */
+MAY_BLOCK void controller_turn(struct controller *controller);
+
+/* What was seen and decided last; shared and never changed. */
+struct control_state {
+    _Atomic int refs;
+    int64_t at_ms; /* wall clock */
+    int64_t at_us; /* monotonic */
+    struct arena arena;
+    struct snapshot snapshot;
+    const struct sensed_node *nodes; /* place by place as in the snapshot */
+    struct slice alerts;             /* JSON documents */
+    struct slice nodes_text;
+};
+/* With a reference; NULL before the first look. */
+struct control_state *controller_state(struct controller *controller);
+void control_state_unref(struct control_state *state); /* NULL: nothing */
+const struct policy *controller_policy(const struct controller *controller);
+
+/* ERR_NOT_FOUND: no action of this id waits for an approval. */
+enum err_e controller_approve(struct controller *controller, int64_t id) MUST_CHECK;
+
+#endif

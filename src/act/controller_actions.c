@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a chosen action to its end. Each arrow is a row of the journal written or changed.
+ *
+ *   chosen ──► ADVISED    the mode is advise, or this node cannot
+ *      │   ──► HELD       the hour's budget is used up
+ *      │   ──► (ADVISED) ──► WAITING ── nobody approves ──► EXPIRED
+ *      │                        │ approved
+ *      └──────────────► BEGUN ──┴──► FAILED
+ *                         │   └──► DONE ── verify_ms later ──► BETTER, NO_EFFECT, WORSE
+ *                         └── the process ends ── next start ──► INTERRUPTED
+ *
+ * 1. BEGUN is durable before anything is done; when it cannot be written, nothing is done.
+ * 2. At most `budget` actions begin within an hour, whatever the rules ask for.
+ * 3. An end that cannot be written is lost, and the row says `begun` until the next start: never
+ *    more than is known.
+ */
+#include "act/controller_priv.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+
+#include <stdio.h>
+
+#define HOUR_US 3600000000LL
+
+enum { BETTER_PERCENT = 10 };
+
+static const char *const outcome_words[] = {
+#define X(name, text, meaning) [OUTCOME_##name] = text,
+    ACTION_OUTCOME_TABLE(X)
+#undef X
+};
+
+const char *action_outcome_text(enum action_outcome_e outcome) {
+    ASSERT((size_t)outcome < sizeof outcome_words / sizeof outcome_words[0]);
+    return outcome_words[outcome];
+}
+
+static const struct {
+    const char *target, *plan;
+} plans[ACTION_COUNT] = {
+    [ACTION_NONE] = {"", ""},
+    [ACTION_AUTO_SCALE] = {"nodes", "change the number of nodes"},
+    [ACTION_OPTIMIZE_QUERIES] = {"store", "let the optimizer take few safe steps and measure"},
+    [ACTION_INVALIDATE_CACHE] = {"cache", "empty every level of the cache"},
+    [ACTION_RESTART_SERVICE] = {"node", "drain the node and start it anew"},
+    [ACTION_SHED_LOAD] = {"api", "refuse analytics for a while, check-ins never"},
+};
+
+static int64_t now_us(const struct controller *controller) {
+    return clock_mono_us(controller->options.clock);
+}
+
+/* ---- what a row tells ---- */
+
+static void put_known(struct json_writer *w, const char *key, double value) {
+    if (figure_is_known(value)) {
+        json_put_real(w, key, value, 3);
+    }
+}
+
+static struct slice keep(struct controller *controller) {
+    const struct buf *text = &controller->text;
+    return text->failed ? SLICE_NONE : arena_copy(&controller->scratch, buf_slice(text));
+}
+
+/* The figures of a snapshot, as an object. */
+static struct slice write_figures(struct controller *controller,
+                                  const struct snapshot *snapshot) {
+    struct json_writer w;
+    buf_clear(&controller->text);
+    json_writer_init(&w, &controller->text);
+    json_begin_object(&w);
+    for (int i = 0; i < METRIC_GIVEN_COUNT; i++) {
+        put_known(&w, metric_text((enum metric_e)i), snapshot->metrics[i]);
+    }
+    json_put_int(&w, "nodes", (int64_t)snapshot->nodes_len);
+    json_end_object(&w);
+    return keep(controller);
+}
+
+static struct slice write_evidence(struct controller *controller, const struct action *action) {
+    struct json_writer w;
+    buf_clear(&controller->text);
+    json_writer_init(&w, &controller->text);
+    json_begin_object(&w);
+    json_put_cstr(&w, "trigger", action->reason);
+    if (action->rule >= 0) {
+        const struct alert_rule *rule = &controller->options.policy->rules[action->rule];
+        json_put_cstr(&w, "rule", rule->name);
+        json_put_cstr(&w, "metric", metric_text((enum metric_e)rule->metric));
+        put_known(&w, "value", controller->history.alerts[action->rule].value);
+        json_put_real(&w, "threshold", rule->threshold, 6);
+    }
+    json_put_cstr(&w, "plan", plans[action->action].plan);
+    json_end_object(&w);
+    return keep(controller);
+}
+
+/* A row that begins; 0 when it could not be written. */
+MAY_BLOCK static int64_t add_row(struct controller *controller, const struct control_state *state,
+                                 const struct action *action, enum action_outcome_e outcome,
+                                 const char *detail) {
+    struct journal_entry entry = {
+        .action = action_text(action->action),
+        .target = plans[action->action].target,
+        .outcome = action_outcome_text(outcome),
+        .evidence = write_evidence(controller, action),
+        .before = write_figures(controller, &state->snapshot),
+        .detail = slice_of(detail),
+    };
+    const struct controller_seams *seams = &controller->options.seams;
+    int64_t id = 0;
+    enum err_e err = seams->journal_add(seams->data, &entry, &id);
+    log_event(LOG_WARN, "action", "action=%s outcome=\"%s\" journal=%s reason=\"%s\"",
+              entry.action, entry.outcome, err == ERR_OK ? "written" : err_code(err),
+              action->reason);
+    return err == ERR_OK ? id : 0;
+}
+
+/* False when it could not be written. */
+MAY_BLOCK static bool end_row(struct controller *controller, const struct ongoing *ongoing,
+                              enum action_outcome_e outcome, struct slice after) {
+    const struct journal_entry entry = {
+        .action = action_text(ongoing->action),
+        .target = plans[ongoing->action].target,
+        .outcome = action_outcome_text(outcome),
+        .after = after,
+        .detail = slice_of(ongoing->detail),
+    };
+    const struct controller_seams *seams = &controller->options.seams;
+    enum err_e err = seams->journal_end(seams->data, ongoing->id, &entry);
+    log_event(LOG_INFO, "action", "action=%s id=%lld outcome=\"%s\" journal=%s detail=\"%s\"",
+              entry.action, (long long)ongoing->id, entry.outcome,
+              err == ERR_OK ? "written" : err_code(err), ongoing->detail);
+    return err == ERR_OK;
+}
+
+/* ---- doing it ---- */
+
+static bool is_within_budget(const struct controller *controller) {
+    size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
+    size_t known = controller->acted < size ? controller->acted : size;
+    int64_t within = 0;
+    for (size_t i = 0; i < known; i++) {
+        within += now_us(controller) - controller->acted_us[i] < HOUR_US;
+    }
+    return within < controller->options.budget;
+}
+
+static struct ongoing *free_place(struct ongoing *places, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        if (places[i].id == 0) {
+            return &places[i];
+        }
+    }
+    return NULL;
+}
+
+static void watch(struct controller *controller, const struct ongoing *done) {
+    struct ongoing *place = free_place(controller->watched, CONTROLLER_WATCHED_MAX);
+    if (place == NULL || done->rule < 0 || controller->options.verify_ms == 0) {
+        return; /* it stays "done" */
+    }
+    *place = *done;
+    place->until_us = now_us(controller) + controller->options.verify_ms * 1000;
+}
+
+/* Its row says BEGUN. */
+MAY_BLOCK static void carry_out(struct controller *controller, struct ongoing *ongoing) {
+    const struct controller_seams *seams = &controller->options.seams;
+    size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
+    controller->acted_us[controller->acted++ % size] = now_us(controller);
+    enum err_e err = seams->act(seams->data, ongoing->action, ongoing->detail);
+    (void)end_row(controller, ongoing, err == ERR_OK ? OUTCOME_DONE : OUTCOME_FAILED, SLICE_NONE);
+    if (err == ERR_OK) {
+        watch(controller, ongoing);
+    }
+}
+
+static struct ongoing ongoing_of(const struct controller *controller,
+                                 const struct action *action) {
+    return (struct ongoing){
+        .action = action->action,
+        .rule = action->rule,
+        .before = action->rule < 0 ? FIGURE_MISSING
+                                   : controller->history.alerts[action->rule].value,
+    };
+}
+
+MAY_BLOCK static void begin(struct controller *controller, const struct control_state *state,
+                            const struct action *action) {
+    struct ongoing ongoing = ongoing_of(controller, action);
+    ongoing.id = add_row(controller, state, action, OUTCOME_BEGUN, "");
+    if (ongoing.id != 0) {
+        carry_out(controller, &ongoing);
+    }
+}
+
+MAY_BLOCK static void ask(struct controller *controller, const struct control_state *state,
+                          const struct action *action) {
+    struct ongoing *place = free_place(controller->waiting, CONTROLLER_WAITING_MAX);
+    if (place == NULL) {
+        (void)add_row(controller, state, action, OUTCOME_HELD, "too many wait for an approval");
+        return;
+    }
+    struct ongoing ongoing = ongoing_of(controller, action);
+    ongoing.until_us = now_us(controller) + controller->options.approve_ms * 1000;
+    ongoing.id = add_row(controller, state, action, OUTCOME_ADVISED, "");
+    if (ongoing.id == 0) {
+        return;
+    }
+    pthread_mutex_lock(&controller->lock);
+    *place = ongoing;
+    pthread_mutex_unlock(&controller->lock);
+    /* Only now: who sees it can approve it. */
+    (void)end_row(controller, &ongoing, OUTCOME_WAITING, SLICE_NONE);
+}
+
+/* The scaler repeats its wish each second: it is advice when it changes, and once an hour. */
+static bool is_old_news(struct controller *controller, const struct action *action,
+                        const struct scale_decision *scale) {
+    if (action->rule >= 0 || action->action != ACTION_AUTO_SCALE) {
+        return false;
+    }
+    int64_t now = now_us(controller);
+    bool is_same = controller->advised_us != TIME_NONE &&
+                   controller->advised_desired == scale->desired &&
+                   now - controller->advised_us < HOUR_US;
+    if (!is_same && !controller->options.is_lone) {
+        controller->advised_desired = scale->desired;
+        controller->advised_us = now;
+    }
+    return is_same || controller->options.is_lone;
+}
+
+MAY_BLOCK static void take(struct controller *controller, const struct control_state *state,
+                           const struct action *action) {
+    const struct controller_seams *seams = &controller->options.seams;
+    const char *why_not = seams->refuse(seams->data, action->action);
+    if (controller->options.mode == RECOVERY_ADVISE || why_not != NULL) {
+        (void)add_row(controller, state, action, OUTCOME_ADVISED,
+                      why_not != NULL ? why_not : "recovery.mode is advise");
+    } else if (!is_within_budget(controller)) {
+        (void)add_row(controller, state, action, OUTCOME_HELD,
+                      "the budget of this hour is used up: see recovery.budget");
+    } else if (controller->options.mode == RECOVERY_ASK) {
+        ask(controller, state, action);
+    } else {
+        begin(controller, state, action);
+    }
+}
+
+MAY_BLOCK void actions_take(struct controller *controller, const struct control_state *state,
+                            const struct decision *decision) {
+    for (size_t i = 0; i < decision->actions.len; i++) {
+        const struct action *action = &decision->actions.items[i];
+        if (!is_old_news(controller, action, &decision->scale)) {
+            take(controller, state, action);
+        }
+    }
+}
+
+/* ---- what waits and what is watched ---- */
+
+static bool higher_is_worse(enum op_e op) {
+    return op == OP_ABOVE || op == OP_AT_LEAST;
+}
+
+static enum action_outcome_e judge(const struct controller *controller,
+                                   const struct ongoing *watched) {
+    const struct alert_rule *rule = &controller->options.policy->rules[watched->rule];
+    const struct alert *alert = &controller->history.alerts[watched->rule];
+    if (!figure_is_known(alert->value)) {
+        return OUTCOME_DONE;
+    }
+    if (!alert->is_true) {
+        return OUTCOME_BETTER;
+    }
+    if (!figure_is_known(watched->before) || rule->op == OP_EQUAL || rule->op == OP_NOT_EQUAL) {
+        return OUTCOME_NO_EFFECT;
+    }
+    double margin = fabs(watched->before) * BETTER_PERCENT / 100;
+    double rise = alert->value - watched->before;
+    rise = higher_is_worse((enum op_e)rule->op) ? rise : -rise;
+    return rise >= margin && rise > 0 ? OUTCOME_WORSE
+           : rise <= -margin && rise < 0 ? OUTCOME_BETTER
+                                         : OUTCOME_NO_EFFECT;
+}
+
+MAY_BLOCK static void end_watch(struct controller *controller, const struct control_state *state,
+                                struct ongoing *watched) {
+    (void)end_row(controller, watched, judge(controller, watched),
+            write_figures(controller, &state->snapshot));
+    watched->id = 0;
+}
+
+MAY_BLOCK static void end_waiting(struct controller *controller, struct ongoing *place) {
+    pthread_mutex_lock(&controller->lock);
+    struct ongoing ongoing = *place;
+    bool is_over = ongoing.id != 0 && (ongoing.is_approved ||
+                                       now_us(controller) >= ongoing.until_us);
+    if (is_over) {
+        place->id = 0;
+    }
+    pthread_mutex_unlock(&controller->lock);
+    if (!is_over) {
+        return;
+    }
+    if (!ongoing.is_approved) {
+        snprintf(ongoing.detail, sizeof ongoing.detail, "nobody approved it in time");
+        (void)end_row(controller, &ongoing, OUTCOME_EXPIRED, SLICE_NONE);
+        return;
+    }
+    if (end_row(controller, &ongoing, OUTCOME_BEGUN, SLICE_NONE)) {
+        carry_out(controller, &ongoing);
+    }
+}
+
+MAY_BLOCK void actions_go_on(struct controller *controller, const struct control_state *state) {
+    for (size_t i = 0; i < CONTROLLER_WAITING_MAX; i++) {
+        end_waiting(controller, &controller->waiting[i]);
+    }
+    for (size_t i = 0; i < CONTROLLER_WATCHED_MAX; i++) {
+        struct ongoing *watched = &controller->watched[i];
+        if (watched->id != 0 && now_us(controller) >= watched->until_us) {
+            end_watch(controller, state, watched);
+        }
+    }
+}
+
+/* Once the journal can be written, before anything new goes into it. */
+MAY_BLOCK void actions_settle(struct controller *controller) {
+    static const struct {
+        enum action_outcome_e was, now;
+        const char *detail;
+    } rows[] = {
+        {OUTCOME_BEGUN, OUTCOME_INTERRUPTED, "the node ended in the middle of it"},
+        {OUTCOME_WAITING, OUTCOME_EXPIRED, "the node ended before somebody approved it"},
+    };
+    const struct controller_seams *seams = &controller->options.seams;
+    for (size_t i = 0; !controller->is_settled && i < sizeof rows / sizeof rows[0]; i++) {
+        struct journal_entry entry = {.outcome = action_outcome_text(rows[i].now),
+                                      .detail = slice_of(rows[i].detail)};
+        if (seams->journal_settle(seams->data, action_outcome_text(rows[i].was), &entry) !=
+            ERR_OK) {
+            return; /* with the next look */
+        }
+    }
+    controller->is_settled = true;
+}

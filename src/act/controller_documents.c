@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The documents of a look: /v1/alerts and /v1/nodes. */
+#include "act/controller_priv.h"
+
+static void write_rule(struct json_writer *w, const struct alert_rule *rule,
+                       const struct alert *alert, const struct alert_times *times) {
+    json_begin_object(w);
+    json_put_cstr(w, "rule", rule->name);
+    json_put_cstr(w, "state", alert_state_text((enum alert_state_e)alert->state));
+    json_put_cstr(w, "severity", severity_text((enum severity_e)rule->severity));
+    json_put_cstr(w, "action",
+                  rule->action == ACTION_NONE ? NULL : action_text((enum action_e)rule->action));
+    json_put_cstr(w, "metric", metric_text((enum metric_e)rule->metric));
+    json_put_cstr(w, "op", op_text((enum op_e)rule->op));
+    json_put_real(w, "threshold", rule->threshold, 6);
+    json_put_real(w, "value", alert->value, 3);
+    json_put_bool(w, "absent", !figure_is_known(alert->value));
+    json_put_real(w, "for_s", (double)rule->for_ms / 1000, 3);
+    json_put_real(w, "cooldown_s", (double)rule->cooldown_ms / 1000, 3);
+    json_put_time(w, "since", times->since_ms);
+    json_put_time(w, "resolved_at", times->resolved_ms);
+    json_end_object(w);
+}
+
+static void write_alerts(const struct controller *controller, struct json_writer *w,
+                         int64_t at_ms) {
+    const struct policy *policy = controller->options.policy;
+    json_begin_object(w);
+    json_put_time(w, "at", at_ms);
+    json_put_cstr(w, "mode", recovery_mode_text(controller->options.mode));
+    json_key(w, "items");
+    json_begin_array(w);
+    for (size_t i = 0; i < policy->rules_len; i++) {
+        const struct alert_rule *rule = &policy->rules[i];
+        const struct alert *alert = &controller->history.alerts[i];
+        if (!rule->disabled &&
+            (rule->listed == LISTED_ALWAYS || alert->state != ALERT_INACTIVE)) {
+            write_rule(w, rule, alert, &controller->times[i]);
+        }
+    }
+    json_end_array(w);
+    json_end_object(w);
+}
+
+static void write_node(struct json_writer *w, const struct control_state *state, size_t place,
+                       int64_t stale_after_ms) {
+    const struct node_figures *node = &state->snapshot.nodes[place];
+    json_begin_object(w);
+    json_put_text(w, "id", node->id);
+    json_put_cstr(w, "url", state->nodes[place].url);
+    json_put_cstr(w, "version", state->nodes[place].version);
+    json_put_bool(w, "healthy", node->healthy);
+    json_put_bool(w, "stale", node_is_stale(node, stale_after_ms));
+    json_put_real(w, "age_s", (double)node->age_ms / 1000, 3);
+    json_put_real(w, "cpu", node->cpu, 1);
+    json_put_real(w, "memory", node->memory, 1);
+    json_put_real(w, "connections", node->connections, 0);
+    json_put_real(w, "hit_rate", node->hit_rate, 4);
+    json_end_object(w);
+}
+
+static void write_nodes(const struct controller *controller, struct json_writer *w,
+                        const struct control_state *state, const struct decision *decision) {
+    json_begin_object(w);
+    json_put_time(w, "at", state->at_ms);
+    json_key(w, "items");
+    json_begin_array(w);
+    for (size_t i = 0; i < state->snapshot.nodes_len; i++) {
+        write_node(w, state, i, controller->options.policy->balancer.stale_after_ms);
+    }
+    json_end_array(w);
+    json_key(w, "scale");
+    json_begin_object(w);
+    json_put_int(w, "current", decision->scale.current);
+    json_put_int(w, "desired", decision->scale.desired);
+    json_put_cstr(w, "reason", decision->scale.reason);
+    json_end_object(w);
+    json_key(w, "optimal");
+    json_begin_object(w);
+    for (int i = 0; i < REQUEST_COUNT; i++) {
+        json_key(w, request_text((enum request_e)i));
+        if (decision->optimal[i].at == NULL) {
+            json_add_null(w);
+        } else {
+            json_add_text(w, decision->optimal[i]);
+        }
+    }
+    json_end_object(w);
+    json_end_object(w);
+}
+
+static bool keep(struct buf *text, struct arena *arena, struct slice *ret_text) {
+    *ret_text = text->failed ? SLICE_NONE : arena_copy(arena, buf_slice(text));
+    return ret_text->at != NULL;
+}
+
+bool documents_write(struct controller *controller, struct control_state *state,
+                     const struct decision *decision) {
+    struct json_writer w;
+    buf_clear(&controller->text);
+    json_writer_init(&w, &controller->text);
+    write_alerts(controller, &w, state->at_ms);
+    if (!keep(&controller->text, &state->arena, &state->alerts)) {
+        return false;
+    }
+    buf_clear(&controller->text);
+    json_writer_init(&w, &controller->text);
+    write_nodes(controller, &w, state, decision);
+    return keep(&controller->text, &state->arena, &state->nodes_text);
+}

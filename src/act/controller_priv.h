@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the controller share. Thread: the controller's, but where it says so. */
+#ifndef TURNOUT_ACT_CONTROLLER_PRIV_H
+#define TURNOUT_ACT_CONTROLLER_PRIV_H
+
+#include "act/controller.h"
+#include "act/recorder.h"
+
+#include <pthread.h>
+
+/* When a rule's state last changed. */
+struct alert_times {
+    int state;
+    int64_t since_ms;    /* wall clock */
+    int64_t resolved_ms; /* TIME_NONE: not since the start */
+};
+
+/* An action under way, waiting or watched. */
+struct ongoing {
+    int64_t id; /* in the journal; 0: the place is free */
+    enum action_e action;
+    int rule; /* -1: none, so its effect is not judged */
+    int64_t until_us;
+    double before;
+    bool is_approved;
+    char detail[ACT_DETAIL_SIZE];
+};
+
+struct controller {
+    struct controller_options options;
+    struct recorder *recorder;
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t lock; /* of what follows, up to the empty line */
+    pthread_cond_t woken;
+    bool is_told; /* something waits for the thread */
+    bool ends;
+    struct control_state *latest;
+    struct ongoing waiting[CONTROLLER_WAITING_MAX];
+
+    struct ongoing watched[CONTROLLER_WATCHED_MAX];
+    struct history history;
+    struct alert_times times[ALERT_RULES_MAX];
+    int64_t started_us;
+    int64_t acted_us[64]; /* the latest ones, as a ring: for the budget */
+    size_t acted;
+    int64_t advised_desired; /* of the scaler's own wish, the last time it was journaled */
+    int64_t advised_us;      /* TIME_NONE: never */
+    bool is_settled;         /* what an earlier run left in the journal was ended */
+    struct sensed sensed;
+    struct buf line, text;
+    struct arena scratch; /* of one look: what goes into the journal */
+};
+
+/* controller_actions.c */
+MAY_BLOCK void actions_take(struct controller *controller, const struct control_state *state,
+                            const struct decision *decision);
+MAY_BLOCK void actions_go_on(struct controller *controller, const struct control_state *state);
+MAY_BLOCK void actions_settle(struct controller *controller);
+
+/* controller_documents.c: what is written lives in the state's arena. False without memory. */
+bool documents_write(struct controller *controller, struct control_state *state,
+                     const struct decision *decision);
+
+#endif

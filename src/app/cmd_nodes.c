@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* turnout nodes: the nodes that a running node's controller knows, as a table. */
+#include "app/node_ask.h"
+#include "app/fetch.h"
+#include "app/report.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static const struct flag flags[] = {
+    FLAG_NODE_URL,
+    FLAG_NODE_KEY,
+    {"--watch", NULL, FLAG_OWN, "Show it anew each second until interrupted."},
+    FLAG_CONFIG,
+    FLAG_JSON,
+    {0},
+};
+static const struct command_form form = {
+    .name = "nodes",
+    .usage = "[--url URL] [--key KEY|@FILE] [--watch]",
+    .summary = "show the nodes, their load, and how many there should be",
+    .details = "A figure that is not known is -. The last lines say which node is best for which\n"
+               "requests, and what the scaler decided. Exit 0 all nodes are healthy, 1 not, or\n"
+               "nobody answered.",
+    .flags = flags,
+};
+
+enum { DOCUMENT_MEMORY = 4 << 20 };
+
+static struct slice text_of(const struct json_t *item, const char *name) {
+    const struct json_t *value = json_get(item, name);
+    return value != NULL && json_kind(value) == JSON_KIND_STRING ? json_text(value)
+                                                                 : SLICE_LIT("-");
+}
+
+static void number_of(const struct json_t *item, const char *name, double times, char to[24]) {
+    const struct json_t *value = json_get(item, name);
+    bool is_number = value != NULL && (json_kind(value) == JSON_KIND_INTEGER ||
+                                       json_kind(value) == JSON_KIND_REAL);
+    if (is_number) {
+        snprintf(to, 24, "%.*f", times > 0 ? 1 : 0, json_number(value) * (times > 0 ? times : 1));
+    } else {
+        snprintf(to, 24, "-");
+    }
+}
+
+static bool is_true(const struct json_t *item, const char *name) {
+    const struct json_t *value = json_get(item, name);
+    return value != NULL && json_kind(value) == JSON_KIND_BOOLEAN && json_truth(value);
+}
+
+static void add_node(struct buf *text, const struct json_t *item) {
+    char cpu[24], memory[24], connections[24], hits[24];
+    number_of(item, "cpu", 1, cpu);
+    number_of(item, "memory", 1, memory);
+    number_of(item, "connections", 0, connections);
+    number_of(item, "hit_rate", 100, hits);
+    const char *state = !is_true(item, "healthy")  ? "unhealthy"
+                        : is_true(item, "stale") ? "stale"
+                                                 : "healthy";
+    buf_printf(text, "%-28.*s %-10s %6s %8s %12s %7s  %.*s\n", SLICE_ARG(text_of(item, "id")),
+               state, cpu, memory, connections, hits, SLICE_ARG(text_of(item, "url")));
+}
+
+struct listing {
+    struct buf *text;
+    bool is_first;
+};
+
+static bool add_optimal(struct slice key, const struct json_t *value, void *data) {
+    struct listing *listing = data;
+    struct slice id = json_kind(value) == JSON_KIND_STRING ? json_text(value) : SLICE_LIT("-");
+    buf_printf(listing->text, "%s%.*s %.*s", listing->is_first ? "best:  " : ", ", SLICE_ARG(key),
+               SLICE_ARG(id));
+    listing->is_first = false;
+    return true;
+}
+
+static void write_table(struct buf *text, const struct json_t *document, bool *ret_all_healthy) {
+    const struct json_t *items = json_get(document, "items");
+    const struct json_t *scale = json_get(document, "scale");
+    char current[24], desired[24];
+    *ret_all_healthy = true;
+    buf_printf(text, "%-28s %-10s %6s %8s %12s %7s  %s\n", "NODE", "STATE", "CPU %", "MEMORY %",
+               "CONNECTIONS", "HITS %", "URL");
+    for (size_t i = 0; i < json_count(items); i++) {
+        add_node(text, json_at(items, i));
+        *ret_all_healthy &= is_true(json_at(items, i), "healthy");
+    }
+    number_of(scale, "current", 0, current);
+    number_of(scale, "desired", 0, desired);
+    buf_printf(text, "scale: %s of %s (%.*s)\n", current, desired,
+               SLICE_ARG(text_of(scale, "reason")));
+    struct listing listing = {text, true};
+    json_each(json_get(document, "optimal"), add_optimal, &listing);
+    buf_add_char(text, '\n');
+}
+
+static int print_table(const struct json_t *document, bool clears) {
+    struct buf text;
+    bool all_healthy;
+    buf_init(&text, REPORT_MAX);
+    buf_add_text(&text, clears ? "\033[H\033[2J" : "");
+    write_table(&text, document, &all_healthy);
+    int code = report_text(buf_slice(&text));
+    buf_fini(&text);
+    return code == EXIT_DONE && !all_healthy ? EXIT_FAILED : code;
+}
+
+static int print(const struct args *args, struct slice body) {
+    struct arena arena;
+    struct json_t *document;
+    struct problem problem = {.field = ""};
+    arena_init(&arena, DOCUMENT_MEMORY);
+    int code;
+    if (json_parse(&arena, body, &document, &problem) != ERR_OK ||
+        json_get(document, "items") == NULL || json_get(document, "scale") == NULL) {
+        problem_set(&problem, ERR_IO, "", "what answers there is not turnout");
+        code = report_failure(&form, ERR_UNAVAILABLE, &problem);
+    } else if (args_has(args, "--json")) {
+        struct report_json report;
+        report_json_begin(&report);
+        json_add_raw(&report.json, body);
+        code = report_json_end(&report);
+    } else {
+        code = print_table(document, args_has(args, "--watch") && isatty(STDOUT_FILENO));
+    }
+    arena_fini(&arena);
+    return code;
+}
+
+MAY_BLOCK static int show(const struct args *args, const struct config *config,
+                          enum err_e *ret_err) {
+    struct problem problem = {.field = ""};
+    struct buf body;
+    buf_init(&body, FETCH_ANSWER_MAX);
+    *ret_err = node_ask(args, config, "/v1/nodes", &body, &problem);
+    int code = *ret_err == ERR_OK ? print(args, buf_slice(&body))
+               : *ret_err == ERR_USAGE || *ret_err == ERR_CONFIG
+                   ? args_refuse(&form, "%s%s%s", problem.field,
+                                 problem.field[0] == '\0' ? "" : " ", problem.detail)
+                   : report_failure(&form, *ret_err, &problem);
+    buf_fini(&body);
+    return code;
+}
+
+int cmd_nodes(int argc, char **argv) {
+    struct args args;
+    struct config config;
+    enum flags_e result = flags_parse(&form, argc, argv, &args);
+    if (result != FLAGS_GOOD) {
+        return result == FLAGS_HELP ? EXIT_DONE : EXIT_USAGE;
+    }
+    if (!args_config(&args, &config)) {
+        return EXIT_BAD_CONFIG;
+    }
+    enum err_e err;
+    int code = show(&args, &config, &err);
+    while (args_has(&args, "--watch") && err == ERR_OK) {
+        sleep(1);
+        code = show(&args, &config, &err);
+    }
+    config_fini(&config);
+    return code;
+}

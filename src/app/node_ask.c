@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A question to a running node, with the flags that say where it is and who asks. */
+#include "app/node_ask.h"
+
+#include "app/fetch.h"
+#include "app/node.h"
+#include "base/json.h"
+
+#include <stdio.h>
+
+enum { TIMEOUT_S = 5, KEY_SIZE = 256, DOCUMENT_MEMORY = 1 << 20 };
+
+static enum err_e read_key(const char *given, char ret_key[KEY_SIZE], struct problem *problem) {
+    struct slice key = slice_of(given);
+    char line[KEY_SIZE] = "";
+    if (given[0] == '@') {
+        FILE *file = fopen(given + 1, "r");
+        bool is_read = file != NULL && fgets(line, sizeof line, file) != NULL;
+        if (file != NULL) {
+            fclose(file);
+        }
+        if (!is_read) {
+            return problem_set(problem, ERR_IO, "--key", "%s cannot be read", given + 1);
+        }
+        key = slice_from(line, strcspn(line, "\r\n"));
+    }
+    for (size_t i = 0; i < key.len; i++) {
+        if (key.at[i] <= ' ' || key.at[i] > '~') { /* it becomes part of a header line */
+            return problem_set(problem, ERR_USAGE, "--key", "is not a key: tk_ID.SECRET");
+        }
+    }
+    return slice_to_cstr(key, ret_key, KEY_SIZE)
+               ? ERR_OK
+               : problem_set(problem, ERR_USAGE, "--key", "is too long to be a key");
+}
+
+static void find_url(const struct config *config, char ret_url[NODE_URL_SIZE]) {
+    struct slice listen = slice_of(config->server_listen);
+    size_t colon = listen.len;
+    while (colon > 0 && listen.at[colon - 1] != ':') {
+        colon--;
+    }
+    int64_t port = 0;
+    (void)slice_to_int(slice_skip(listen, colon), 0, 65535, &port); /* checked with the config */
+    node_url(listen, (int)port, ret_url);
+}
+
+/* The node's own words for what it refuses. */
+static enum err_e refuse(int status, struct slice body, struct problem *problem) {
+    struct arena arena;
+    struct json_t *document;
+    struct problem ignored;
+    arena_init(&arena, DOCUMENT_MEMORY);
+    const struct json_t *code = NULL, *title = NULL;
+    if (json_parse(&arena, body, &document, &ignored) == ERR_OK) {
+        code = json_get(document, "code");
+        title = json_get(document, "title");
+    }
+    bool is_known = code != NULL && json_kind(code) == JSON_KIND_STRING && title != NULL &&
+                    json_kind(title) == JSON_KIND_STRING;
+    struct slice code_text = is_known ? json_text(code) : SLICE_NONE;
+    struct slice title_text = is_known ? json_text(title) : SLICE_NONE;
+    problem_set(problem, ERR_IO, "", "the node answers %d%s%.*s%s%.*s", status,
+                is_known ? " " : "", SLICE_ARG(code_text), is_known ? ": " : "",
+                SLICE_ARG(title_text));
+    arena_fini(&arena);
+    return ERR_UNAVAILABLE;
+}
+
+MAY_BLOCK enum err_e node_ask(const struct args *args, const struct config *config,
+                              const char *path, struct buf *ret_body, struct problem *problem) {
+    char url[NODE_URL_SIZE], key[KEY_SIZE];
+    const char *given_key = args_value(args, "--key");
+    find_url(config, url);
+    struct fetch fetch = {.url = args_value(args, "--url"),
+                          .path = path,
+                          .timeout_s = TIMEOUT_S};
+    fetch.url = fetch.url == NULL ? url : fetch.url;
+    if (given_key != NULL) {
+        TRY(read_key(given_key, key, problem));
+        fetch.key = key;
+    }
+    int status;
+    TRY(fetch_get(&fetch, &status, ret_body, problem));
+    return status == 200 ? ERR_OK : refuse(status, buf_slice(ret_body), problem);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the monitor, the store and the controller. */
+#include "app/node_control.h"
+
+#include "app/open.h"
+#include "base/assert.h"
+#include "control/policy.h"
+#include "optimizer/service.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <threads.h>
+
+enum { JOURNAL_DEADLINE_MS = 5000, REPORT_MEMORY = 16 << 20 };
+#define SYSTEM "recovery"
+
+struct node_control {
+    struct node_control_options options;
+    struct controller *controller;
+    struct policy policy;
+    mtx_t lock; /* of the figures: the monitor's thread writes, the controller's reads */
+    bool is_seen;
+    int64_t seen_us;
+    struct node_figures figures;
+    double metrics[METRIC_GIVEN_COUNT];
+};
+
+/* ---- figures ---- */
+
+/* A recording takes loads up to 100: a burst above its limit for a moment is full load. */
+static double percent(double value) {
+    return value > 100 ? 100 : value;
+}
+
+void node_control_see(const struct view *view, void *data) {
+    struct node_control *control = data;
+    double metrics[METRIC_GIVEN_COUNT] = {
+        [METRIC_AVG_RESPONSE_TIME_MS] = view->api.times.avg_ms,
+        [METRIC_SLOW_QUERY_COUNT] = (double)view->db.slow,
+        [METRIC_MEMORY_USAGE] = percent(view->health.memory_percent),
+        [METRIC_CACHE_HIT_RATE] = view->hit_rate,
+        [METRIC_AVG_QUERY_TIME_MS] = view->db.times.avg_ms,
+    };
+    mtx_lock(&control->lock);
+    control->is_seen = true;
+    control->seen_us = clock_mono_us(control->options.api_node->clock);
+    control->figures.cpu = percent(view->health.cpu_percent);
+    control->figures.memory = percent(view->health.memory_percent);
+    control->figures.connections = (double)view->connections;
+    control->figures.hit_rate = view->hit_rate;
+    memcpy(control->metrics, metrics, sizeof metrics);
+    mtx_unlock(&control->lock);
+}
+
+static bool is_healthy(const struct node_control *control) {
+    struct store_health health;
+    const struct api_node *node = control->options.api_node;
+    store_health(node->store, &health);
+    return health.reads && health.writes &&
+           !atomic_load_explicit(&node->draining, memory_order_relaxed);
+}
+
+/* Figures that are older than the policy believes are none. */
+static void sense(void *data, struct sensed *ret_sensed) {
+    struct node_control *control = data;
+    struct sensed_node *node = &ret_sensed->nodes[0];
+    ret_sensed->nodes_len = 1;
+    node->url = control->options.url;
+    node->version = TURNOUT_VERSION;
+    int64_t now_us = clock_mono_us(control->options.api_node->clock);
+    mtx_lock(&control->lock);
+    int64_t age_ms = control->is_seen ? (now_us - control->seen_us) / 1000 : INT32_MAX;
+    node->figures = control->figures;
+    bool is_stale = age_ms > control->policy.balancer.stale_after_ms;
+    for (int i = 0; i < METRIC_GIVEN_COUNT; i++) {
+        ret_sensed->metrics[i] = is_stale ? FIGURE_MISSING : control->metrics[i];
+    }
+    mtx_unlock(&control->lock);
+    node->figures.age_ms = age_ms;
+    node->figures.healthy = is_healthy(control);
+}
+
+/* ---- the journal ---- */
+
+static void begin_op(const struct node_control *control, struct store_op *op,
+                     enum store_op_e kind) {
+    store_op_init(op, kind);
+    op->deadline_us = clock_mono_us(control->options.api_node->clock) + JOURNAL_DEADLINE_MS * 1000;
+}
+
+static struct action_record record_of(const struct node_control *control,
+                                      const struct journal_entry *entry) {
+    return (struct action_record){
+        .system = SLICE_LIT(SYSTEM),
+        .actor = slice_of(control->options.node),
+        .action = slice_of(entry->action),
+        .target = slice_of(entry->target),
+        .outcome = slice_of(entry->outcome),
+        .evidence = entry->evidence,
+        .before = entry->before,
+        .after = entry->after,
+        .detail = entry->detail,
+    };
+}
+
+MAY_BLOCK static enum err_e journal_add(void *data, const struct journal_entry *entry,
+                                        int64_t *ret_id) {
+    const struct node_control *control = data;
+    struct store_op op;
+    begin_op(control, &op, STORE_ADD_ACTION);
+    op.action.values = record_of(control, entry);
+    enum err_e err = store_run(control->options.api_node->store, &op);
+    *ret_id = op.action.values.id;
+    store_op_fini(&op);
+    return err;
+}
+
+MAY_BLOCK static enum err_e end_rows(const struct node_control *control, int64_t id,
+                                     const char *was, const struct journal_entry *entry) {
+    struct store_op op;
+    begin_op(control, &op, STORE_END_ACTION);
+    op.action.values = record_of(control, entry);
+    op.action.values.id = id;
+    op.action.was = slice_of(was);
+    enum err_e err = store_run(control->options.api_node->store, &op);
+    store_op_fini(&op);
+    return err;
+}
+
+MAY_BLOCK static enum err_e journal_end(void *data, int64_t id,
+                                        const struct journal_entry *entry) {
+    return end_rows(data, id, "", entry);
+}
+
+MAY_BLOCK static enum err_e journal_settle(void *data, const char *was,
+                                           const struct journal_entry *entry) {
+    return end_rows(data, 0, was, entry);
+}
+
+/* ---- the hands ---- */
+
+static bool is_sqlite(const struct node_control *control) {
+    return store_sqlite_path(control->options.config) != NULL;
+}
+
+static const char *refuse(void *data, enum action_e action) {
+    const struct node_control *control = data;
+    switch (action) {
+    case ACTION_OPTIMIZE_QUERIES:
+        return NULL;
+    case ACTION_AUTO_SCALE:
+        return is_sqlite(control) ? "a SQLite file is served by one node: move to PostgreSQL first"
+                                  : "a node starts no others: add one, or let a provider do it";
+    case ACTION_RESTART_SERVICE:
+        return "a node does not end itself while it serves: restart it when doors are quiet";
+    case ACTION_INVALIDATE_CACHE:
+        return "this node keeps nothing in a cache that could be wrong";
+    case ACTION_SHED_LOAD:
+        return "this node sheds nothing by itself: take analytics off it";
+    case ACTION_NONE:
+    case ACTION_COUNT:
+        break;
+    }
+    return "there is nothing to do";
+}
+
+/* A job of the optimizer that this thread waits for; its own budget bounds it. */
+struct waiter {
+    struct db_job job; /* first: its message is */
+    mtx_t lock;
+    cnd_t ended;
+    bool is_done;
+};
+
+static void wake(struct loop_message *message) {
+    struct waiter *waiter = (struct waiter *)message;
+    mtx_lock(&waiter->lock);
+    waiter->is_done = true;
+    cnd_signal(&waiter->ended);
+    mtx_unlock(&waiter->lock);
+}
+
+MAY_BLOCK static enum err_e run_job(struct db_service *optimizer, struct waiter *waiter) {
+    TRY(db_service_submit(optimizer, &waiter->job));
+    mtx_lock(&waiter->lock);
+    while (!waiter->is_done) {
+        cnd_wait(&waiter->ended, &waiter->lock);
+    }
+    mtx_unlock(&waiter->lock);
+    return waiter->job.err;
+}
+
+static int64_t count_of(const struct json_t *counts, const char *word) {
+    const struct json_t *value = counts == NULL ? NULL : json_get(counts, word);
+    return value != NULL && json_kind(value) == JSON_KIND_INTEGER ? json_int(value) : 0;
+}
+
+/* What the optimizer's report comes to. A run whose every step failed has failed. */
+static enum err_e tell_report(struct slice text, char ret_detail[ACT_DETAIL_SIZE]) {
+    struct arena arena;
+    struct json_t *report;
+    struct problem ignored;
+    arena_init(&arena, REPORT_MEMORY);
+    enum err_e err = json_parse(&arena, text, &report, &ignored);
+    if (err == ERR_OK) {
+        const struct json_t *counts = json_get(report, "counts");
+        int64_t done = count_of(counts, "done"), failed = count_of(counts, "failed");
+        snprintf(ret_detail, ACT_DETAIL_SIZE,
+                 "the optimizer did %lld steps, left out %lld, took back %lld; %lld failed",
+                 (long long)done, (long long)count_of(counts, "skipped"),
+                 (long long)count_of(counts, "undone"), (long long)failed);
+        err = failed > 0 && done == 0 ? ERR_IO : ERR_OK;
+    }
+    arena_fini(&arena);
+    return err;
+}
+
+MAY_BLOCK static enum err_e act(void *data, enum action_e action,
+                                char ret_detail[ACT_DETAIL_SIZE]) {
+    const struct node_control *control = data;
+    ASSERT(action == ACTION_OPTIMIZE_QUERIES);
+    struct waiter waiter = {
+        .job = {.message.fn = wake, .kind = DB_JOB_OPTIMIZE, .mode = DB_CARRY_OUT}};
+    ASSERT(mtx_init(&waiter.lock, mtx_plain) == thrd_success);
+    ASSERT(cnd_init(&waiter.ended) == thrd_success);
+    enum err_e err = run_job(control->options.api_node->optimizer, &waiter);
+    if (err == ERR_OK) {
+        err = tell_report(slice_from(waiter.job.text, waiter.job.len), ret_detail);
+    } else {
+        snprintf(ret_detail, ACT_DETAIL_SIZE, "%s: %.200s", err_code(err),
+                 waiter.job.problem.detail);
+    }
+    db_job_fini(&waiter.job);
+    cnd_destroy(&waiter.ended);
+    mtx_destroy(&waiter.lock);
+    return err;
+}
+
+/* ---- life ---- */
+
+static enum err_e fail(struct node_control *control, struct problem *ret_problem) {
+    node_control_close(control);
+    return problem_set(ret_problem, ERR_NO_MEMORY, "", "the controller could not start");
+}
+
+MAY_BLOCK enum err_e node_control_open(const struct node_control_options *options,
+                                       struct node_control **ret_control,
+                                       struct problem *ret_problem) {
+    const struct config *config = options->config;
+    struct node_control *control = calloc(1, sizeof *control);
+    if (control == NULL) {
+        return problem_set(ret_problem, ERR_NO_MEMORY, "", "the controller could not start");
+    }
+    control->options = *options;
+    ASSERT(mtx_init(&control->lock, mtx_plain) == thrd_success);
+    control->figures = (struct node_figures){.id = slice_of(options->node),
+                                             .cpu = FIGURE_MISSING,
+                                             .memory = FIGURE_MISSING,
+                                             .connections = FIGURE_MISSING,
+                                             .hit_rate = FIGURE_MISSING,
+                                             .healthy_for_ms = INT64_MAX};
+    config_policy(config, &control->policy);
+    control->controller = controller_create(&(struct controller_options){
+        .clock = options->api_node->clock,
+        .policy = &control->policy,
+        .seams = {.sense = sense,
+                  .refuse = refuse,
+                  .act = act,
+                  .journal_add = journal_add,
+                  .journal_end = journal_end,
+                  .journal_settle = journal_settle,
+                  .data = control},
+        .mode = (enum recovery_mode_e)config->recovery_mode,
+        .budget = config->recovery_budget,
+        .verify_ms = config->recovery_verify_ms,
+        .approve_ms = config->recovery_approve_within_ms,
+        .is_lone = is_sqlite(control),
+        .record = config->control_record[0] == '\0' ? NULL : config->control_record,
+        .record_max = config->control_record_max,
+    });
+    if (control->controller == NULL || controller_start(control->controller) != ERR_OK) {
+        return fail(control, ret_problem);
+    }
+    *ret_control = control;
+    return ERR_OK;
+}
+
+struct controller *node_control_controller(struct node_control *control) {
+    return control->controller;
+}
+
+MAY_BLOCK void node_control_stop(struct node_control *control) {
+    if (control != NULL && control->controller != NULL) {
+        controller_stop(control->controller);
+    }
+}
+
+MAY_BLOCK void node_control_close(struct node_control *control) {
+    if (control == NULL) {
+        return;
+    }
+    node_control_stop(control);
+    controller_destroy(control->controller);
+    mtx_destroy(&control->lock);
+    free(control);
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goal: what the controller does is what was decided, within mode and budget, and the journal tells
+ * it truly whatever fails. Everything is on a virtual clock; the seams are doubles. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "act/controller.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ROWS_MAX = 64 };
+
+struct row {
+    char action[32], outcome[16], evidence[512], before[256], after[256], detail[256];
+};
+
+static struct world {
+    struct virtual_clock clock;
+    struct policy policy;
+    struct controller *controller;
+    struct row rows[ROWS_MAX];
+    size_t rows_len;
+    double slow_queries, response_ms;
+    bool is_healthy;
+    const char *refusal; /* of every action */
+    enum err_e act_err, journal_err;
+    int acts, settles;
+    char begun_at_act[16]; /* outcome of the newest row when `act` ran */
+} world;
+
+static void sense(void *data, struct sensed *ret) {
+    (void)data;
+    *ret = (struct sensed){.nodes_len = 1};
+    ret->nodes[0] = (struct sensed_node){
+        .figures = {.id = SLICE_LIT("n1"), .healthy = world.is_healthy, .cpu = 50, .memory = 60,
+                    .connections = 7, .hit_rate = FIGURE_MISSING},
+        .url = "http://n1",
+        .version = "1"};
+    for (int i = 0; i < METRIC_GIVEN_COUNT; i++) {
+        ret->metrics[i] = FIGURE_MISSING;
+    }
+    ret->metrics[METRIC_SLOW_QUERY_COUNT] = world.slow_queries;
+    ret->metrics[METRIC_AVG_RESPONSE_TIME_MS] = world.response_ms;
+}
+
+static const char *refuse(void *data, enum action_e action) {
+    (void)data;
+    return action == ACTION_OPTIMIZE_QUERIES ? world.refusal : "this node cannot";
+}
+
+static enum err_e act(void *data, enum action_e action, char ret_detail[ACT_DETAIL_SIZE]) {
+    (void)data;
+    assert_int_equal(action, ACTION_OPTIMIZE_QUERIES);
+    world.acts++;
+    snprintf(world.begun_at_act, sizeof world.begun_at_act, "%s",
+             world.rows_len == 0 ? "" : world.rows[world.rows_len - 1].outcome);
+    snprintf(ret_detail, ACT_DETAIL_SIZE, "tried");
+    return world.act_err;
+}
+
+static void keep(char *to, size_t size, struct slice text) {
+    snprintf(to, size, "%.*s", SLICE_ARG(text));
+}
+
+static enum err_e journal_add(void *data, const struct journal_entry *entry, int64_t *ret_id) {
+    (void)data;
+    *ret_id = 0;
+    if (world.journal_err != ERR_OK) {
+        return world.journal_err;
+    }
+    assert_true(world.rows_len < ROWS_MAX);
+    struct row *row = &world.rows[world.rows_len++];
+    snprintf(row->action, sizeof row->action, "%s", entry->action);
+    snprintf(row->outcome, sizeof row->outcome, "%s", entry->outcome);
+    keep(row->evidence, sizeof row->evidence, entry->evidence);
+    keep(row->before, sizeof row->before, entry->before);
+    keep(row->detail, sizeof row->detail, entry->detail);
+    *ret_id = (int64_t)world.rows_len;
+    return ERR_OK;
+}
+
+static enum err_e journal_end(void *data, int64_t id, const struct journal_entry *entry) {
+    (void)data;
+    if (world.journal_err != ERR_OK) {
+        return world.journal_err;
+    }
+    assert_true(id > 0 && (size_t)id <= world.rows_len);
+    struct row *row = &world.rows[id - 1];
+    snprintf(row->outcome, sizeof row->outcome, "%s", entry->outcome);
+    keep(row->after, sizeof row->after, entry->after);
+    keep(row->detail, sizeof row->detail, entry->detail);
+    return ERR_OK;
+}
+
+static enum err_e journal_settle(void *data, const char *was, const struct journal_entry *entry) {
+    (void)data;
+    if (world.journal_err != ERR_OK) {
+        return world.journal_err;
+    }
+    world.settles++;
+    for (size_t i = 0; i < world.rows_len; i++) {
+        if (strcmp(world.rows[i].outcome, was) == 0) {
+            snprintf(world.rows[i].outcome, sizeof world.rows[i].outcome, "%s", entry->outcome);
+        }
+    }
+    return ERR_OK;
+}
+
+static const struct controller_options defaults = {
+    .clock = &world.clock.base,
+    .policy = &world.policy,
+    .seams = {sense, refuse, act, journal_add, journal_end, journal_settle, NULL},
+    .mode = RECOVERY_ACT,
+    .budget = 6,
+    .verify_ms = 30000,
+    .approve_ms = 60000,
+    .is_lone = true,
+};
+
+static void start(const struct controller_options *options) {
+    controller_destroy(world.controller);
+    world.controller = controller_create(options);
+    assert_non_null(world.controller);
+}
+
+static void ignore_line(const char *line, size_t len, void *data) {
+    (void)line;
+    (void)len;
+    (void)data;
+}
+
+static int make(void **state) {
+    (void)state;
+    world = (struct world){.is_healthy = true, .slow_queries = 0, .response_ms = 10};
+    log_set_sink(ignore_line, NULL);
+    virtual_clock_init(&world.clock, 1790000000000);
+    policy_init(&world.policy, NULL);
+    start(&defaults);
+    return 0;
+}
+
+static int drop(void **state) {
+    (void)state;
+    controller_destroy(world.controller);
+    world.controller = NULL;
+    return 0;
+}
+
+static void turns(int seconds) {
+    for (int i = 0; i < seconds; i++) {
+        controller_turn(world.controller);
+        virtual_clock_advance(&world.clock, 1000);
+    }
+}
+
+static const struct row *last_row(void) {
+    assert_true(world.rows_len > 0);
+    return &world.rows[world.rows_len - 1];
+}
+
+/* ---- acting ---- */
+
+static void a_quiet_node_does_and_writes_nothing(void **state) {
+    (void)state;
+    turns(4000);
+    assert_int_equal(world.rows_len, 0);
+    assert_int_equal(world.acts, 0);
+}
+
+static void a_firing_rule_is_acted_on_once_and_judged(void **state) {
+    (void)state;
+    world.slow_queries = 14;
+    turns(5);
+    assert_int_equal(world.acts, 1);
+    assert_string_equal(world.begun_at_act, "begun"); /* written before anything was done */
+    assert_int_equal(world.rows_len, 1);
+    const struct row *row = last_row();
+    assert_string_equal(row->action, "OPTIMIZE_QUERIES");
+    assert_string_equal(row->outcome, "done");
+    assert_non_null(strstr(row->evidence, "\"rule\":\"database_slow_query\""));
+    assert_non_null(strstr(row->evidence, "\"value\":14.000"));
+    assert_non_null(strstr(row->evidence, "\"plan\":\""));
+    assert_non_null(strstr(row->before, "\"slow_query_count\":14.000"));
+    world.slow_queries = 2;
+    turns(30);
+    assert_string_equal(row->outcome, "better");
+    assert_non_null(strstr(row->after, "\"slow_query_count\":2.000"));
+    assert_int_equal(world.acts, 1);
+}
+
+static void an_effect_is_judged_by_the_figure(void **state) {
+    (void)state;
+    static const struct {
+        double after;
+        const char *outcome;
+    } cases[] = {
+        {10, "better"}, {12, "better"}, {90, "better"}, {91, "no effect"}, {100, "no effect"},
+        {109, "no effect"}, {110, "worse"}, {500, "worse"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        drop(NULL);
+        make(NULL);
+        world.slow_queries = 100;
+        turns(1);
+        world.slow_queries = cases[i].after;
+        turns(31);
+        if (strcmp(last_row()->outcome, cases[i].outcome) != 0) {
+            fail_msg("%g after 100: %s, not %s", cases[i].after, last_row()->outcome,
+                     cases[i].outcome);
+        }
+    }
+}
+
+static void an_effect_that_nobody_knows_is_not_claimed(void **state) {
+    (void)state;
+    world.slow_queries = 100;
+    turns(1);
+    world.slow_queries = FIGURE_MISSING;
+    turns(31);
+    assert_string_equal(last_row()->outcome, "done");
+}
+
+static void what_fails_is_told_and_not_judged(void **state) {
+    (void)state;
+    world.act_err = ERR_IO;
+    world.slow_queries = 14;
+    turns(1);
+    assert_string_equal(last_row()->outcome, "failed");
+    assert_string_equal(last_row()->detail, "tried");
+    world.slow_queries = 0;
+    turns(60);
+    assert_string_equal(last_row()->outcome, "failed");
+}
+
+static void without_a_journal_nothing_is_done(void **state) {
+    (void)state;
+    world.journal_err = ERR_UNAVAILABLE;
+    world.slow_queries = 14;
+    turns(3);
+    assert_int_equal(world.acts, 0);
+    world.journal_err = ERR_OK;
+    turns(310); /* the rule's cooldown */
+    assert_int_equal(world.acts, 1);
+}
+
+static void what_this_node_cannot_do_is_advice_with_the_reason(void **state) {
+    (void)state;
+    world.refusal = "no hands";
+    world.slow_queries = 14;
+    turns(2);
+    assert_int_equal(world.acts, 0);
+    assert_int_equal(world.rows_len, 1);
+    assert_string_equal(last_row()->outcome, "advised");
+    assert_string_equal(last_row()->detail, "no hands");
+}
+
+static void the_budget_of_an_hour_holds(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.budget = 2;
+    start(&options);
+    world.slow_queries = 14;
+    turns(1000); /* a cooldown of five minutes: due four times */
+    assert_int_equal(world.acts, 2);
+    assert_int_equal(world.rows_len, 4);
+    assert_string_equal(last_row()->outcome, "held");
+    turns(3600);
+    assert_true(world.acts >= 4 && world.acts <= 5);
+}
+
+/* ---- modes ---- */
+
+static void the_mode_advise_does_nothing(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.mode = RECOVERY_ADVISE;
+    start(&options);
+    world.slow_queries = 14;
+    turns(10);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(last_row()->outcome, "advised");
+}
+
+static void the_mode_ask_waits_for_an_approval(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.mode = RECOVERY_ASK;
+    start(&options);
+    world.slow_queries = 14;
+    turns(5);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(last_row()->outcome, "waiting");
+    assert_int_equal(controller_approve(world.controller, 2), ERR_NOT_FOUND);
+    assert_int_equal(controller_approve(world.controller, 0), ERR_NOT_FOUND);
+    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    assert_int_equal(controller_approve(world.controller, 1), ERR_NOT_FOUND);
+    turns(1);
+    assert_int_equal(world.acts, 1);
+    assert_string_equal(last_row()->outcome, "done");
+    assert_string_equal(world.begun_at_act, "begun");
+    assert_int_equal(controller_approve(world.controller, 1), ERR_NOT_FOUND);
+}
+
+static void an_approved_action_needs_its_journal_too(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.mode = RECOVERY_ASK;
+    start(&options);
+    world.slow_queries = 14;
+    turns(2);
+    world.journal_err = ERR_UNAVAILABLE;
+    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    turns(2);
+    assert_int_equal(world.acts, 0);
+}
+
+static void an_approval_that_does_not_come_expires(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.mode = RECOVERY_ASK;
+    start(&options);
+    world.slow_queries = 14;
+    turns(62);
+    assert_string_equal(last_row()->outcome, "expired");
+    assert_int_equal(controller_approve(world.controller, 1), ERR_NOT_FOUND);
+    assert_int_equal(world.acts, 0);
+}
+
+/* ---- restarts ---- */
+
+static void what_a_run_left_open_is_told_by_the_next(void **state) {
+    (void)state;
+    world.rows_len = 3;
+    snprintf(world.rows[0].outcome, sizeof world.rows[0].outcome, "begun");
+    snprintf(world.rows[1].outcome, sizeof world.rows[1].outcome, "waiting");
+    snprintf(world.rows[2].outcome, sizeof world.rows[2].outcome, "done");
+    world.journal_err = ERR_UNAVAILABLE; /* at first */
+    turns(2);
+    assert_string_equal(world.rows[0].outcome, "begun");
+    world.journal_err = ERR_OK;
+    turns(3);
+    assert_string_equal(world.rows[0].outcome, "interrupted");
+    assert_string_equal(world.rows[1].outcome, "expired");
+    assert_string_equal(world.rows[2].outcome, "done");
+    assert_int_equal(world.settles, 2);
+}
+
+/* ---- the scaler's own wishes ---- */
+
+static void a_node_that_stays_alone_is_not_advised_to_have_company(void **state) {
+    (void)state;
+    turns(10); /* one node, the minimum is two */
+    assert_int_equal(world.rows_len, 0);
+}
+
+static void the_scalers_wish_is_advice_once_an_hour(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.is_lone = false;
+    start(&options);
+    turns(3000);
+    assert_int_equal(world.rows_len, 1);
+    assert_string_equal(last_row()->action, "AUTO_SCALE");
+    assert_string_equal(last_row()->outcome, "advised");
+    turns(1000);
+    assert_int_equal(world.rows_len, 2);
+}
+
+/* ---- what is shown ---- */
+
+static void the_state_shows_rules_and_nodes(void **state) {
+    (void)state;
+    assert_null(controller_state(world.controller));
+    world.slow_queries = 14;
+    turns(1);
+    struct control_state *seen = controller_state(world.controller);
+    assert_non_null(seen);
+    world.slow_queries = 0;
+    turns(2); /* what was borrowed stays as it was */
+    assert_int_equal(seen->snapshot.nodes_len, 1);
+    assert_string_equal(seen->nodes[0].url, "http://n1");
+    char text[4096];
+    keep(text, sizeof text, seen->alerts);
+    assert_non_null(strstr(text, "\"rule\":\"database_slow_query\",\"state\":\"firing\""));
+    assert_non_null(strstr(text, "\"mode\":\"act\""));
+    keep(text, sizeof text, seen->nodes_text);
+    assert_non_null(strstr(text, "\"id\":\"n1\",\"url\":\"http://n1\""));
+    assert_non_null(strstr(text, "\"hit_rate\":null"));
+    control_state_unref(seen);
+    seen = controller_state(world.controller);
+    keep(text, sizeof text, seen->alerts);
+    assert_non_null(strstr(text, "\"rule\":\"database_slow_query\",\"state\":\"inactive\""));
+    assert_non_null(strstr(text, "\"resolved_at\":\"2026-"));
+    control_state_unref(seen);
+}
+
+static void a_recording_replays_to_the_same_decisions(void **state) {
+    (void)state;
+    char path[] = "/tmp/turnout-recording-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(path);
+    struct controller_options options = defaults;
+    options.record = path;
+    options.record_max = 1 << 20;
+    start(&options);
+    struct seeded_rng rng;
+    seeded_rng_init(&rng, 7);
+    for (int i = 0; i < 200; i++) {
+        world.slow_queries = (double)rng_below(&rng.base, 20);
+        world.response_ms = rng_unit(&rng.base) * 4000;
+        world.is_healthy = rng_below(&rng.base, 4) > 0;
+        controller_turn(world.controller);
+        virtual_clock_advance(&world.clock, (int64_t)rng_below(&rng.base, 2500));
+    }
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    struct history history;
+    struct arena arena;
+    struct buf text;
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+    int lines = 0;
+    history_init(&history);
+    arena_init(&arena, 1 << 20);
+    buf_init(&text, 1 << 16);
+    while ((len = getline(&line, &size, file)) > 0) {
+        struct snapshot snapshot;
+        struct decision decision;
+        struct problem problem;
+        arena_reset(&arena);
+        buf_clear(&text);
+        assert_int_equal(snapshot_read(&arena, slice_from(line, (size_t)len - 1), &snapshot,
+                                       &problem), ERR_OK);
+        decide(&history, &snapshot, &world.policy, &decision);
+        buf_add_text(&text, "\"decision\":");
+        decision_write(&decision, &history, &world.policy, &text);
+        buf_add_text(&text, "}\n");
+        buf_add_char(&text, '\0');
+        const char *decided = strstr(line, "\"decision\":");
+        assert_non_null(decided);
+        assert_string_equal(decided, text.at);
+        lines++;
+    }
+    assert_int_equal(lines, 200);
+    free(line);
+    fclose(file);
+    buf_fini(&text);
+    arena_fini(&arena);
+    unlink(path);
+}
+
+static void the_thread_looks_and_stops_at_once(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.clock = clock_system();
+    start(&options);
+    assert_int_equal(controller_start(world.controller), ERR_OK);
+    struct control_state *seen = NULL;
+    while (seen == NULL) {
+        seen = controller_state(world.controller);
+        usleep(1000);
+    }
+    control_state_unref(seen);
+    controller_stop(world.controller);
+}
+
+int main(void) {
+#define EACH(test) cmocka_unit_test_setup_teardown(test, make, drop)
+    const struct CMUnitTest tests[] = {
+        EACH(a_quiet_node_does_and_writes_nothing),
+        EACH(a_firing_rule_is_acted_on_once_and_judged),
+        EACH(an_effect_is_judged_by_the_figure),
+        EACH(an_effect_that_nobody_knows_is_not_claimed),
+        EACH(what_fails_is_told_and_not_judged),
+        EACH(without_a_journal_nothing_is_done),
+        EACH(what_this_node_cannot_do_is_advice_with_the_reason),
+        EACH(the_budget_of_an_hour_holds),
+        EACH(the_mode_advise_does_nothing),
+        EACH(the_mode_ask_waits_for_an_approval),
+        EACH(an_approved_action_needs_its_journal_too),
+        EACH(an_approval_that_does_not_come_expires),
+        EACH(what_a_run_left_open_is_told_by_the_next),
+        EACH(a_node_that_stays_alone_is_not_advised_to_have_company),
+        EACH(the_scalers_wish_is_advice_once_an_hour),
+        EACH(the_state_shows_rules_and_nodes),
+        EACH(a_recording_replays_to_the_same_decisions),
+        EACH(the_thread_looks_and_stops_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
