@@ -116,9 +116,12 @@ class Process:
 
 
 class Turnout(Process):
+    """`store` is the path of a SQLite file, or a URL."""
+
     def __init__(self, binary, store, log, *args, env=None):
         begun = time.monotonic()
-        super().__init__([binary, "serve", "--listen", "127.0.0.1:0", "--store", f"sqlite:{store}",
+        url = store if "://" in str(store) else f"sqlite:{store}"
+        super().__init__([binary, "serve", "--listen", "127.0.0.1:0", "--store", url,
                           "--auth", "off", *args], log, env)
         self.port = self._wait_ready()
         self.start_s = time.monotonic() - begun

@@ -39,6 +39,8 @@ class Bench:
         self.quick = quick
         self.sizes = Sizes(quick)
         self.table = table
+        self.build = build
+        self.database = None  # the PostgreSQL server, once somebody asked for it
         self.count = 0
         self._demo = None
         self._crowd = None
@@ -63,10 +65,10 @@ class Bench:
         for path in store.parent.glob(store.name + "*"):
             path.unlink()
 
-    def rounds(self, measure):
+    def rounds(self, measure, count=None):
         """measure() gives one pair of figures, side by side; [(ours, peer's)] of all rounds."""
         pairs = []
-        for _ in range(self.sizes.rounds):
+        for _ in range(count or self.sizes.rounds):
             pairs.append(measure())
             shown = " ".join(f"{value:.4g}" for value in pairs[-1])
             print("   ", shown, file=sys.stderr, flush=True)
