@@ -66,7 +66,15 @@ void handle_read_kpi(struct call *call) {
 }
 
 void handle_read_performance_history(struct call *call) {
-    reply_with(call, DOCUMENT_HISTORY, JSON_TYPE);
+    struct problem problem;
+    struct slice step = SLICE_LIT("60");
+    bool by_seconds = query_get(&call->query, "step", &step) && slice_eq_text(step, "1");
+    if (!by_seconds && !slice_eq_text(step, "60")) {
+        call_fail(call, problem_set(&problem, ERR_INVALID_FIELD, "step", "must be 1 or 60"),
+                  &problem);
+        return;
+    }
+    reply_with(call, by_seconds ? DOCUMENT_SECONDS : DOCUMENT_HISTORY, JSON_TYPE);
 }
 
 void handle_metrics(struct call *call) {

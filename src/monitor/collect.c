@@ -123,6 +123,32 @@ static void take_query(struct collector *collector, int kind, int64_t now_us) {
     take(collector, &collector->queries[kind], now_us, seen);
 }
 
+/* Sums alone: what a second's averages need, without a walk over histograms. */
+static void fill_requests(const struct monitor_options *options, const struct cells *cells,
+                          uint64_t to[SECOND_COUNTER_COUNT]) {
+    for (size_t route = 0; route < options->routes; route++) {
+        const struct route_cells *at = &cells->routes[route];
+        if (!options->route_is_api(route)) {
+            continue;
+        }
+        for (int class = 0; class < ANSWER_CLASS_COUNT; class++) {
+            to[SECOND_requests] += counter_read(&at->classes[class]);
+        }
+        to[SECOND_server_errors] += counter_read(&at->classes[ANSWER_5XX]);
+        to[SECOND_request_us] += counter_read(&at->latency.sum);
+    }
+}
+
+static void fill_queries(const struct cells *cells, uint64_t to[SECOND_COUNTER_COUNT]) {
+    for (int kind = 0; kind < STORE_OP_COUNT; kind++) {
+        const struct query_cells *at = &cells->queries[kind];
+        to[SECOND_queries] += counter_read(&at->ended);
+        to[SECOND_refused] += counter_read(&at->refused);
+        to[SECOND_queue_us] += counter_read(&at->queue_us);
+        to[SECOND_query_us] += counter_read(&at->queue_us) + counter_read(&at->run_us);
+    }
+}
+
 static void fill_counters(const struct collector *collector, uint64_t to[SECOND_COUNTER_COUNT]) {
     for (size_t i = 0; i < collector->options->loops; i++) {
         const struct cells *cells = collector->cells[i];
@@ -130,6 +156,8 @@ static void fill_counters(const struct collector *collector, uint64_t to[SECOND_
         to[SECOND_unauthorized] += counter_read(&cells->unauthorized);
         to[SECOND_rate_limited] += counter_read(&cells->rate_limited);
         to[SECOND_unavailable] += counter_read(&cells->unavailable);
+        fill_requests(collector->options, cells, to);
+        fill_queries(cells, to);
     }
     const struct cache_figures *cache = &collector->cache;
     to[SECOND_rejected_heads] = collector->figures.rejected_heads;
@@ -288,6 +316,34 @@ MAY_BLOCK void collect_second(struct collector *collector, int64_t now_us) {
 }
 
 /* ---- the view ---- */
+
+bool collect_row(struct collector *collector, int age, struct view_second *ret_row) {
+    struct second_sample sample;
+    int64_t now_us = collector->collected_us, begun_us;
+    if (!seconds_back(collector->seconds, now_us, age, &sample, &begun_us)) {
+        return false;
+    }
+    const uint64_t *counters = sample.counters;
+    uint64_t run = counters[SECOND_queries] - counters[SECOND_refused];
+    uint64_t lookups = counters[SECOND_l1_hits] + counters[SECOND_l1_misses];
+    uint64_t hits = counters[SECOND_l1_hits] + counters[SECOND_l2_hits];
+    *ret_row = (struct view_second){
+        .at_ms = clock_wall_ms(collector->options->clock) - (now_us - begun_us) / 1000,
+        .requests = counters[SECOND_requests],
+        .server_errors = counters[SECOND_server_errors],
+        .queries = run,
+        .api_avg_ms = average_ms(counters[SECOND_request_us], counters[SECOND_requests]),
+        .db_avg_ms = average_ms(counters[SECOND_query_us], run),
+        .db_queue_ms = average_ms(counters[SECOND_queue_us], run),
+        .hit_rate = lookups == 0 ? NAN : (double)hits / (double)lookups,
+        .tps = sample.gauges[GAUGE_tps],
+        .cpu_percent = sample.gauges[GAUGE_cpu],
+        .memory_percent = sample.gauges[GAUGE_memory],
+        .connections = sample.gauges[GAUGE_connections],
+        .stall_ms = sample.gauges[GAUGE_stall_us] / 1000,
+    };
+    return true;
+}
 
 static void fill_times(const struct histogram_snapshot *snapshot, struct view_times *times) {
     *times = (struct view_times){histogram_count(snapshot), NAN, NAN, NAN, NAN, NAN};
@@ -463,4 +519,5 @@ void collect_view(struct collector *collector, struct view *ret_view) {
     view_routes(collector, now_us, ret_view);
     view_queries(collector, now_us, ret_view);
     view_seconds(collector, now_us, ret_view);
+    ret_view->has_second = collect_row(collector, 1, &ret_view->second);
 }

@@ -51,6 +51,8 @@ void collector_fini(struct collector *collector);
 void collect(struct collector *collector, int64_t now_us);
 /* What each second asks for, behind a collect: health, gauges, and a row of history each minute. */
 MAY_BLOCK void collect_second(struct collector *collector, int64_t now_us);
+/* The second that began `age` seconds before that of the last collect; false: nobody knows it. */
+bool collect_row(struct collector *collector, int age, struct view_second *ret_row);
 /* The view of the last collect; its arrays live until the next one. */
 void collect_view(struct collector *collector, struct view *ret_view);
 

@@ -192,6 +192,33 @@ static void write_nodes(struct json_writer *w, const struct view *view) {
     json_end_array(w);
 }
 
+static void put_second(struct json_writer *w, const struct view_second *second) {
+    json_begin_object(w);
+    json_put_time(w, "at", second->at_ms);
+    put_count(w, "requests", second->requests);
+    put_count(w, "server_errors", second->server_errors);
+    json_put_real(w, "api_avg_ms", second->api_avg_ms, MS_DECIMALS);
+    put_count(w, "queries", second->queries);
+    json_put_real(w, "db_avg_ms", second->db_avg_ms, MS_DECIMALS);
+    json_put_real(w, "db_queue_ms", second->db_queue_ms, MS_DECIMALS);
+    json_put_real(w, "tps", second->tps, 1);
+    json_put_real(w, "hit_rate", second->hit_rate, SHARE_DECIMALS);
+    json_put_real(w, "cpu_percent", second->cpu_percent, PERCENT_DECIMALS);
+    json_put_real(w, "memory_percent", second->memory_percent, PERCENT_DECIMALS);
+    json_put_real(w, "connections", second->connections, 0);
+    json_put_real(w, "stall_ms", second->stall_ms, PERCENT_DECIMALS);
+    json_end_object(w);
+}
+
+static void write_second(struct json_writer *w, const struct view *view) {
+    json_key(w, "second");
+    if (view->has_second) {
+        put_second(w, &view->second);
+    } else {
+        json_add_null(w);
+    }
+}
+
 void performance_write(struct json_writer *w, const struct view *view) {
     json_begin_object(w);
     json_put_int(w, "window_s", WINDOW_SECONDS);
@@ -202,6 +229,7 @@ void performance_write(struct json_writer *w, const struct view *view) {
     write_cache(w, view);
     write_system(w, view);
     write_nodes(w, view);
+    write_second(w, view);
     json_end_object(w);
 }
 
@@ -316,6 +344,22 @@ void history_write(struct json_writer *w, const struct history *history) {
     for (size_t i = history_len(history); i > 0; i--) {
         put_minute(w, history_back(history, i - 1));
     }
+    json_end_array(w);
+    json_end_object(w);
+}
+
+void seconds_write_begin(struct json_writer *w) {
+    json_begin_object(w);
+    json_put_int(w, "step_s", 1);
+    json_key(w, "items");
+    json_begin_array(w);
+}
+
+void seconds_write_row(struct json_writer *w, const struct view_second *second) {
+    put_second(w, second);
+}
+
+void seconds_write_end(struct json_writer *w) {
     json_end_array(w);
     json_end_object(w);
 }

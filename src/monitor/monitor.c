@@ -240,6 +240,18 @@ static void write_metrics(struct monitor *monitor) {
         &monitor->text);
 }
 
+/* Oldest first, without the present one, which is not over. */
+static void write_seconds(struct monitor *monitor, struct json_writer *json) {
+    struct view_second row;
+    seconds_write_begin(json);
+    for (int age = WINDOW_SECONDS - 1; age >= 1; age--) {
+        if (collect_row(&monitor->collector, age, &row)) {
+            seconds_write_row(json, &row);
+        }
+    }
+    seconds_write_end(json);
+}
+
 static void write_document(struct monitor *monitor, enum monitor_document_e kind) {
     struct json_writer json;
     const struct view *view = &monitor->view;
@@ -259,6 +271,9 @@ static void write_document(struct monitor *monitor, enum monitor_document_e kind
         return;
     case DOCUMENT_HISTORY:
         history_write(&json, monitor->collector.history);
+        return;
+    case DOCUMENT_SECONDS:
+        write_seconds(monitor, &json);
         return;
     case DOCUMENT_METRICS:
         write_metrics(monitor);

@@ -89,7 +89,8 @@ enum monitor_document_e {
     DOCUMENT_KPI,
     DOCUMENT_SUGGESTIONS_EN,
     DOCUMENT_SUGGESTIONS_KO,
-    DOCUMENT_HISTORY,
+    DOCUMENT_HISTORY, /* 24 hours of minutes */
+    DOCUMENT_SECONDS, /* the window's seconds */
     DOCUMENT_METRICS,
     DOCUMENT_COUNT,
 };

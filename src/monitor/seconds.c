@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct slot {
     int64_t second; /* which second it holds; others are long gone */
@@ -143,6 +144,20 @@ int seconds_above(struct seconds *seconds, int64_t now_us, enum second_gauge_e g
                   double level) {
     advance(seconds, now_us);
     return look(seconds, gauge, WINDOW_SECONDS, level).above;
+}
+
+bool seconds_back(struct seconds *seconds, int64_t now_us, int age,
+                  struct second_sample *ret_sample, int64_t *ret_begun_us) {
+    ASSERT(age >= 0 && age < WINDOW_SECONDS);
+    advance(seconds, now_us);
+    const struct slot *slot = slot_back(seconds, age);
+    if (slot == NULL || slot->second == seconds->first) { /* the first one has no growth */
+        return false;
+    }
+    memcpy(ret_sample->counters, slot->counters, sizeof slot->counters);
+    memcpy(ret_sample->gauges, slot->gauges, sizeof slot->gauges);
+    *ret_begun_us = slot->second * 1000000;
+    return true;
 }
 
 int seconds_covered(const struct seconds *seconds) {

@@ -14,12 +14,16 @@
 
 #include "stat/window.h"
 
+#include <stdbool.h>
+
 /* X(name): they only grow. */
 #define SECOND_COUNTER_TABLE(X)                                                                    \
     X(transactions) X(unauthorized) X(rate_limited) X(unavailable)                                 \
     X(rejected_heads) X(timeouts) X(l2_evictions) X(l2_gets_us)                                    \
     X(l1_hits) X(l1_misses) X(l1_evictions) X(l1_gets_us) X(l2_hits) X(l2_misses)                  \
-    X(cold) X(expired) X(evicted) X(invalidated) X(l2_down)
+    X(cold) X(expired) X(evicted) X(invalidated) X(l2_down)                                        \
+    X(requests) X(server_errors) X(request_us) X(queries) X(refused)               \
+    X(query_us) X(queue_us)
 #define X(name) SECOND_##name,
 enum second_counter_e { SECOND_COUNTER_TABLE(X) SECOND_COUNTER_COUNT };
 #undef X
@@ -52,6 +56,10 @@ double seconds_peak(struct seconds *seconds, int64_t now_us, enum second_gauge_e
 /* How many of the last `span` seconds had the gauge above `level`. */
 int seconds_above(struct seconds *seconds, int64_t now_us, enum second_gauge_e gauge,
                   double level);
+/* What grew in the second that began `age` seconds before the present one, and its gauges; age 0 is
+ * not over yet. False: nothing was taken then. `ret_begun_us` is when it began. */
+bool seconds_back(struct seconds *seconds, int64_t now_us, int age,
+                  struct second_sample *ret_sample, int64_t *ret_begun_us);
 /* Seconds that the window speaks of: 300 or less. */
 int seconds_covered(const struct seconds *seconds);
 

@@ -59,6 +59,16 @@ struct view_level { /* over the window */
     double avg_us;
 };
 
+/* One whole second, as a chart shows it. Unknown figures are NAN. */
+struct view_second {
+    int64_t at_ms; /* wall clock, when it began */
+    uint64_t requests, server_errors, queries;
+    double api_avg_ms, db_avg_ms, db_queue_ms; /* queue_ms: average wait for the store */
+    double hit_rate;
+    double tps, cpu_percent, memory_percent, connections;
+    double stall_ms; /* longest turn of a loop */
+};
+
 struct view {
     int64_t at_ms;    /* wall clock */
     int window_s;     /* that rates are over: up to 300, at least 1 */
@@ -94,6 +104,8 @@ struct view {
     double rss_growth_per_h; /* bytes; over the last hour of minutes, NAN before 15 of them */
     double queue_before_ms;  /* average wait for the store in the minutes before the last one */
     double queue_now_ms;     /* the same in the last minute; NAN without operations */
+    bool has_second;         /* `second` is the last whole one */
+    struct view_second second;
 };
 
 #endif

@@ -54,6 +54,25 @@ static void the_first_sample_counts_nothing(void **state) {
     assert_int_equal(sum_at(11), 7);
 }
 
+static void a_second_is_told_with_what_grew_in_it(void **state) {
+    (void)state;
+    struct second_sample row;
+    int64_t begun_us;
+    take(10.2, 500, 1);
+    take(11.2, 507, 7);
+    take(11.7, 510, NAN);
+    take(13.2, 511, 0.5);
+    assert_true(seconds_back(seconds, at(13.5), 2, &row, &begun_us));
+    assert_int_equal(begun_us, at(11));
+    assert_int_equal(row.counters[SECOND_transactions], 10);
+    assert_true(row.gauges[GAUGE_tps] == 7);
+    assert_false(seconds_back(seconds, at(13.5), 1, &row, &begun_us)); /* nothing was taken */
+    assert_false(seconds_back(seconds, at(13.5), 3, &row, &begun_us)); /* the first has no growth */
+    assert_true(seconds_back(seconds, at(311.5), 298, &row, &begun_us));
+    assert_int_equal(begun_us, at(13));
+    assert_false(seconds_back(seconds, at(313.5), 0, &row, &begun_us));
+}
+
 static void growth_leaves_the_window_after_300_seconds(void **state) {
     (void)state;
     take(0, 0, NAN);
@@ -172,6 +191,7 @@ static void waiting_is_weighted_by_operations(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         EACH(the_first_sample_counts_nothing),
+        EACH(a_second_is_told_with_what_grew_in_it),
         EACH(growth_leaves_the_window_after_300_seconds),
         EACH(a_gap_counts_when_it_ends_unless_it_is_as_long_as_the_window),
         EACH(time_that_steps_back_counts_as_the_latest_seen),
