@@ -54,6 +54,7 @@ struct api *api_create(struct loop *loop, struct api_node *node, struct store *s
         .clock = node->clock,
         .rng = node->rng,
         .deadline_ms = node->store_deadline_ms,
+        .session_ms = node->session_ms,
         .meter = api->meter,
     });
     bool can_look = api->cells == NULL || api->look != NULL;
@@ -237,8 +238,8 @@ static bool is_of_event(const struct route *route) {
     return strstr(route->path, "{event}") != NULL;
 }
 
-/* An event-bound key reaches its own event's routes and, where a route lists events, its own
- * one. */
+/* An event-bound key reaches its own event's routes and, where a route lists events, its own one;
+ * and it may ask what it is. */
 static enum err_e check_scope(const struct call *call, struct problem *problem) {
     bool is_bound = call->bound_event.len > 0;
     if (is_bound && is_of_event(call->route) && !slice_eq(call->bound_event, call->params[0])) {
@@ -248,7 +249,8 @@ static enum err_e check_scope(const struct call *call, struct problem *problem) 
         return problem_set(problem, ERR_WRONG_SCOPE, "", "a key of scope %s may not do this",
                            key_scope_text(call->scope));
     }
-    if (is_bound && !is_of_event(call->route) && call->route->handle != handle_list_events) {
+    if (is_bound && !is_of_event(call->route) && call->route->handle != handle_list_events &&
+        call->route->handle != handle_read_session) {
         return problem_set(problem, ERR_WRONG_SCOPE, "", "a key of one event may not do this");
     }
     return ERR_OK;
@@ -301,6 +303,9 @@ static void authenticate(struct call *call) {
         return;
     }
     call->auth.header = http_field(call->request, "authorization");
+    if (strcmp(call->route->method, "GET") == 0) { /* a session reads; see api/session.h */
+        call->auth.session = session_of_cookies(http_field(call->request, "cookie"));
+    }
     call->auth.peer = http_peer(call->request);
     call->auth.done = on_auth;
     call->auth.owner = call;

@@ -28,6 +28,7 @@ struct api_node {
     enum api_auth_e auth;
     atomic_bool draining;        /* set once at stop: /readyz says 503, new work is refused */
     int64_t store_deadline_ms;   /* reads and administrative writes that wait longer fail */
+    int64_t session_ms;          /* how long a login of the dashboard lasts */
     size_t ops_max;              /* store operations in flight per loop */
     const char *version;
     struct monitor *monitor;     /* NULL: nothing is measured */

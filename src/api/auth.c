@@ -11,6 +11,8 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
+enum { SKEW_MS = 5 * 60 * 1000 }; /* between the clocks of two nodes */
+
 struct cached_key {
     char id[KEY_ID_SIZE];
     size_t id_len; /* 0: free */
@@ -125,7 +127,12 @@ static void end_unauthorized(struct auth *auth, struct auth_request *request) {
 }
 
 static bool has_right_secret(const struct cached_key *key, const struct auth_request *request) {
-    return CRYPTO_memcmp(key->hash, request->hash, KEY_HASH_SIZE) == 0;
+    if (request->ends_s == 0) {
+        return CRYPTO_memcmp(key->hash, request->hash, KEY_HASH_SIZE) == 0;
+    }
+    unsigned char mac[SESSION_MAC_SIZE];
+    return session_mac(key->hash, request->id, request->ends_s, mac) &&
+           CRYPTO_memcmp(mac, request->mac, SESSION_MAC_SIZE) == 0;
 }
 
 static void end_granted(struct auth_request *request, const struct cached_key *key) {
@@ -307,28 +314,59 @@ static void check_cached(struct auth *auth, struct auth_request *request, struct
     end_granted(request, key);
 }
 
-void auth_check(struct auth *auth, struct auth_request *request) {
-    struct slice id, secret;
-    request->retry_after_s =
-        limiter_wait_s(&auth->limiter, request->peer, loop_now_us(auth->options.loop));
-    if (!auth_parse(request->header, &id, &secret)) {
-        if (request->retry_after_s > 0) {
-            end(request, ERR_RATE_LIMITED);
-        } else {
-            end_unauthorized(auth, request);
+/* What was shown: a key, a session, or neither. */
+static enum err_e read_shown(struct auth *auth, struct auth_request *request) {
+    struct session session;
+    struct slice secret;
+    request->ends_s = 0;
+    if (request->header.len > 0 || request->session.len == 0) {
+        if (!auth_parse(request->header, &request->id, &secret)) {
+            return ERR_UNAUTHORIZED;
         }
-        return;
+        return hash_secret(auth, secret, request->hash) ? ERR_OK : ERR_INTERNAL;
     }
-    if (!hash_secret(auth, secret, request->hash)) {
-        end(request, ERR_INTERNAL);
-        return;
+    if (!session_parse(request->session, &session)) {
+        return ERR_UNAUTHORIZED;
     }
-    struct cached_key *key = find_key(auth, id);
+    request->id = session.id;
+    request->ends_s = session.ends_s;
+    memcpy(request->mac, session.mac, SESSION_MAC_SIZE);
+    return ERR_OK;
+}
+
+/* A page that stays open beyond its session guesses nothing: it is not noted as a failure. */
+static bool has_ended(const struct auth *auth, const struct auth_request *request) {
+    if (request->ends_s == 0) {
+        return false;
+    }
+    int64_t left_ms = request->ends_s * 1000 - clock_wall_ms(auth->options.clock);
+    return left_ms <= 0 || left_ms > auth->options.session_ms + SKEW_MS;
+}
+
+static void check_shown(struct auth *auth, struct auth_request *request) {
+    struct cached_key *key = find_key(auth, request->id);
     if (key != NULL && (request->retry_after_s == 0 || has_right_secret(key, request))) {
         check_cached(auth, request, key);
     } else if (request->retry_after_s > 0) {
         end(request, ERR_RATE_LIMITED);
     } else {
-        wait_for_store(auth, request, id);
+        wait_for_store(auth, request, request->id);
+    }
+}
+
+void auth_check(struct auth *auth, struct auth_request *request) {
+    request->retry_after_s =
+        limiter_wait_s(&auth->limiter, request->peer, loop_now_us(auth->options.loop));
+    enum err_e err = read_shown(auth, request);
+    if (err == ERR_UNAUTHORIZED) {
+        if (request->retry_after_s > 0) {
+            end(request, ERR_RATE_LIMITED);
+        } else {
+            end_unauthorized(auth, request);
+        }
+    } else if (err != ERR_OK || has_ended(auth, request)) {
+        end(request, err != ERR_OK ? err : ERR_UNAUTHORIZED);
+    } else {
+        check_shown(auth, request);
     }
 }

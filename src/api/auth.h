@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who asks: "Authorization: Bearer tk_ID.SECRET" against the keys in the store.
+ * Who asks: "Authorization: Bearer tk_ID.SECRET", or else a session (api/session.h), against the
+ * keys in the store. Below, a session's MAC is what a key's secret is.
  *
  *   no such header, or not of that form ──────────────────► UNAUTHORIZED
+ *   no header but a session that has ended ───────────────► UNAUTHORIZED
  *   cached, secret wrong ─────────────────────────────────► UNAUTHORIZED
  *   cached, younger than a second ────────────────────────► OK (refreshed behind it when older than
  *                                                            half of that)
@@ -23,6 +25,7 @@
 #ifndef TURNOUT_API_AUTH_H
 #define TURNOUT_API_AUTH_H
 
+#include "api/session.h"
 #include "io/loop.h"
 #include "store/store.h"
 
@@ -38,8 +41,9 @@ enum {
 struct auth;
 
 struct auth_request {
-    struct slice header; /* in: the Authorization field, and who asks; both live until `done` */
-    struct slice peer;
+    struct slice header;  /* in: the Authorization field */
+    struct slice session; /* looked at when `header` is empty */
+    struct slice peer;    /* who asks; all three live until `done` */
     void (*done)(struct auth_request *request); /* once; also from within auth_check */
     void *owner;
 
@@ -48,9 +52,12 @@ struct auth_request {
     enum key_scope_e scope;
     char event_text[CODE_MAX];
     struct slice event;     /* the key is bound to it; empty: to none */
+    struct slice id;        /* of the key; borrowed from what was shown */
+    int64_t ends_s;         /* of the session; 0: a key was shown */
+    unsigned char hash[KEY_HASH_SIZE]; /* of the key's secret when one was shown */
 
     struct auth_request *next; /* auth's own from here on */
-    unsigned char hash[KEY_HASH_SIZE];
+    unsigned char mac[SESSION_MAC_SIZE];
 };
 
 struct auth_options {
@@ -59,6 +66,7 @@ struct auth_options {
     struct clock *clock;
     struct rng *rng;
     int64_t deadline_ms; /* of a question to the store */
+    int64_t session_ms;  /* no session may end later than that from now */
     struct store_meter meter; /* told about every question, with the first asker's owner */
 };
 

@@ -129,4 +129,13 @@ enum media_e media_of(struct slice content_type);
 /* True when an Accept field prefers text/csv to JSON. Pure. */
 bool accept_prefers_csv(struct slice accept);
 
+/* --- the dashboard: site.c, sessions.c --- */
+
+/* Of Accept-Encoding and If-None-Match. Pure. */
+bool accepts_gzip(struct slice accept_encoding);
+bool etag_matches(struct slice if_none_match, struct slice etag);
+/* Whether a request was started by a page of this very site, or by no page. By Sec-Fetch-Site, else
+ * by Origin against Host; each may be empty. Pure. */
+bool session_origin_is_own(struct slice fetch_site, struct slice origin, struct slice host);
+
 #endif

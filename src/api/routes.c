@@ -64,11 +64,14 @@ static enum err_e decode_segment(struct arena *arena, struct slice raw, struct s
     return slice_is_utf8(*ret) ? ERR_OK : ERR_MALFORMED_REQUEST;
 }
 
-/* "/a/b" gives a, b; "/a/" gives a and an empty one, which no route has. */
+/* "/a/b" gives a, b; "/" gives nothing; "/a/" gives a and an empty one, which no route has. */
 static enum err_e split(struct arena *arena, struct slice path, struct segments *ret) {
     ret->len = 0;
     if (path.len == 0 || path.at[0] != '/') {
         return ERR_NOT_FOUND;
+    }
+    if (path.len == 1) {
+        return ERR_OK;
     }
     for (struct slice rest = slice_skip(path, 1);;) {
         const char *slash = rest.len == 0 ? NULL : memchr(rest.at, '/', rest.len);

@@ -118,6 +118,8 @@ enum {
       "Where values are read. spread: replicas, too, which may be a moment behind.")               \
     X(auth, mode, CHOICE, "required", "required|off", "",                                          \
       "Whether requests need an API key. off is allowed on a loopback address alone.")             \
+    X(auth, session, DURATION, "12h", "1m", "720h",                                                \
+      "How long a login of the dashboard lasts.")                                                  \
     X(control, record, TEXT, "", "0", "1023",                                                      \
       "File for what the controller sees and decides, a line a second, for turnout control "       \
       "replay. Empty: none.")                                                                      \

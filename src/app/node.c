@@ -191,6 +191,7 @@ static void fill_parts(struct node *node, size_t loops) {
     node->api_node.rng = rng_system();
     node->api_node.auth = (enum api_auth_e)config->auth_mode;
     node->api_node.store_deadline_ms = config->store_deadline_ms;
+    node->api_node.session_ms = config->auth_session_ms;
     node->api_node.ops_max = (size_t)config->store_ops_max;
     node->api_node.version = TURNOUT_VERSION;
     atomic_init(&node->api_node.draining, false);

@@ -26,6 +26,8 @@
     X(UNAUTHORIZED, 401, false, "unauthorized",                                                    \
       "Send Authorization: Bearer tk_ID.SECRET with a key that is not revoked.")                   \
     X(WRONG_SCOPE, 403, false, "wrong_scope", "Use a key whose scope allows this route.")          \
+    X(CROSS_SITE, 403, false, "cross_site",                                                        \
+      "A page of another site may not do this: send it from this node's own page.")                \
     X(NOT_FOUND, 404, false, "not_found", "See /openapi.json for the routes there are.")           \
     X(UNKNOWN_EVENT, 404, false, "unknown_event", "Check the event's code, or create the event.")  \
     X(UNKNOWN_GATE, 404, false, "unknown_gate", "Check the gate's code, or create the gate.")      \

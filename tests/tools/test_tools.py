@@ -98,7 +98,7 @@ def test_every_plant_that_can_be_built_is_known():
 
 # tools/setup, with a dpkg, an apt and a user of its own.
 
-def run_setup(root, *arguments, installed="", uid=0, apt=0, sudo=False):
+def run_setup(root, *arguments, installed="", uid=0, apt=0, sudo=False, fetched=True, npm=0):
     log = root / "apt.log"
     tools = {
         "dpkg-query": f'#!/bin/sh\nfor p in {installed or "none"}; do\n'
@@ -110,6 +110,9 @@ def run_setup(root, *arguments, installed="", uid=0, apt=0, sudo=False):
         "systemctl": f'#!/bin/sh\n[ "$1" = disable ] && echo "stop $3" >>{log}\n',
         "update-rc.d": "#!/bin/sh\n",
         "service": f'#!/bin/sh\necho "$2 $1" >>{log}\n',
+        "cmp": f"#!/bin/sh\nexit {0 if fetched else 1}\n",
+        "npm": f'#!/bin/sh\necho "npm $@" >>{log}\nexit {npm}\n',
+        "cp": f'#!/bin/sh\necho "cp ${{1##*/}}" >>{log}\n',
     }
     if sudo:
         tools["sudo"] = '#!/bin/sh\nexec "$@"\n'
@@ -145,6 +148,31 @@ def test_setup_stops_the_servers_that_it_installed_and_no_other(tmp_path):
     _, calls = run_setup(tmp_path, "test", "bench", installed=there)
     stopped = [call for call in calls if call.startswith("stop ")]
     assert stopped == ["stop postgresql", "stop prometheus"]
+
+
+def test_setup_fetches_what_the_lock_file_names_and_runs_no_scripts_of_it(tmp_path):
+    answer, calls = run_setup(tmp_path, "web", installed="all", uid=1000, fetched=False)
+    assert answer.returncode == 0
+    assert calls[0].startswith("npm ci --ignore-scripts") and calls[1:] == ["cp package-lock.json"]
+
+
+def test_setup_fetches_nothing_for_who_only_builds(tmp_path):
+    answer, calls = run_setup(tmp_path, "bench", installed="all", fetched=False)
+    assert (answer.returncode, calls) == (0, [])
+
+
+def test_setup_tries_npm_twice_and_remembers_no_failure(tmp_path):
+    answer, calls = run_setup(tmp_path, "web", installed="all", fetched=False, npm=1)
+    assert answer.returncode == 1 and "package-lock.json" in answer.stderr
+    assert [call.split()[0] for call in calls] == ["npm", "npm"]
+
+
+def test_setup_takes_a_node_from_elsewhere(tmp_path):
+    listed = subprocess.check_output([str(TOOLS / "setup"), "--list", "web"], text=True)
+    there = " ".join(name for name in listed.split() if name not in ("nodejs", "npm"))
+    make(tmp_path / "bin", {"node": "#!/bin/sh\n"}).joinpath("node").chmod(0o755)
+    answer, calls = run_setup(tmp_path, "web", installed=there)
+    assert (answer.returncode, calls) == (0, [])
 
 
 def test_setup_tries_apt_twice_and_then_names_what_is_missing(tmp_path):

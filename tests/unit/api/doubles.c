@@ -238,7 +238,11 @@ struct slice http_field(const struct http_request *request, const char *lower_ca
         const char *name, *value;
     } fields[] = {{"content-type", request->sent->type},
                   {"authorization", request->sent->authorization},
-                  {"accept", request->sent->accept}};
+                  {"accept", request->sent->accept},
+                  {"cookie", request->sent->cookie},
+                  {"origin", request->sent->origin},
+                  {"sec-fetch-site", request->sent->fetch_site},
+                  {"host", request->sent->host}};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (strcmp(fields[i].name, lower_case_name) == 0) {
             return text_or_none(fields[i].value);
@@ -336,7 +340,8 @@ enum { REQUEST_MEMORY = 64 << 20, ANSWER_MAX = 64 << 20 };
 void bench_open(struct bench *bench, enum api_auth_e auth) {
     *bench = (struct bench){
         .store = {.base = {&fake_vtable}, .health = {true, true, ""}},
-        .node = {.auth = auth, .store_deadline_ms = 1000, .ops_max = 64, .version = "test"},
+        .node = {.auth = auth, .store_deadline_ms = 1000, .session_ms = 3600000, .ops_max = 64,
+                 .version = "test"},
     };
     virtual_clock_init(&bench->clock, 1764000000000);
     seeded_rng_init(&bench->rng, 1);

@@ -49,6 +49,7 @@ void bench_advance(struct bench *bench, int64_t ms);
 /* One request, sent and answered: turns the loop until nothing is left to do. */
 struct sent {
     const char *method, *path, *query, *type, *body, *authorization, *accept, *peer;
+    const char *cookie, *origin, *fetch_site, *host;
 };
 struct answer {
     int status;

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// A document that is asked for again and again while a page shows it.
+import { useEffect, useState } from 'preact/hooks';
+
+import { backoffMs } from '../logic/backoff';
+import { get, type Answer, type Problem } from './http';
+
+export interface Polled<T> {
+  data: T | null; // the last that came
+  problem: Problem | null; // why the last try brought none
+  lastMs: number | null;
+}
+
+const NOTHING: Polled<never> = { data: null, problem: null, lastMs: null };
+
+// Calls `read` now and again `everyMs` after each answer; a failure waits longer each time. A page
+// in a hidden tab asks for nothing.
+export function poll<T>(
+  read: (signal: AbortSignal) => Promise<Answer<T>>,
+  everyMs: number,
+  tell: (answer: Answer<T>) => void,
+): () => void {
+  const ended = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let failures = 0;
+  const turn = async (): Promise<void> => {
+    if (document.hidden) {
+      timer = setTimeout(() => void turn(), everyMs);
+      return;
+    }
+    const answer = await read(ended.signal);
+    if (ended.signal.aborted) {
+      return;
+    }
+    failures = answer.ok ? 0 : failures + 1;
+    tell(answer);
+    timer = setTimeout(
+      () => void turn(),
+      answer.ok ? everyMs : Math.max(everyMs, backoffMs(failures)),
+    );
+  };
+  void turn();
+  return () => {
+    ended.abort();
+    clearTimeout(timer);
+  };
+}
+
+// Null as a path: nothing is asked for.
+export function usePolled<T>(path: string | null, everyMs: number): Polled<T> {
+  const [state, setState] = useState<Polled<T>>(NOTHING);
+  useEffect(() => {
+    setState(NOTHING);
+    if (path === null) {
+      return undefined;
+    }
+    return poll<T>(
+      (signal) => get<T>(path, signal),
+      everyMs,
+      (answer) => {
+        setState((before) =>
+          answer.ok
+            ? { data: answer.data, problem: null, lastMs: Date.now() }
+            : { ...before, problem: answer.problem },
+        );
+      },
+    );
+  }, [path, everyMs]);
+  return state;
+}
