@@ -94,8 +94,16 @@ static void set_up(struct tiered *tiered, const struct tiered_options *options) 
     tiered->options = *options;
     tiered->memory = options->l1.memory;
     ASSERT(pthread_mutex_init(&tiered->mutex, NULL) == 0);
+    ASSERT(pthread_mutex_init(&tiered->estimate_mutex, NULL) == 0);
+    estimate_init(&tiered->estimate, options->l1.entries);
     bool alone = options->writers == TIERED_WRITERS_ALONE;
     atomic_init(&tiered->heard_us, alone ? INT64_MAX : TIERED_NEVER_US);
+}
+
+static void release(struct tiered *tiered) {
+    pthread_mutex_destroy(&tiered->estimate_mutex);
+    pthread_mutex_destroy(&tiered->mutex);
+    tiered->memory->give(tiered->memory, tiered);
 }
 
 enum err_e tiered_create(const struct tiered_options *given, struct tiered **ret_tiered,
@@ -112,8 +120,7 @@ enum err_e tiered_create(const struct tiered_options *given, struct tiered **ret
     set_up(tiered, &options);
     enum err_e err = l1_create(&options.l1, &tiered->l1, ret_problem);
     if (err != ERR_OK) {
-        pthread_mutex_destroy(&tiered->mutex);
-        tiered->memory->give(tiered->memory, tiered);
+        release(tiered);
         return err;
     }
     *ret_tiered = tiered;
@@ -130,8 +137,7 @@ void tiered_destroy(struct tiered *tiered) {
     ASSERT(tiered->flights == 0 && tiered->waiters == 0);
     ASSERT(tiered->journal.count == 0);
     l1_destroy(tiered->l1);
-    pthread_mutex_destroy(&tiered->mutex);
-    tiered->memory->give(tiered->memory, tiered);
+    release(tiered);
 }
 
 /* Loops. */
@@ -224,7 +230,9 @@ static void on_port_closed(void *data) {
 
 void tiered_loop_close(struct tiered_loop *loop, void (*closed)(void *data), void *data) {
     ASSERT(!loop->closing);
+    pthread_mutex_lock(&loop->tiered->mutex);
     loop->closing = true;
+    pthread_mutex_unlock(&loop->tiered->mutex);
     loop->closed = closed;
     loop->closed_data = data;
     if (loop->ticking) {
@@ -314,13 +322,24 @@ static void ask_to_refresh(struct tiered_loop *loop, enum tiered_class_e class, 
     }
 }
 
-enum tiered_try_e tiered_try(struct tiered_loop *loop, enum tiered_class_e class, struct slice key,
-                             struct buf *buf, struct tiered_answer *ret_answer) {
+static void sample(struct tiered_loop *loop, uint64_t hash) {
+    if (estimate_samples(&loop->tiered->estimate, hash)) {
+        loop->samples[loop->samples_len++] = hash;
+        if (loop->samples_len == TIERED_SAMPLES) {
+            tiered_samples_count(loop);
+        }
+    }
+}
+
+static enum tiered_try_e try_l1(struct tiered_loop *loop, enum tiered_class_e class,
+                                struct slice key, struct buf *buf,
+                                struct tiered_answer *ret_answer) {
     int64_t now_us = tiered_now_us(loop);
     struct l1_ticket ticket;
     buf_clear(buf);
     loop->missed.any = false;
     enum l1_result_e result = l1_get(loop->reader, key, now_us, buf, &ticket);
+    sample(loop, l1_hash_got(loop->reader));
     if (result == L1_HIT_ABSENT) {
         return hit_absent(loop, class, ret_answer);
     }
@@ -339,6 +358,20 @@ enum tiered_try_e tiered_try(struct tiered_loop *loop, enum tiered_class_e class
         counter_add(&cells->l1_untrusted, 1);
     }
     return TIERED_MISS;
+}
+
+enum tiered_try_e tiered_try(struct tiered_loop *loop, enum tiered_class_e class, struct slice key,
+                             struct buf *buf, struct tiered_answer *ret_answer) {
+    struct tiered_port *port = loop->port;
+    if (++loop->tries % TIERED_TIMED_ONE_IN != 0) {
+        return try_l1(loop, class, key, buf, ret_answer);
+    }
+    int64_t begun_ns = port->vtable->precise_ns(port);
+    enum tiered_try_e result = try_l1(loop, class, key, buf, ret_answer);
+    int64_t ended_ns = port->vtable->precise_ns(port);
+    counter_add(&loop->timed, 1);
+    counter_add(&loop->timed_ns, (uint64_t)(ended_ns - begun_ns));
+    return result;
 }
 
 void tiered_get(struct tiered_loop *loop, struct tiered_get *get) {

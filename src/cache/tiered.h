@@ -11,8 +11,8 @@
  *     first) does not see what was before it, on any node, also when the invalidation channel is
  *     dead. docs/cache.md tells what that takes and where it ends.
  *  2. Trouble in L2 is a miss, never an error.
- *  3. At most one load of a key is under way in a node, and in a cluster but for dead lease
- *     holders.
+ *  3. At most one load of a key is under way in a node; in a cluster too, while L2 is trusted and
+ *     but for dead lease holders.
  *  4. When the store fails, a value that expired at most `stale_ms` ago may be answered, as STALE
  *     and with its age. What was invalidated is never answered.
  *
@@ -104,7 +104,8 @@ struct tiered_loop_options {
     struct loop *loop;
     /* NULL: no L2. Its loop, news and news_data are set here. */
     const struct redis_options *redis;
-    /* Whether this loop's client listens for invalidations: one or two loops of a node do. */
+    /* Whether this loop's client listens for invalidations: one or two loops of a node do. Without
+     * any, L2 is not read. */
     bool listens;
     tiered_due_fn due; /* NULL: no early refresh */
     void *due_data;
@@ -113,8 +114,8 @@ struct tiered_loop_options {
 /* On the loop's thread. ERR_CONFIG (Redis), ERR_OVERLOADED beyond TIERED_LOOPS_MAX, NO_MEMORY. */
 enum err_e tiered_loop_open(struct tiered *tiered, const struct tiered_loop_options *options,
                             struct tiered_loop **ret_loop, struct problem *ret_problem) MUST_CHECK;
-/* No get of this loop may be unanswered but those that wait for L2 or for another loop: these get
- * ERR_DRAINING before this returns. `closed` runs when nothing is left. */
+/* No load may be under way on this loop. Gets that wait for L2 or for another loop get ERR_DRAINING
+ * before this returns, or their answer soon after. `closed` runs when nothing is left. */
 void tiered_loop_close(struct tiered_loop *loop, void (*closed)(void *data), void *data);
 
 /* Where an answer came from. */

@@ -5,8 +5,8 @@
  * Two implementations: tiered_port.c on an event loop and a Redis client, and the one of
  * tests/simulation on a virtual clock with an L2 that loses, delays and reorders.
  *
- * Thread: the loop's, except `post` and `l2_counters` (any). Requests to L2 are those of
- * cache/redis.h, with its rules: `send` answers later or refuses at once.
+ * Thread: the loop's, except `post`, `precise_ns` and `l2_counters` (any, until `close`). Requests
+ * to L2 are those of cache/redis.h, with its rules: `send` answers later or refuses at once.
  */
 #ifndef TURNOUT_CACHE_TIERED_PORT_H
 #define TURNOUT_CACHE_TIERED_PORT_H
@@ -19,7 +19,7 @@ enum { TIERED_TICK_MS = 10 };
 
 struct tiered_port_vtable {
     int64_t (*now_us)(struct tiered_port *port); /* monotonic */
-    int64_t (*precise_ns)(struct tiered_port *port); /* the same, read anew: for measuring */
+    int64_t (*precise_ns)(struct tiered_port *port); /* the same, read anew; any thread */
     void (*post)(struct tiered_port *port, struct loop_message *message);
     /* Calls tiered_loop_tick every TIERED_TICK_MS from now on, until tick_stop. False: no
      * memory. */

@@ -21,12 +21,15 @@
 
 #include "base/assert.h"
 #include "cache/tiered.h"
+#include "cache/tiered_estimate_priv.h"
 #include "cache/tiered_port.h"
 #include "stat/counter.h"
 
 #include <pthread.h>
 
 enum {
+    TIERED_TIMED_ONE_IN = 1024,  /* tries whose time is taken */
+    TIERED_SAMPLES = 64,         /* hashes of sampled keys that a loop gathers */
     TIERED_BUCKETS = 1024, /* of the flights; there are as many as loads under way */
     TIERED_HEAD = 8,       /* bytes before each value in L1: when it was read */
     TIERED_VALUE_MAX = REDIS_VALUE_MAX,
@@ -137,6 +140,8 @@ struct tiered {
     unsigned hearing;
     bool was_silent;    /* since somebody heard */
     _Atomic int64_t heard_us; /* all that others wrote until then is known here */
+    pthread_mutex_t estimate_mutex; /* taken alone; a loop does not wait for it */
+    struct estimate estimate;
     _Atomic uint64_t lag_us_last;
     _Atomic uint64_t lag_us_max;
 };
@@ -148,7 +153,7 @@ struct tiered_loop {
     tiered_due_fn due;
     void *due_data;
     unsigned index;
-    bool closing;
+    bool closing; /* written under the mutex */
     struct buf scratch;   /* a value that is put together, or read by tiered_get */
     struct buf leftovers; /* a value that expired */
     struct buf payload;   /* a value as it goes to L2 */
@@ -169,6 +174,12 @@ struct tiered_loop {
         uint64_t hash;
         struct l1_ticket ticket;
     } missed;
+    uint64_t tries;
+    uint64_t tries_sampled; /* how many there were when samples were last counted */
+    struct counter timed; /* of them, and their time in sum */
+    struct counter timed_ns;
+    uint64_t samples[TIERED_SAMPLES];
+    unsigned samples_len;
     unsigned in_transit; /* under the mutex */
     void (*closed)(void *data);
     void *closed_data;
@@ -231,6 +242,9 @@ void tiered_epoch_raise(struct tiered_loop *loop, enum tiered_class_e class);
 void tiered_class_repeat(struct tiered_loop *loop, enum tiered_class_e class);
 bool tiered_epochs_tick(struct tiered_loop *loop, int64_t now_us); /* true: more is due */
 void tiered_coherence_leave(struct tiered_loop *loop);
+
+/* tiered_figures.c */
+void tiered_samples_count(struct tiered_loop *loop);
 
 /* tiered.c: from now on tiered_loop_tick runs, until it finds nothing to do. */
 bool tiered_tick_soon(struct tiered_loop *loop); /* false: it cannot */

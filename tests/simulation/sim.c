@@ -104,7 +104,11 @@ int64_t sim_delay(void) {
 }
 
 void sim_trace(const char *format, ...) {
-    if (getenv("TRACE") == NULL) {
+    static int wanted = -1;
+    if (wanted < 0) {
+        wanted = getenv("TRACE") != NULL;
+    }
+    if (!wanted) {
         return;
     }
     va_list args;

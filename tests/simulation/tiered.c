@@ -22,7 +22,7 @@
 #include <cmocka.h>
 
 enum {
-    DAYS = 1000, /* in two seconds, and in twenty under a sanitizer */
+    DAYS = 1000,
     DAY_US = 12000000,
     QUIET_US = 14000000, /* unknown commits are repeated for ten seconds */
     BOUND_US = 1000000,

@@ -9,7 +9,7 @@
 #include "cache/tiered_port.h"
 #include "l1_fixture.h"
 
-enum { LOOPS = 2, SENT_MAX = 64 };
+enum { LOOPS = 2, SENT_MAX = 128 };
 
 struct test_port {
     struct tiered_port base;
@@ -240,6 +240,70 @@ static inline void node_change(struct node *node, int loop, const char *key) {
     struct tiered_change change = {.keys = keys, .keys_len = 1};
     tiered_change_begin(node->loops[loop], &change);
     tiered_change_end(node->loops[loop], &change, TIERED_COMMITTED);
+}
+
+/* What was sent to L2 and is not answered: the first of that operation, or NULL. */
+static inline struct redis_call *node_sent(struct node *node, int loop, enum redis_op_e op) {
+    struct test_port *port = &node->ports[loop];
+    for (size_t i = 0; i < port->sent_len; i++) {
+        if (port->sent[i].op == op) {
+            return &port->sent[i];
+        }
+    }
+    return NULL;
+}
+
+static inline void node_answer(struct node *node, int loop, enum redis_op_e op,
+                               struct redis_answer answer) {
+    struct test_port *port = &node->ports[loop];
+    struct redis_call *found = node_sent(node, loop, op);
+    assert_non_null(found);
+    struct redis_call call = *found;
+    size_t at = (size_t)(found - port->sent);
+    port->sent_len--;
+    for (; at < port->sent_len; at++) { /* keys of what follows move too */
+        port->sent[at] = port->sent[at + 1];
+        memcpy(port->texts[at], port->texts[at + 1], sizeof port->texts[at]);
+        port->sent[at].key.at = port->texts[at][0];
+        port->sent[at].value.at = port->texts[at][1];
+    }
+    call.fn(call.data, &answer);
+}
+
+static inline void node_answer_all(struct node *node, int loop, enum redis_op_e op,
+                                   struct redis_answer answer) {
+    while (node_sent(node, loop, op) != NULL) {
+        node_answer(node, loop, op, answer);
+    }
+}
+
+static inline void node_tick(struct node *node) {
+    for (int i = 0; i < LOOPS; i++) {
+        if (node->ports[i].ticking) {
+            tiered_loop_tick(node->loops[i]);
+        }
+    }
+}
+
+static inline void node_beat(struct node *node) {
+    node->ports[0].heard_us = node->now_us;
+    tiered_loop_news(node->loops[0], REDIS_NEWS_BEAT, SLICE_NONE);
+}
+
+/* Time in which the channel is well. */
+static inline void node_pass_hearing_ms(struct node *node, int64_t ms) {
+    for (; ms > 0; ms -= 200) {
+        node_pass_ms(node, ms < 200 ? ms : 200);
+        node_beat(node);
+        node_tick(node);
+    }
+}
+
+/* The channel is heard, epochs are 7, and all has settled. */
+static inline void node_hear(struct node *node) {
+    tiered_loop_news(node->loops[0], REDIS_NEWS_HEARD, SLICE_NONE);
+    node_answer_all(node, 0, REDIS_EPOCH_READ, (struct redis_answer){.epoch = 7});
+    node_pass_hearing_ms(node, 2400);
 }
 
 static inline struct tiered_counters node_counters(struct node *node, enum tiered_class_e class) {
