@@ -37,10 +37,13 @@ static void judge_durability(const struct postgres_inspection *seen, struct find
 static void judge_standbys(const struct postgres_inspection *seen, struct findings *findings) {
     bool is_synchronous = seen->synchronous_standbys[0] != '\0' &&
                           strcmp(seen->synchronous_commit, "local") != 0;
-    if (is_synchronous && seen->standbys == 0) {
+    if (!seen->sees_standbys) {
+        findings_add(findings, "standbys", FINDING_WARNING, "GRANT pg_monitor TO the role",
+                     "this role may not see whether a standby streams");
+    } else if (is_synchronous && seen->standbys_synchronous == 0) {
         findings_add(findings, "standbys", FINDING_UNSAFE,
-                     "start the standby, or empty synchronous_standby_names",
-                     "no standby streams, and synchronous_standby_names waits for one: every "
+                     "start the standby, or empty synchronous_standby_names and reload",
+                     "synchronous_standby_names waits for a standby that does not stream: every "
                      "commit hangs");
     } else if (seen->standbys > 0 && !is_synchronous) {
         findings_add(findings, "standbys", FINDING_WARNING,
@@ -50,8 +53,22 @@ static void judge_standbys(const struct postgres_inspection *seen, struct findin
         findings_add(findings, "standbys", FINDING_WARNING, "add a standby, or take backups often",
                      "no standby streams: the records end with this server's disk");
     } else {
-        findings_add(findings, "standbys", FINDING_OK, NULL, "%lld standbys stream",
-                     (long long)seen->standbys);
+        findings_add(findings, "standbys", FINDING_OK, NULL,
+                     "%lld standbys stream, %lld of them synchronous", (long long)seen->standbys,
+                     (long long)seen->standbys_synchronous);
+    }
+}
+
+/* A standby that no node looks for is of no use when the primary is gone. */
+static void judge_hosts(const struct postgres_inspection *seen, struct findings *findings) {
+    if (seen->standbys > 0 && !seen->names_several_hosts) {
+        findings_add(findings, "hosts", FINDING_WARNING,
+                     "name every server: postgres://USER@HOST1,HOST2/DATABASE, unless one address "
+                     "always leads to the primary",
+                     "standbys stream, but store.url names one host: a node would not find the "
+                     "promoted one");
+    } else if (seen->standbys > 0) {
+        findings_add(findings, "hosts", FINDING_OK, NULL, "store.url names several hosts");
     }
 }
 
@@ -156,6 +173,7 @@ MAY_BLOCK void doctor_check_postgres(const struct config *config, struct finding
                  seen.version);
     judge_durability(&seen, findings);
     judge_standbys(&seen, findings);
+    judge_hosts(&seen, findings);
     judge_clock(&seen, findings);
     judge_connections(&seen, config, findings);
     judge_schema(&seen, findings);

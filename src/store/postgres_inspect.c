@@ -13,7 +13,10 @@ static const char settings_sql[] =
     "  - current_setting('superuser_reserved_connections')::bigint"
     "  - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
     " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
-    " to_regclass('turnout_schema') IS NOT NULL";
+    " to_regclass('turnout_schema') IS NOT NULL,"
+    " pg_has_role('pg_read_all_stats', 'USAGE'),"
+    " (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+    "  AND sync_state IN ('sync', 'quorum'))";
 
 /* The end of the last partition stands in its bound: FOR VALUES FROM ('…') TO ('…'). */
 static const char store_sql[] =
@@ -74,6 +77,8 @@ MAY_BLOCK static enum err_e see_settings(PGconn *pg, struct postgres_inspection 
     seen->connections_free = take_number(result, 6, 0);
     seen->server_ms = take_number(result, 7, 0);
     *ret_migrated = PQgetvalue(result, 0, 8)[0] == 't';
+    seen->sees_standbys = PQgetvalue(result, 0, 9)[0] == 't';
+    seen->standbys_synchronous = take_number(result, 10, 0);
     PQclear(result);
     return ERR_OK;
 }
@@ -98,6 +103,7 @@ MAY_BLOCK enum err_e postgres_inspect(const char *url, struct clock *clock,
                                       struct postgres_inspection *ret_seen,
                                       struct problem *ret_problem) {
     *ret_seen = (struct postgres_inspection){.schema_known = postgres_schema_version(),
+                                             .names_several_hosts = pg_has_several_hosts(url),
                                              .partitions_until_ms = TIME_NONE,
                                              .newest_record_ms = TIME_NONE};
     PGconn *pg;

@@ -17,7 +17,10 @@ struct postgres_inspection {
     bool fsync, full_page_writes;
     char synchronous_commit[POSTGRES_SETTING_SIZE]; /* the database's default */
     char synchronous_standbys[POSTGRES_SETTING_SIZE]; /* synchronous_standby_names */
-    int64_t standbys;          /* that stream now; 0 also when this user may not see them */
+    bool names_several_hosts;  /* the address */
+    bool sees_standbys;        /* whether this role may see them: pg_monitor */
+    int64_t standbys;          /* that stream now */
+    int64_t standbys_synchronous; /* of them: commits wait for these, or for some of these */
     int64_t connections_free;  /* that ordinary users can still open */
     int64_t server_ms;         /* its clock, and ours at the same moment */
     int64_t here_ms;
