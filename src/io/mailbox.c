@@ -93,21 +93,51 @@ MAY_BLOCK struct message *mailbox_wait(struct mailbox *box, int64_t timeout_ms) 
     return all;
 }
 
-MAY_BLOCK struct message *mailbox_wait_one(struct mailbox *box, int64_t timeout_ms) {
+MAY_BLOCK struct message *mailbox_wait_some(struct mailbox *box, size_t most, int64_t timeout_ms) {
     mtx_lock(&box->lock);
     wait_locked(box, timeout_ms);
-    struct message *one = box->first;
-    if (one != NULL) {
-        box->first = one->next;
+    struct message *list = NULL;
+    struct message **end = &list;
+    for (size_t i = 0; i < most && box->first != NULL; i++) {
+        *end = box->first;
+        end = &box->first->next;
+        box->first = *end;
         box->count--;
-        if (box->first == NULL) {
-            box->last = &box->first;
-        } else {
-            cnd_signal(&box->filled); /* another reader may sleep while some are left */
-        }
+    }
+    *end = NULL;
+    if (box->first == NULL) {
+        box->last = &box->first;
+    } else {
+        cnd_signal(&box->filled); /* another reader may sleep while some are left */
     }
     mtx_unlock(&box->lock);
-    return one;
+    return list;
+}
+
+MAY_BLOCK struct message *mailbox_wait_one(struct mailbox *box, int64_t timeout_ms) {
+    return mailbox_wait_some(box, 1, timeout_ms);
+}
+
+struct message *mailbox_take_if(struct mailbox *box, mailbox_wants_fn wants, void *data) {
+    struct message *list = NULL;
+    struct message **end = &list;
+    mtx_lock(&box->lock);
+    struct message **place = &box->first;
+    while (*place != NULL) {
+        struct message *message = *place;
+        if (wants(message, data)) {
+            *place = message->next;
+            *end = message;
+            end = &message->next;
+            box->count--;
+        } else {
+            place = &message->next;
+        }
+    }
+    box->last = place;
+    *end = NULL;
+    mtx_unlock(&box->lock);
+    return list;
 }
 
 bool mailbox_is_closed(struct mailbox *box) {

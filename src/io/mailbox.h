@@ -48,6 +48,12 @@ struct message *mailbox_take(struct mailbox *box);
 MAY_BLOCK struct message *mailbox_wait(struct mailbox *box, int64_t timeout_ms);
 /* The oldest alone; several threads may share one box this way. */
 MAY_BLOCK struct message *mailbox_wait_one(struct mailbox *box, int64_t timeout_ms);
+/* The oldest, at most `most` of them, as a list; the rest stays for other readers of the box. */
+MAY_BLOCK struct message *mailbox_wait_some(struct mailbox *box, size_t most, int64_t timeout_ms);
+/* Those that `wants` names, oldest first; the rest stays in its order. `wants` runs under the lock.
+ * Never blocks. */
+typedef bool (*mailbox_wants_fn)(const struct message *message, void *data);
+struct message *mailbox_take_if(struct mailbox *box, mailbox_wants_fn wants, void *data);
 bool mailbox_is_closed(struct mailbox *box);
 size_t mailbox_count(struct mailbox *box);
 

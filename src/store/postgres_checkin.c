@@ -480,6 +480,9 @@ void pg_clear_arrays(struct pg_writer *w) {
     clear_arrays(w->minutes, PG_MINUTE_ARRAYS);
 }
 
+/* A group of replays alone writes nothing here. Its commit waits for a synchronous standby all the
+ * same, so that a verdict is no less durable when it is told again: locking the events' rows is
+ * written to the server's log. */
 static enum err_e write_group(const struct pg_group *group, const bool *orphans) {
     struct pg_writer *w = group->w;
     for (size_t i = 0; i < group->person_names.len; i++) {

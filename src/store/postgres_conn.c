@@ -13,7 +13,7 @@
 
 enum {
     VERSION_MIN = 150000,
-    WRITER_TIMEOUT_MS = 15000, /* above the server's own limits below, which come first */
+    WRITER_TIMEOUT_MS = 12000, /* above the server's own limits below, which come first */
     READER_TIMEOUT_MS = 40000,
     STANDBY_GOOD_US = 1000000, /* then the primary is looked for again */
 };
@@ -263,6 +263,7 @@ MAY_BLOCK enum err_e pg_run(struct pg_conn *conn) {
     }
     conn->ran = true;
     conn->failure = PG_FINE;
+    conn->is_silent = false;
     conn->failed_at = PG_PIPELINE_MAX;
     conn->detail[0] = '\0';
     if (conn->pg == NULL) {
@@ -273,6 +274,7 @@ MAY_BLOCK enum err_e pg_run(struct pg_conn *conn) {
         return note_loss(conn, why[0] == '\0' ? "the server does not answer" : why);
     }
     enum err_e err = read_replies(conn, until_us);
+    conn->is_silent = conn->failure == PG_LOST && clock_mono_us(clock_system()) >= until_us;
     if (conn->failure == PG_LOST && conn->detail[0] == '\0') {
         snprintf(conn->detail, sizeof conn->detail, "the server does not answer");
     }
@@ -289,6 +291,16 @@ struct pg_rows pg_rows_of(const struct pg_conn *conn, size_t place) {
 static void ignore_notice(void *data, const PGresult *result) {
     (void)data;
     (void)result; /* libpq would print it on standard error */
+}
+
+/* "canceling wait for synchronous replication": the commit stands here alone, and is answered like
+ * any other. The text depends on the server's language, so every plain warning counts. */
+static void note_warning(void *data, const PGresult *result) {
+    struct pg_conn *conn = data;
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    conn->has_warned = conn->has_warned || (severity != NULL && strcmp(severity, "WARNING") == 0 &&
+                                            state != NULL && strcmp(state, "01000") == 0);
 }
 
 /* The setting that the URL itself may name comes first: later keywords would override it. */
@@ -387,22 +399,27 @@ MAY_BLOCK static enum err_e run_fixed(PGconn *pg, const char *sql, struct proble
     return err;
 }
 
-/* The schema's version; -1: there is none. */
-MAY_BLOCK static int read_schema(PGconn *pg) {
+/* -1: there is none. A table that may not be read is another thing than one that is not there. */
+MAY_BLOCK static enum err_e read_schema(PGconn *pg, int *ret_version, struct problem *ret_problem) {
     PGresult *result = PQexec(pg, "SELECT max(version) FROM turnout_schema");
-    int version = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
-                          !PQgetisnull(result, 0, 0)
-                      ? atoi(PQgetvalue(result, 0, 0))
-                      : -1;
+    bool is_read = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    enum err_e err = ERR_OK;
+    *ret_version = is_read && !PQgetisnull(result, 0, 0) ? atoi(PQgetvalue(result, 0, 0)) : -1;
+    if (!is_read && (state == NULL || strcmp(state, "42P01") != 0)) {
+        enum pg_failure_e failure;
+        char why[160];
+        pg_first_line(PQerrorMessage(pg), why, sizeof why);
+        err = state == NULL ? ERR_UNAVAILABLE : pg_translate(state, &failure);
+        problem_set(ret_problem, err, "store.url", "%s", why);
+    }
     PQclear(result);
-    return version;
+    return err;
 }
 
 MAY_BLOCK static enum err_e check_schema(PGconn *pg, struct problem *ret_problem) {
-    int version = read_schema(pg), known = postgres_schema_version();
-    if (PQstatus(pg) != CONNECTION_OK) {
-        return problem_set(ret_problem, ERR_UNAVAILABLE, "store.url", "the server hung up");
-    }
+    int version, known = postgres_schema_version();
+    TRY(read_schema(pg, &version, ret_problem));
     if (version < 0) {
         return problem_set(ret_problem, ERR_UNAVAILABLE, "store.url",
                            "the database has no turnout schema: run turnout db migrate first");
@@ -487,6 +504,9 @@ MAY_BLOCK enum err_e pg_open(struct pg_conn *conn, const char *url, enum pg_role
         return refuse_connection(pg, ret_problem);
     }
     conn->pg = pg;
+    if (role == PG_WRITER) { /* which stays where it is */
+        PQsetNoticeReceiver(pg, note_warning, conn);
+    }
     conn->opened_us = clock_mono_us(clock_system());
     enum err_e err = set_up(conn, ret_problem);
     if (err != ERR_OK) {

@@ -134,6 +134,8 @@ struct pg_conn {
     size_t put; /* statements since the last run */
     bool ran;   /* the next put begins anew */
     bool send_failed;
+    bool is_silent; /* the last run's time was up: it is not tried again at once */
+    bool has_warned; /* since the writer looked: it cancelled its wait for a standby */
     enum pg_failure_e failure;
     size_t failed_at;  /* which statement answered the error; PG_PIPELINE_MAX: none did */
     char detail[200];  /* the server's message, first line */

@@ -5,6 +5,8 @@
  */
 #include "store/postgres_priv.h"
 
+#include <pthread.h>
+
 enum {
     WRITERS_MAX = 4,
     READERS_MAX = 16,
@@ -12,6 +14,7 @@ enum {
     DOOR_MOST_MS = 2000,
     REPLICA_FIRST_MS = 1000, /* reads have the primary meanwhile */
     REPLICA_MOST_MS = 30000,
+    CLERK_MS = 250,
 };
 
 struct postgres_store {
@@ -21,6 +24,9 @@ struct postgres_store {
     struct pg_team writes, reads;
     struct pg_writer_thread writers[WRITERS_MAX];
     struct pg_reader_thread readers[READERS_MAX];
+    struct mailbox clerk_box; /* nothing comes: it is closed when the clerk is to end */
+    thrd_t clerk;
+    bool clerk_started;
     size_t writers_open, writers_started;
     size_t readers_open, readers_started;
 };
@@ -62,6 +68,42 @@ static void postgres_health(struct store *store, struct store_health *ret_health
     }
 }
 
+/* ── the clerk ── */
+
+/* Threads that wait for a silent server answer nobody meanwhile. What waits for them in a mailbox
+ * is answered by the clerk when its deadline has passed. */
+static bool is_late(const struct message *message, void *now_us) {
+    const struct store_op *op = (const struct store_op *)message;
+    return op->deadline_us != 0 && *(const int64_t *)now_us > op->deadline_us;
+}
+
+static void answer_late(struct postgres_store *postgres, struct pg_team *team) {
+    if (mailbox_count(&team->box) == 0) {
+        return;
+    }
+    int64_t now_us = clock_mono_us(postgres->clock);
+    struct message *list = mailbox_take_if(&team->box, is_late, &now_us);
+    while (list != NULL) {
+        struct store_op *op = (struct store_op *)list;
+        list = list->next;
+        op->begun_us = now_us;
+        op->err = ERR_DEADLINE;
+        pg_finish_op(op, postgres->clock);
+    }
+}
+
+MAY_BLOCK static int clerk_main(void *store) {
+    struct postgres_store *postgres = store;
+    pthread_setname_np(pthread_self(), "clerk");
+    while (!mailbox_is_closed(&postgres->clerk_box)) {
+        struct message *none = mailbox_wait(&postgres->clerk_box, CLERK_MS);
+        ASSERT(none == NULL);
+        answer_late(postgres, &postgres->writes);
+        answer_late(postgres, &postgres->reads);
+    }
+    return 0;
+}
+
 /* ── open and close ── */
 
 static void init_team(struct pg_team *team, size_t queue_max) {
@@ -85,6 +127,10 @@ static MAY_BLOCK void stop_threads(struct postgres_store *postgres) {
     for (size_t i = 0; i < postgres->readers_started; i++) {
         thrd_join(postgres->readers[i].thread, NULL);
     }
+    mailbox_close(&postgres->clerk_box);
+    if (postgres->clerk_started) {
+        thrd_join(postgres->clerk, NULL);
+    }
 }
 
 static MAY_BLOCK void postgres_close(struct store *store) {
@@ -98,6 +144,7 @@ static MAY_BLOCK void postgres_close(struct store *store) {
     }
     fini_team(&postgres->writes);
     fini_team(&postgres->reads);
+    mailbox_fini(&postgres->clerk_box);
     free(postgres->url);
     free(postgres);
 }
@@ -132,7 +179,8 @@ static MAY_BLOCK enum err_e start_threads(struct postgres_store *postgres) {
             return ERR_NO_MEMORY;
         }
     }
-    return ERR_OK;
+    postgres->clerk_started = thrd_create(&postgres->clerk, clerk_main, postgres) == thrd_success;
+    return postgres->clerk_started ? ERR_OK : ERR_NO_MEMORY;
 }
 
 static struct postgres_store *new_store(const struct postgres_options *options) {
@@ -151,6 +199,7 @@ static struct postgres_store *new_store(const struct postgres_options *options) 
     }
     init_team(&postgres->writes, options->queue_max);
     init_team(&postgres->reads, options->queue_max);
+    mailbox_init(&postgres->clerk_box, 1, NULL, NULL);
     return postgres;
 }
 

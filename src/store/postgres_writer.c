@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A writer thread: takes all operations that wait, decides their scans in groups of up to
+ * A writer thread: takes operations that wait, decides their scans in groups of up to
  * group_max, one transaction each, and hands an operation back only when its commit was answered.
  *
  *   take ──► scans in a row ──► BEGIN, lock, facts │ decide │ write, COMMIT ──► answer all
  *            another operation ─► BEGIN … COMMIT ──► answer
  *
  *                     what failed                         what is done
- *   PG_LOST           before the commit was sent          reconnect, once more
+ *   PG_LOST           before the commit was sent          reconnect, once more; 503 after silence
  *                     behind it, without its answer       503 commit_unknown: the nonce tells
  *   PG_AGAIN          deadlock, serialization             once more, a few times
  *   PG_NO_PARTITION   a record's quarter                  make the partition, once more
@@ -88,9 +88,14 @@ static void roll_back(struct pg_writer *w) {
 /* Sends the commit with what was put before it and says how it ended. */
 MAY_BLOCK static enum err_e commit(struct pg_writer *w) {
     w->committing_us = clock_mono_us(w->clock);
-    size_t place = pg_put(&w->conn, PG_SQL_COMMIT, NULL);
-    enum err_e err = pg_run(&w->conn);
     struct pg_conn *conn = &w->conn;
+    size_t place = pg_put(conn, PG_SQL_COMMIT, NULL);
+    conn->has_warned = false;
+    enum err_e err = pg_run(conn);
+    if (err == ERR_OK && conn->has_warned) {
+        snprintf(conn->detail, sizeof conn->detail, "it stopped waiting for its standby");
+        return ERR_COMMIT_UNKNOWN;
+    }
     if (err == ERR_OK) {
         bool committed = strcmp(PQcmdStatus(conn->replies[place]), "COMMIT") == 0;
         ASSERT(committed); /* PostgreSQL answers ROLLBACK only for a transaction that failed */
@@ -217,7 +222,7 @@ MAY_BLOCK static bool prepare_retry(struct pg_writer *w, enum err_e err, int *lo
     case PG_NO_PARTITION:
         return make_partitions(w) == ERR_OK;
     case PG_LOST:
-        return (*lost)++ < LOST_RETRIES_MAX && reconnect_at_once(w) == ERR_OK;
+        return !w->conn.is_silent && (*lost)++ < LOST_RETRIES_MAX && reconnect_at_once(w) == ERR_OK;
     case PG_FINE:
     case PG_SERVER:
     case PG_DATA:
@@ -477,13 +482,14 @@ MAY_BLOCK static void look_at_connection(struct pg_writer_thread *t) {
     }
 }
 
-/* What waits; NULL after a while without anything. */
+/* What waits, no more than a group: the rest can go to another writer, or be answered when it is
+ * late while this one waits for the server. NULL after a while without anything. */
 MAY_BLOCK static struct message *take(struct pg_writer_thread *t) {
     if (pg_leaves_it_to_others(&t->state)) {
         pg_nap();
         return NULL;
     }
-    return mailbox_wait(&t->team->box, t->state.works ? IDLE_MS : LOOK_MS);
+    return mailbox_wait_some(&t->team->box, t->group_max, t->state.works ? IDLE_MS : LOOK_MS);
 }
 
 MAY_BLOCK int pg_writer_main(void *thread) {
