@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -37,10 +38,19 @@ def two_nodes(pair, tmp_path):
             node.kill()
 
 
-@pytest.fixture
-def pair():
+@pytest.fixture(scope="module")
+def shared():
     with temporary_pair() as made:
         yield made
+
+
+@pytest.fixture
+def pair(shared):
+    """Whole again, whatever the test before left."""
+    if not all(server.is_running for server in shared.servers) or not shared.is_synchronous():
+        shared.stop()
+        shared.start()
+    return shared
 
 
 @pytest.fixture
@@ -125,11 +135,90 @@ def test_a_node_that_freezes_inside_a_transaction_holds_the_others_up_for_a_whil
                     return answer.status == 200
 
                 processes.until(decided, 60)
-                assert rig.ok(client.post(path, scan))["verdict"] == "admitted"
+                reply = rig.ok(client.post(path, scan))
+                assert reply["verdict"] == "admitted"
         finally:
             os.kill(nodes[0].pid, signal.SIGCONT)
         alone.wait_more(50)
-    alone.acknowledged["other"] = tuple(
-        pair.primary.sql("SELECT id, verdict FROM attendance_records WHERE nonce = 'other'",
-                         DATABASE).split("|"))
+    alone.acknowledged["other"] = (reply["record_id"], reply["verdict"])
     alone.check(pair.primary, DATABASE)
+
+
+def test_a_frozen_primary_is_503_and_ends_when_it_thaws(pair, nodes):
+    with Crowd(nodes) as crowd:
+        crowd.wait_more(50)
+        pids = [pair.primary.process.pid, *processes.children(pair.primary.process.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            refused = crowd.statuses[503]
+            rig.eventually(lambda: crowd.statuses[503], lambda now: now > refused + 6, 60)
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+        crowd.wait_more(50)
+    crowd.check(pair.primary, DATABASE)
+
+
+def waiting_for_standby(pair):
+    return int(pair.primary.sql("SELECT count(*) FROM pg_stat_activity"
+                                " WHERE wait_event = 'SyncRep' AND usename = 'turnout'"))
+
+
+class Asking(threading.Thread):
+    """Asks again and again until it is answered 200."""
+
+    def __init__(self, node, path, scan):
+        super().__init__()
+        self.node, self.path, self.scan = node, path, scan
+        self.statuses = []
+        self.reply = None
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.is_set():
+            with self.node.client(timeout=40) as client:
+                answer = client.post(self.path, self.scan)
+            self.statuses.append(answer.status)
+            if answer.status == 200:
+                self.reply = answer.json
+                return
+            assert answer.status == 503 and answer.headers["retry-after"]
+
+    def end(self):
+        self.over.set()
+        self.join()
+
+
+@pytest.mark.parametrize("how", ["pg_terminate_backend", "pg_cancel_backend"])
+def test_what_the_standby_does_not_have_is_not_acknowledged_nor_when_it_is_asked_for_again(
+        pair, nodes, how):
+    """A commit is written, waits for a standby that is away, and the wait is broken off: the record
+    stands on the primary alone. To say so would be to promise what a failover loses."""
+    with nodes[0].client() as client:
+        venue = rig.Venue(client)
+        venue.person("t1")
+    path, scan = f"{venue.path}/checkins", {"token": "t1", "gate": "g1", "nonce": "n1"}
+    pair.standby.stop()
+    first = Asking(nodes[0], path, scan)
+    first.over.set()  # asks once
+    processes.until(lambda: waiting_for_standby(pair) == 1)
+    pair.primary.sql(f"SELECT {how}(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+    first.join()
+    assert first.statuses == [503]
+    assert pair.primary.sql("SELECT count(*) FROM attendance_records r JOIN events e ON e.id ="
+                            f" r.event_id WHERE e.code = '{venue.code}'", DATABASE) == "1"
+    again = Asking(nodes[1], path, scan)
+    try:
+        # Its own connection is fine and sees the record; it has to wait for the standby, too. The
+        # first node's writer waits as well, with the write that tries its new connection.
+        processes.until(lambda: waiting_for_standby(pair) == 2 or again.reply)
+        assert again.reply is None
+        pair.standby.start()
+        again.join()
+    finally:
+        again.end()
+    assert (again.reply["verdict"], again.reply["replayed"]) == ("admitted", True)
+    processes.until(pair.is_synchronous)
