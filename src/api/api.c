@@ -8,10 +8,12 @@
  */
 #include "api/api.h"
 
+#include "api/access.h"
 #include "api/call_priv.h"
 #include "base/assert.h"
 #include "base/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { LOOK_EVERY_MS = 1000 };
@@ -122,6 +124,13 @@ void api_store_seen(const struct store_op *op, void *owner, void *data) {
               err_code(op->err));
 }
 
+/* The trace id of a traceparent; "-" without one. */
+static struct slice trace_of(const struct call *call) {
+    enum { ID_AT = 3, ID_LEN = 32 };
+    struct slice trace = http_trace(call->request);
+    return trace.len == 0 ? SLICE_LIT("-") : slice_from(trace.at + ID_AT, ID_LEN);
+}
+
 /* Where the time of a slow request went; what the phases do not explain is the loop's own work. */
 static void log_slow(const struct call *call, int status, int64_t took_us) {
     const struct cells_request *measured = &call->measured;
@@ -131,11 +140,11 @@ static void log_slow(const struct call *call, int status, int64_t took_us) {
                       measured->store_us - measured->commit_us - write_us;
     log_event(LOG_WARN, "slow_request",
               "req=%.*s route=\"%s\" status=%d took_ms=%.1f receive_ms=%.1f queue_ms=%.1f "
-              "cache_ms=%.1f store_ms=%.1f commit_ms=%.1f write_ms=%.1f rest_ms=%.1f",
+              "cache_ms=%.1f store_ms=%.1f commit_ms=%.1f write_ms=%.1f rest_ms=%.1f trace=%.*s",
               SLICE_ARG(http_id(call->request)), route_name_of(call), status, to_ms(took_us),
               to_ms(receive_us), to_ms(measured->queue_us), to_ms(measured->cache_us),
               to_ms(measured->store_us), to_ms(measured->commit_us), to_ms(write_us),
-              to_ms(rest_us < 0 ? 0 : rest_us));
+              to_ms(rest_us < 0 ? 0 : rest_us), SLICE_ARG(trace_of(call)));
 }
 
 static void log_hanging(struct cells_request *measured, int64_t age_us, void *data) {
@@ -154,6 +163,37 @@ static void look_for_slow(void *data) {
     cells_look(api->cells, loop_now_us(api->loop), log_hanging, NULL);
 }
 
+static const char *method_word(struct slice method) {
+    static const char *const known[] = {"GET",    "HEAD",    "POST", "PUT",
+                                        "PATCH",  "DELETE",  "OPTIONS"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (slice_eq_text(method, known[i])) {
+            return known[i];
+        }
+    }
+    return "other";
+}
+
+/* Nothing in it is a client's text but the request's id and the trace, whose characters are
+ * checked: paths and queries may hold tokens, so the route stands for them. */
+static void log_access(struct call *call, const struct cells_answer *answer) {
+    char line[ACCESS_LINE_MAX], when[TIME_TEXT_SIZE];
+    struct http_request *request = call->request;
+    time_format(clock_wall_ms(call->api->node->clock), when);
+    int len = snprintf(line, sizeof line,
+                       "t=%s req=%.*s method=%s route=\"%s\" status=%d bytes=%zu took_ms=%.3f "
+                       "scope=%s peer=%.*s trace=%.*s\n",
+                       when, SLICE_ARG(http_id(request)), method_word(http_method(request)),
+                       route_name_of(call), answer->status, answer->bytes,
+                       to_ms(answer->now_us - call->measured.begun_us),
+                       call->is_known ? key_scope_text(call->scope) : "-",
+                       SLICE_ARG(http_peer(request)), SLICE_ARG(trace_of(call)));
+    ASSERT(len > 0 && (size_t)len < sizeof line);
+    if (!access_write(call->api->node->access, slice_from(line, (size_t)len))) {
+        counter_add(&call->api->cells->access_dropped, 1);
+    }
+}
+
 static void end_measuring(struct http_request *request, int status, size_t bytes, void *data) {
     (void)request;
     struct call *call = data;
@@ -161,6 +201,9 @@ static void end_measuring(struct http_request *request, int status, size_t bytes
     int64_t took_us = cells_end(call->api->cells, &call->measured, &answer);
     if (took_us > SLOW_REQUEST_US) {
         log_slow(call, status, took_us);
+    }
+    if (call->api->node->access != NULL) {
+        log_access(call, &answer);
     }
 }
 
@@ -277,6 +320,7 @@ static void run(struct call *call) {
 
 static void run_as(struct call *call, enum key_scope_e scope, struct slice bound_event) {
     struct problem problem = {.field = ""};
+    call->is_known = true;
     call->scope = scope;
     call->bound_event = bound_event;
     enum err_e err = check_scope(call, &problem);

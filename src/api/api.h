@@ -18,6 +18,7 @@
 enum api_auth_e { API_AUTH_REQUIRED, API_AUTH_OFF };
 
 struct db_service;
+struct access_log;
 struct controller;
 
 /* What all loops of a node share; owned by app, outlives every api. */
@@ -33,6 +34,7 @@ struct api_node {
     const char *version;
     struct monitor *monitor;     /* NULL: nothing is measured */
     struct db_service *optimizer; /* NULL: the database is not looked after from here */
+    struct access_log *access;   /* NULL: there is none */
     struct controller *controller; /* NULL: nothing is decided */
 };
 

@@ -63,6 +63,7 @@ struct call {
     struct slice params[ROUTE_PARAMS_MAX]; /* event code first */
     struct query query;
     struct auth_request auth;
+    bool is_known; /* its key is good, so it has a scope */
     enum key_scope_e scope;
     struct slice bound_event; /* of an event-bound key; else empty */
     struct api_op *op;        /* borrowed while the call has one */

@@ -77,8 +77,23 @@ void handle_read_performance_history(struct call *call) {
     reply_with(call, by_seconds ? DOCUMENT_SECONDS : DOCUMENT_HISTORY, JSON_TYPE);
 }
 
+#define OPENMETRICS "application/openmetrics-text"
+
+/* Whoever names it at all, as Prometheus does, can read it. */
+static bool slice_has(struct slice accept, const char *type) {
+    struct slice part;
+    while (slice_next(&accept, ',', &part)) {
+        if (slice_starts_with(slice_trim(part), slice_of(type))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void handle_metrics(struct call *call) {
-    reply_with(call, DOCUMENT_METRICS, METRICS_TYPE);
+    bool wants_open = slice_has(http_field(call->request, "accept"), OPENMETRICS);
+    reply_with(call, wants_open ? DOCUMENT_OPENMETRICS : DOCUMENT_METRICS,
+               wants_open ? METRICS_OPEN_TYPE : METRICS_TYPE);
 }
 
 void handle_read_suggestions(struct call *call) {

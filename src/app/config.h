@@ -135,7 +135,9 @@ enum {
     X(recovery, approve_within, DURATION, "10m", "1s", "24h",                                      \
       "With mode ask: time for an approval; then the action is dropped.")                          \
     X(log, level, CHOICE, "info", "error|warn|info|debug", "",                                     \
-      "Least serious lines to write on standard error.")
+      "Least serious lines to write on standard error.")                                           \
+    X(log, access, TEXT, "off", "1", "1023",                                                       \
+      "A line for each request: off, - for standard output, or a file. No tokens or keys in it.")
 
 #define CONFIG_MEMBER_TEXT(name) char name[CONFIG_TEXT_SIZE];
 #define CONFIG_MEMBER_INT(name) int64_t name;

@@ -3,6 +3,7 @@
 #include "app/node.h"
 
 #include "app/database.h"
+#include "api/access.h"
 #include "app/demo.h"
 #include "app/node_control.h"
 #include "app/node_loop.h"
@@ -136,6 +137,13 @@ static enum err_e check_settings(struct node *node) {
                            "is off, but redis.nodes names a second level: leave one of them out");
     }
     return ERR_OK;
+}
+
+MAY_BLOCK static enum err_e open_access(struct node *node) {
+    const char *path = node->config->log_access;
+    return strcmp(path, "off") == 0
+               ? ERR_OK
+               : access_open(path, &node->api_node.access, node->problem);
 }
 
 MAY_BLOCK static enum err_e open_store(struct node *node) {
@@ -423,6 +431,7 @@ MAY_BLOCK static enum err_e open_all(struct node *node, enum node_demo_e demo) {
     log_set_level((enum log_level_e)node->config->log_level);
     fit_connections(node);
     TRY(take_signals(node)); /* before the store starts threads, which must not get them */
+    TRY(open_access(node));
     TRY(open_store(node));
     TRY(node_cache_open(node->config, node->api_node.store, &node->parts.cache, node->problem));
     TRY(http_listen(listen, &node->parts.listen_fd, &node->port, node->problem));
@@ -454,6 +463,7 @@ MAY_BLOCK static void close_all(struct node *node) {
     }
     node_cache_close(node->parts.cache); /* the monitor read it */
     node_control_close(node->control); /* after the monitor, which feeds it */
+    access_close(node->api_node.access);
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);
     if (node->lock_fd >= 0) { /* after the store: the lock outlives every write */

@@ -70,6 +70,9 @@ struct slice http_field(const struct http_request *request, const char *lower_ca
 struct slice http_body(const struct http_request *request);
 /* X-Request-Id: the client's when it is 1..64 of A-Za-z0-9._-, else a fresh one. */
 struct slice http_id(const struct http_request *request);
+/* W3C traceparent as it is passed on: the caller's trace id and flags, a span of this request's
+ * own. Answers bear it as traceresponse. Empty: the caller sent none, or none that is valid. */
+struct slice http_trace(const struct http_request *request);
 struct slice http_peer(const struct http_request *request); /* numeric address of the client */
 struct arena *http_arena(struct http_request *request); /* for what lives as long as the request */
 struct loop *http_loop(const struct http_request *request);

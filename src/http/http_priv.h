@@ -12,6 +12,7 @@
 #include "http/chunks_priv.h"
 #include "http/head_priv.h"
 #include "http/http.h"
+#include "http/trace_priv.h"
 #include "stat/counter.h"
 
 #include <h2o.h>
@@ -111,6 +112,7 @@ struct http_request {
     h2o_buffer_t *body_buffer; /* taken from the socket; NULL when the body was copied */
     char id_text[24];
     struct slice id;
+    char trace[TRACE_TEXT_LEN + 1]; /* what is passed on; "": there is no trace */
     union address peer;
     int64_t begun_us;
     int64_t answered_us;

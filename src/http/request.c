@@ -51,6 +51,22 @@ static void choose_id(struct http_request *request) {
     }
 }
 
+/* Two traceparents are none: who knows which is meant. */
+static void choose_trace(struct http_request *request) {
+    const struct head *head = &request->head;
+    struct slice given = SLICE_NONE;
+    size_t found = 0;
+    for (size_t i = 0; i < head->field_count; i++) {
+        if (slice_eq_nocase(head->fields[i].name, SLICE_LIT("traceparent"))) {
+            given = head->fields[i].value;
+            found++;
+        }
+    }
+    if (found != 1 || !trace_take(given, rng_u64(&request->server->ids.base), request->trace)) {
+        request->trace[0] = '\0';
+    }
+}
+
 struct http_request *request_begin(struct connection *connection, struct slice raw) {
     struct http_server *server = connection->server;
     struct http_request *request = pool_borrow(&server->requests);
@@ -122,6 +138,7 @@ void request_dispatch(struct http_request *request, h2o_req_t *h2o) {
     request->h2o = h2o;
     h2o->http1_is_persistent = !request->head.closes;
     choose_id(request);
+    choose_trace(request);
     if (h2o->entity.len == 0) {
         return;
     }
@@ -229,6 +246,10 @@ struct slice http_id(const struct http_request *request) {
     return request->id;
 }
 
+struct slice http_trace(const struct http_request *request) {
+    return slice_of(request->trace);
+}
+
 struct slice http_peer(const struct http_request *request) {
     const union address *peer = &request->peer;
     char text[INET6_ADDRSTRLEN] = "";
@@ -323,6 +344,9 @@ static void start_answer(struct http_request *request, const char *content_type,
         put_field(request, "content-type", slice_of(content_type));
     }
     put_field(request, "x-request-id", request->id);
+    if (request->trace[0] != '\0') {
+        put_field(request, "traceresponse", slice_of(request->trace));
+    }
     connection_answers(request->connection);
     h2o_start_response(h2o, &request->generator);
 }

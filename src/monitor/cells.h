@@ -74,7 +74,8 @@ struct query_cells {
     X(transactions) /* scans decided and other writes that succeeded */                            \
     X(unauthorized) /* 401 */                                                                      \
     X(rate_limited) /* 429 */                                                                      \
-    X(unavailable)  /* 503 */
+    X(unavailable)  /* 503 */                                                                      \
+    X(access_dropped) /* lines that the access log had no room for */
 
 struct cells {
     struct route_cells routes[CELLS_ROUTES_MAX];

@@ -50,6 +50,9 @@
       "its key.")                                                                                  \
     X(unavailable, "turnout_http_unavailable_total", COUNTER, "",                                  \
       "Answers 503. When it grows, see /readyz for the reason, then the store's queue.")           \
+    X(access_dropped, "turnout_access_log_dropped_total", COUNTER, "",                             \
+      "Lines that the access log had no room for. When it grows, its disk is too slow: move it or "\
+      "switch it off.")                                                                            \
     X(transactions, "turnout_transactions_total", COUNTER, "",                                     \
       "Scans decided and other writes that succeeded. When it falls while requests do not, the "   \
       "store refuses.")                                                                            \

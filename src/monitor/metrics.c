@@ -69,8 +69,11 @@ static void add_label(char labels[LABELS_SIZE], const char *name, const char *va
 static void add_histogram(struct writer *w, const char *labels) {
     char more[LABELS_SIZE];
     for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        bool wants_point = w->in->form == METRICS_OPEN && strchr(bounds[i].text, '.') == NULL;
+        char bound[16]; /* OpenMetrics writes 1 as 1.0 there */
+        snprintf(bound, sizeof bound, "%s%s", bounds[i].text, wants_point ? ".0" : "");
         snprintf(more, sizeof more, "%s", labels);
-        add_label(more, "le", bounds[i].text);
+        add_label(more, "le", bound);
         add_value(w, "_bucket", more, (double)histogram_count_until(&w->sum, bounds[i].us));
     }
     double count = (double)histogram_count(&w->sum);
@@ -440,14 +443,22 @@ static const struct family {
 #undef X
 };
 
+/* In OpenMetrics a counter's family has no _total, its samples have. */
+static int family_len(const struct family *family, enum metrics_form_e form) {
+    size_t len = strlen(family->name), ending = strlen("_total");
+    bool is_cut = form == METRICS_OPEN && family->type == TYPE_COUNTER;
+    return (int)(is_cut ? len - ending : len);
+}
+
 void metrics_write(const struct metrics_input *input, struct buf *to) {
     static const char *const types[] = {"counter", "gauge", "histogram"};
     struct writer w = {.in = input, .to = to};
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
         const struct family *family = &families[i];
         size_t begun = to->len;
-        buf_printf(to, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
-                   types[family->type]);
+        int len = family_len(family, input->form);
+        buf_printf(to, "# HELP %.*s %s\n# TYPE %.*s %s\n", len, family->name, family->help, len,
+                   family->name, types[family->type]);
         size_t filled = to->len;
         w.name = family->name;
         family->write(&w);
@@ -455,4 +466,5 @@ void metrics_write(const struct metrics_input *input, struct buf *to) {
             to->len = begun;
         }
     }
+    buf_add_text(to, input->form == METRICS_OPEN ? "# EOF\n" : "");
 }

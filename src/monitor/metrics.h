@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /metrics: the Prometheus text format 0.0.4, from the loops' cells and a view. Counters are since
- * the start; labels are routes, operations, levels and the like, never what clients send.
+ * /metrics: the Prometheus text format 0.0.4 or OpenMetrics 1.0, from the loops' cells and a view.
+ * Counters are since the start; labels are routes, operations, levels and the like, never what
+ * clients send.
  * Thread: any; reading the cells is not an exact moment, as every scrape.
  */
 #ifndef TURNOUT_MONITOR_METRICS_H
@@ -21,7 +22,10 @@ struct loop_figures {
     int64_t stall_us; /* longest turn since it was asked last */
 };
 
+enum metrics_form_e { METRICS_PROMETHEUS, METRICS_OPEN };
+
 struct metrics_input {
+    enum metrics_form_e form;
     const struct view *view;
     const struct cells *const *cells;
     size_t cells_len;
@@ -36,6 +40,7 @@ struct metrics_input {
 };
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+#define METRICS_OPEN_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 enum { METRICS_MAX = 8 << 20 };
 
 void metrics_write(const struct metrics_input *input, struct buf *to);

@@ -221,10 +221,11 @@ static int64_t horizon_s(const struct monitor_options *options) {
     return left_ms < 0 ? 0 : left_ms / 1000;
 }
 
-static void write_metrics(struct monitor *monitor) {
+static void write_metrics(struct monitor *monitor, enum metrics_form_e form) {
     struct collector *collector = &monitor->collector;
     metrics_write(
         &(struct metrics_input){
+            .form = form,
             .view = &monitor->view,
             .cells = (const struct cells *const *)monitor->cells,
             .cells_len = monitor->options.loops,
@@ -232,7 +233,7 @@ static void write_metrics(struct monitor *monitor) {
             .route_name = monitor->options.route_name,
             .figures = collector->figures,
             .cache = collector->cache,
-            .horizon_s = horizon_s(&monitor->options),
+            .horizon_s = monitor->view.horizon_s,
             .process_cpu_s = process_cpu_s(),
             .start_s = (double)monitor->view.at_ms / 1000 - (double)monitor->view.uptime_s,
             .collection_s = (double)monitor->collection_us / 1e6,
@@ -276,7 +277,10 @@ static void write_document(struct monitor *monitor, enum monitor_document_e kind
         write_seconds(monitor, &json);
         return;
     case DOCUMENT_METRICS:
-        write_metrics(monitor);
+        write_metrics(monitor, METRICS_PROMETHEUS);
+        return;
+    case DOCUMENT_OPENMETRICS:
+        write_metrics(monitor, METRICS_OPEN);
         return;
     case DOCUMENT_COUNT:
         break;
@@ -350,6 +354,7 @@ MAY_BLOCK void monitor_turn(struct monitor *monitor, struct message *asks) {
         monitor->next_second_us = now_us + SECOND_US - (late_us < SECOND_US ? late_us : 0);
     }
     collect_view(&monitor->collector, &monitor->view);
+    monitor->view.horizon_s = horizon_s(&monitor->options);
     monitor->collection_us = now_of(monitor) - now_us;
     answer(monitor, asks);
     if (is_second && monitor->options.on_view != NULL) {

@@ -92,6 +92,7 @@ enum monitor_document_e {
     DOCUMENT_HISTORY, /* 24 hours of minutes */
     DOCUMENT_SECONDS, /* the window's seconds */
     DOCUMENT_METRICS,
+    DOCUMENT_OPENMETRICS,
     DOCUMENT_COUNT,
 };
 

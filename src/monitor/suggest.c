@@ -281,6 +281,15 @@ static bool check_disk_low(const struct view *view, struct suggestion *to) {
     return true;
 }
 
+static bool check_partition_horizon(const struct view *view, struct suggestion *to) {
+    const int64_t day_s = 86400;
+    if (view->horizon_s < 0 || view->horizon_s >= 30 * day_s) {
+        return false;
+    }
+    add_number(to, "days", floor((double)view->horizon_s / (double)day_s), 0);
+    return true;
+}
+
 static bool check_io_pressure(const struct view *view, struct suggestion *to) {
     if (!(view->health.io.full > 10)) {
         return false;

@@ -180,6 +180,16 @@
       "공간을 확보하거나 디스크를 늘리십시오. 디스크가 차면 모든 체크인이 멈춥니다.\n"             \
       "백업과 로그를 다른 곳으로 옮기십시오.",                                                     \
       "체크인이 계속되고 no_space 거절이 없습니다.")                                               \
+    X(partition_horizon, HIGH, "The store's partitions end within 30 days.",                       \
+      "The attendance records have partitions for {days} more days.",                              \
+      "Run turnout db partitions, and see why the node did not: its log and /v1/actions.\n"        \
+      "Check that the database user may create tables.",                                           \
+      "No record waits for a partition to be made while doors are open.",                          \
+      "출석 기록 파티션이 {days}일 뒤에 끝납니다.",                                                \
+      "turnout db partitions를 실행하고, 노드가 스스로 만들지 못한 이유를 로그와 /v1/actions에서 " \
+      "확인하십시오.\n"                                                                            \
+      "데이터베이스 사용자에게 테이블 생성 권한이 있는지 확인하십시오.",                           \
+      "입장 중에 파티션 생성을 기다리는 기록이 없어집니다.")                                       \
     X(io_pressure, MEDIUM,                                                                         \
       "For more than 10 % of the last 10 seconds everything waited for disks.",                    \
       "All work stood still for disks during {io_full_percent} % of the last 10 seconds.",         \

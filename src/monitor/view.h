@@ -101,6 +101,7 @@ struct view {
     int stalled_seconds;     /* that had a turn above 100 ms */
     uint64_t unauthorized, rate_limited, unavailable, rejected_heads, timeouts;
 
+    int64_t horizon_s; /* until the store's partitions end; -1: not known, or it has none */
     double rss_growth_per_h; /* bytes; over the last hour of minutes, NAN before 15 of them */
     double queue_before_ms;  /* average wait for the store in the minutes before the last one */
     double queue_now_ms;     /* the same in the last minute; NAN without operations */

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 BIN = os.environ.get("TURNOUT_BIN",
                      str(Path(__file__).resolve().parents[2] / "build" / "turnout"))
@@ -415,6 +416,25 @@ def test_promtool_finds_nothing_to_mend(node):
                              timeout=WAIT_S)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert checked.stdout + checked.stderr == b""
+
+
+def test_openmetrics_is_given_to_whoever_asks_and_is_accepted(node):
+    node.ask("/v1/events/e1/checkins", {"token": "t1", "gate": "g1"})
+    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=WAIT_S)
+    connection.request("GET", "/metrics", headers={
+        "Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    assert answer.getheader("content-type") == \
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    families = {one.name: one for one in text_string_to_metric_families(text)}
+    plain = node.ask("/metrics")[2].decode()
+    assert len(families) == plain.count("# TYPE ")
+    assert families["turnout_http_requests"].type == "counter"
+    [scans] = [one for one in families["turnout_http_request_duration_seconds"].samples
+               if one.name.endswith("_count") and one.labels["route"] == SCAN]
+    assert scans.value == 1
 
 
 def test_histograms_are_whole(node):

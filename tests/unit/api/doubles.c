@@ -260,6 +260,11 @@ struct slice http_id(const struct http_request *request) {
     return SLICE_LIT("req-1");
 }
 
+struct slice http_trace(const struct http_request *request) {
+    (void)request;
+    return SLICE_NONE;
+}
+
 struct slice http_peer(const struct http_request *request) {
     return request->sent->peer == NULL ? SLICE_LIT("192.0.2.1") : slice_of(request->sent->peer);
 }

@@ -184,6 +184,26 @@ static void every_family_begins_with_help_and_type(void **state) {
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, make, drop)
 
+static void openmetrics_names_families_without_total_and_ends(void **state) {
+    (void)state;
+    struct view view = known_view();
+    buf_clear(&text);
+    metrics_write(&(struct metrics_input){.form = METRICS_OPEN,
+                                          .view = &view,
+                                          .cells = (const struct cells *const *)loops,
+                                          .cells_len = 2,
+                                          .routes = 3,
+                                          .route_name = route_name,
+                                          .process_cpu_s = 1.5},
+                  &text);
+    assert_false(text.failed);
+    buf_add_char(&text, '\0');
+    expect("# TYPE process_cpu_seconds counter");
+    expect("process_cpu_seconds_total 1.5");
+    assert_null(strstr(text.at, "# TYPE process_cpu_seconds_total"));
+    assert_string_equal(text.at + strlen(text.at) - 6, "# EOF\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         EACH(loops_add_up_by_route_and_class),
@@ -192,6 +212,7 @@ int main(void) {
         EACH(units_are_seconds_bytes_and_ratios),
         EACH(what_is_not_known_is_left_out_with_its_family),
         EACH(every_family_begins_with_help_and_type),
+        EACH(openmetrics_names_families_without_total_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

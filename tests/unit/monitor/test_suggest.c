@@ -64,6 +64,7 @@ static int make_healthy(void **state) {
         .connections = 50,
         .connections_limit = 1000,
         .stall_ms_max = 3,
+        .horizon_s = 400 * 86400,
         .rss_growth_per_h = NAN,
         .queue_before_ms = 1,
         .queue_now_ms = 1,
@@ -111,6 +112,7 @@ static void figures_that_nobody_knows_give_no_advice(void **state) {
                                     .disk_free_bytes = -1,
                                     .disk_total_bytes = -1},
                          .stall_ms_max = NAN,
+                         .horizon_s = -1,
                          .rss_growth_per_h = NAN,
                          .queue_before_ms = NAN,
                          .queue_now_ms = NAN};
@@ -193,6 +195,10 @@ static void set_connections_near_limit(enum side_e side) {
 
 static void set_disk_low(enum side_e side) {
     view.health.disk_free_bytes = side == HIT ? 9999 * MB : 10000 * MB;
+}
+
+static void set_partition_horizon(enum side_e side) {
+    view.horizon_s = 30 * 86400 - (side == HIT ? 1 : 0);
 }
 
 static void set_io_pressure(enum side_e side) {
