@@ -5,11 +5,13 @@
  *   get_wait ──hit───────────────────────────────────► keep in L1, land
  *     │ ▲ └──trouble──────────────┐
  *   miss└──────── nap ◄──refused──┤
- *     └──► lease_wait ──got it────┴─► load ──► keep in L1 and L2, land
+ *     └──► lease_wait ──got it──► get_wait ──miss──► load ──► keep in L1 and L2, land
  *
- * Trouble anywhere in L2 leads to the load. A nap is some milliseconds of waiting for what another
- * node loads; after `lease_ms` of naps, or when the lease is free again, the flight loads by
- * itself. Each state that waits has one request under way, bounded by the client's deadline.
+ * Who has the lease asks L2 once more: another node may have loaded, filled and given the lease
+ * back between this one's miss and its lease. Trouble anywhere in L2 leads to the load. A nap is
+ * some milliseconds of waiting for what another node loads; after `lease_ms` of naps, or when the
+ * lease is free again, the flight loads by itself. Each state that waits has one request under way,
+ * bounded by the client's deadline.
  */
 #include "cache/tiered_priv.h"
 
@@ -167,7 +169,7 @@ static void on_lease(void *data, const struct redis_answer *answer) {
         flight->lease = 0;
         go_on_without(flight);
     } else if (answer->outcome == REDIS_DONE) {
-        load(flight);
+        ask_l2(flight);
     } else {
         flight->lease = 0;
         nap(flight);
@@ -253,11 +255,14 @@ static void on_got(void *data, const struct redis_answer *answer) {
     flight->has_ticket = true;
     flight->l2_ticket = answer->ticket;
     if (is_good(flight, answer)) {
+        give_lease_back(flight);
         land_from_l2(flight, answer->value);
-        return;
+    } else if (flight->lease != 0) {
+        load(flight);
+    } else {
+        counter_add(&cells_of(flight)->l2_misses, 1);
+        ask_for_lease(flight);
     }
-    counter_add(&cells_of(flight)->l2_misses, 1);
-    ask_for_lease(flight);
 }
 
 static void get_from_l2(struct tiered_flight *flight) {
