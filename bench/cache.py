@@ -24,6 +24,9 @@ class Sizes:
         self.counted_gets = 100_000           # under callgrind: exact, however few
         self.requests = 100_000 if quick else 400_000
         self.redis_gets = 50_000 if quick else 300_000
+        self.storm_gets = 10_000
+        self.sweep_keys = 200_000 if quick else 1_000_000
+        self.sweeps = 1
 
 
 def program(bench, name):
@@ -124,4 +127,43 @@ def l2(bench):
                           "plain hiredis")
 
 
-SCENARIOS = {"l1": l1, "policies": policies, "l2": l2}
+# Three nodes ------------------------------------------------------------------------------------
+
+def storm(bench):
+    """Ten thousand gets of one key that nobody has, at once, through three nodes."""
+    gets = Sizes(bench.quick).storm_gets
+    with redis() as cluster:
+        output = machine.run([program(bench, "cache_nodes"), "storm", cluster.seeds, gets,
+                              bench.sizes.rounds])
+    rounds = json.loads(output)["rounds"]
+    bench.table.add_values(f"most store loads for {gets} simultaneous misses of one key, 3 nodes",
+                           "loads", [max(one["loads"] for one in rounds)], (LESS, 1))
+    bench.table.add_values("until all of them were answered, the store taking 20 ms", "ms",
+                           [one["all_answered_ms"] for one in rounds])
+
+
+def sweep(bench):
+    """A pattern over a million keys of L2, invalidated from one of three nodes."""
+    keys = Sizes(bench.quick).sweep_keys
+    seen = []
+    for _ in range(Sizes(bench.quick).sweeps):
+        with redis() as cluster:
+            seen.append(json.loads(machine.run(
+                [program(bench, "cache_nodes"), "sweep", cluster.seeds, keys])))
+            left = sum(int(primary.cli("EVAL", COUNT_KEYS, 0)) for primary in cluster.primaries())
+        # What the nodes have read anew since may be there again.
+        if left > 100 or seen[-1]["unlinked"] < keys - 100:
+            raise Failed(f"{keys} keys were to go: {seen[-1]}, {left} are left")
+    name = f"pattern over {keys} keys"
+    table = bench.table
+    table.add_values(f"{name}: until the last of 3 nodes answers none of them", "ms",
+                     [max(one["visible_ms"]) for one in seen], (LESS, 50))
+    table.add_values(f"{name}: until L2 is swept", "s", [one["sweep_s"] for one in seen])
+    table.add_pairs(f"{name}: worst PING of a primary meanwhile", "ms",
+                    [(one["worst_ping_during_ms"], one["worst_ping_before_ms"]) for one in seen],
+                    "2 s before it")
+
+
+COUNT_KEYS = "return #redis.call('KEYS','turnout:k:participant:sweep:*')"
+
+SCENARIOS = {"l1": l1, "policies": policies, "l2": l2, "storm": storm, "sweep": sweep}
