@@ -164,6 +164,7 @@ class Load:
     """
 
     PEOPLE, GATES = 24, 3
+    HOT = 0.5  # of the reads are of what is being written
 
     def __init__(self, nodes, seed=None):
         self.nodes = list(nodes)
@@ -228,7 +229,7 @@ class Load:
                 seen = getattr(found, kind)
                 assert not seen, (f"{len(seen)} {kind} of {sum(found.done.values())} "
                                   f"(seed {self.seed}): " + "; ".join(seen[:5]))
-            wanted = [("read", n, what) for n in range(len(self.nodes)) for what in READS]
+            wanted = [("read", n, what) for n in range(len(self.nodes)) for what in self.LOOKS]
             wanted += [("write", what) for what in ("person", "event", "gate")]
             wanted += [("scan", "admitted"), ("scan", "refused")]
             missing = [each for each in wanted if found.done[each] == 0]
@@ -240,13 +241,13 @@ class Load:
         self.ending.wait(seconds)
 
     def settle(self, more=20):
-        """Lets it run until every way to read was gone at least `more` times through every node."""
+        """Lets it run until each way to read was gone at least `more` times through every node."""
         found = self.found
         begun = found.done.copy()
 
         def all_seen():
             return all(found.done[("read", n, what)] - begun[("read", n, what)] >= more
-                       for n in range(len(self.nodes)) for what in READS)
+                       for n in range(len(self.nodes)) for what in self.LOOKS)
         rig.eventually(all_seen, lambda seen: seen, timeout_s=60)
 
     def _did(self, *what):
@@ -302,8 +303,8 @@ class Load:
     def _read(self, chance, node):
         link = Link(self, self.nodes[node])
         for _ in self._turns():
-            what = chance.choice(sorted(READS))
-            n = self._hot if chance.random() < 0.5 else chance.randrange(self.PEOPLE)
+            what = chance.choice(self.LOOKS)
+            n = self._hot if chance.random() < self.HOT else chance.randrange(self.PEOPLE)
             answer, begun = link.ask("GET", READS[what][0](self, n))
             if answer is not None:
                 try:
@@ -453,3 +454,4 @@ READS = {
     "stats": (lambda load, n: f"{load.path}/stats",
               lambda load, n, body: [(load.scans, body["scans"])]),
 }
+Load.LOOKS = sorted(READS)
