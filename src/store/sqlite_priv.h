@@ -85,9 +85,11 @@
                          " WHERE p.event_id = ?1 AND p.id > ?2 AND p.erased_at IS NULL"            \
                          " ORDER BY p.id LIMIT ?3")                                                \
     X(PARTICIPANTS_BY_TOKEN, "SELECT " PARTICIPANT_COLUMNS " FROM participants p"                  \
-                             " WHERE p.token = ?1 AND p.event_id = ?2 AND p.id > ?3"               \
-                             " AND (p.status = 'active' OR p.status <> 'active')"                  \
-                             " ORDER BY p.id LIMIT ?4")                                            \
+                             " WHERE p.id IN (SELECT a.id FROM participants a"                     \
+                             "  WHERE a.token = ?1 AND a.event_id = ?2 AND a.status = 'active'"    \
+                             "  UNION ALL SELECT i.id FROM participants i"                         \
+                             "  WHERE i.token = ?1 AND i.event_id = ?2 AND i.status <> 'active')"  \
+                             " AND p.id > ?3 ORDER BY p.id LIMIT ?4")                              \
     X(PARTICIPANTS_SEARCH, "SELECT " PARTICIPANT_COLUMNS                                           \
                            " FROM participants_fts f JOIN participants p ON p.id = f.rowid"        \
                            " WHERE participants_fts MATCH ?1 AND f.rowid > ?2"                     \
