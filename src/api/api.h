@@ -33,6 +33,7 @@ struct api_node {
     size_t ops_max;              /* store operations in flight per loop */
     const char *version;
     struct monitor *monitor;     /* NULL: nothing is measured */
+    struct keeper *cache;         /* NULL: there is none */
     struct db_service *optimizer; /* NULL: the database is not looked after from here */
     struct access_log *access;   /* NULL: there is none */
     struct controller *controller; /* NULL: nothing is decided */

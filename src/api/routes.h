@@ -75,6 +75,10 @@ enum route_body_e {
     X(close_session, "DELETE", "/v1/session", MAY_OPEN, BODY_NONE)                                 \
     X(dashboard, "GET", "/", MAY_OPEN, BODY_NONE)                                                  \
     X(dashboard_asset, "GET", "/assets/{file}", MAY_OPEN, BODY_NONE)                               \
+    X(read_cache, "GET", "/v1/cache", MAY_ANALYST, BODY_NONE)                                      \
+    X(invalidate_cache, "POST", "/v1/cache:invalidate", MAY_ADMIN, BODY_JSON)                      \
+    X(preload_cache, "POST", "/v1/cache:preload", MAY_ADMIN, BODY_NONE)                            \
+    X(warm_cache, "POST", "/v1/cache:warm", MAY_ADMIN, BODY_NONE)                                  \
     X(metrics, "GET", "/metrics", MAY_FIGURES, BODY_NONE)                                          \
     X(livez, "GET", "/livez", MAY_OPEN, BODY_NONE)                                                 \
     X(readyz, "GET", "/readyz", MAY_OPEN, BODY_NONE)                                               \

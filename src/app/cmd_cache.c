@@ -2,8 +2,11 @@
 /*
  * turnout cache: look after the cache.
  *
+ *     stats, preload, warm, invalidate   ask a running node: cmd_cache_live.c
  *     simulate   runs a trace of keys through the very code that serves, and tells the hit ratio
  */
+#include "app/cmd_cache.h"
+
 #include "app/cli.h"
 #include "app/flags.h"
 #include "base/json.h"
@@ -26,7 +29,7 @@ static const uint64_t simulation_seed = 0x7475726e6f7574;
 static const struct flag group_flags[] = {{NULL, NULL, 0, NULL}};
 static const struct command_form group = {
     .name = "cache",
-    .usage = "simulate",
+    .usage = "stats | preload | warm | invalidate PATTERN | simulate",
     .summary = "look after the cache",
     .flags = group_flags,
 };
@@ -314,7 +317,7 @@ static int simulate(const struct args *args, struct simulation *run) {
     return result;
 }
 
-static int run_simulate(int argc, char **argv) {
+static int run_simulate(int argc, char *const *argv) {
     struct args args;
     switch (flags_parse(&simulate_form, argc, argv, &args)) {
     case FLAGS_HELP: return EXIT_DONE;
@@ -334,8 +337,17 @@ static int run_simulate(int argc, char **argv) {
 }
 
 int cmd_cache(int argc, char **argv) {
-    static const struct command_form *const forms[] = {&simulate_form, NULL};
+    static const struct command_form *const forms[] = {
+        &cache_stats_form,      &cache_preload_form, &cache_warm_form,
+        &cache_invalidate_form, &simulate_form,      NULL};
+    static int (*const runs[])(int argc, char *const *argv) = {
+        cache_stats, cache_preload, cache_warm, cache_invalidate, run_simulate};
     int result;
     const struct command_form *form = forms_pick(&group, forms, argc, argv, &result);
-    return form == NULL ? result : run_simulate(argc - 1, argv + 1);
+    for (size_t i = 0; form != NULL; i++) {
+        if (forms[i] == form) {
+            return runs[i](argc - 1, argv + 1);
+        }
+    }
+    return result;
 }

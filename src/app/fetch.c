@@ -133,14 +133,22 @@ MAY_BLOCK static bool receive_all(int fd, struct buf *answer) {
 MAY_BLOCK static bool exchange(const struct fetch *fetch, const struct fetch_place *place, int fd,
                                struct buf *answer) {
     struct buf request;
-    buf_init(&request, 8192);
+    buf_init(&request, 8192 + fetch->body.len);
     bool is_v6 = strchr(place->host, ':') != NULL;
-    buf_printf(&request, "GET %s HTTP/1.0\r\nHost: %s%s%s:%s\r\nAccept: application/json\r\n",
-               fetch->path, is_v6 ? "[" : "", place->host, is_v6 ? "]" : "", place->port);
+    buf_printf(&request, "%s %s HTTP/1.0\r\nHost: %s%s%s:%s\r\nAccept: application/json\r\n",
+               fetch->posts ? "POST" : "GET", fetch->path, is_v6 ? "[" : "", place->host,
+               is_v6 ? "]" : "", place->port);
     if (fetch->key != NULL) {
         buf_printf(&request, "Authorization: Bearer %s\r\n", fetch->key);
     }
+    if (fetch->posts) {
+        buf_printf(&request, "Content-Length: %zu\r\n", fetch->body.len);
+    }
+    if (fetch->body.len > 0) {
+        buf_add_text(&request, "Content-Type: application/json\r\n");
+    }
     buf_add_text(&request, "\r\n");
+    buf_add(&request, fetch->body);
     bool good = !request.failed && send_all(fd, buf_slice(&request)) && receive_all(fd, answer);
     buf_fini(&request);
     return good;

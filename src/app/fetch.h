@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One GET to a node, for commands: a connection, a request, a whole answer. HTTP/1.0, so that the
- * answer is not chunked; no TLS and no redirects, since it speaks to a node and not to the world.
+ * One request to a node, for commands: a connection, a request, a whole answer. HTTP/1.0, so that
+ * the answer is not chunked; no TLS and no redirects, since it speaks to a node and not to the
+ * world.
  * Thread: main.
  */
 #ifndef TURNOUT_APP_FETCH_H
@@ -13,6 +14,8 @@ struct fetch {
     const char *url;     /* "http://127.0.0.1:8080", without a path */
     const char *path;    /* "/v1/performance/kpi" */
     const char *key;     /* NULL: none */
+    bool posts;          /* POST instead of GET */
+    struct slice body;   /* JSON, of a POST; may be empty */
     int timeout_s;       /* for connecting, and for each wait for bytes */
 };
 

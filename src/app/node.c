@@ -24,6 +24,7 @@
 
 /* The last part of the drain time is for closing what was cut off: a tenth, at most a second. */
 enum { NODE_ID_SIZE = 128 };
+enum { CACHE_SAVE_EVERY_MS = 300000 };
 enum { CUT_OFF_SHARE = 10, CUT_OFF_MAX_MS = 1000 };
 
 struct node {
@@ -204,6 +205,7 @@ static void fill_parts(struct node *node, size_t loops) {
     node->api_node.version = TURNOUT_VERSION;
     atomic_init(&node->api_node.draining, false);
     node->parts.api_node = &node->api_node;
+    node->api_node.cache = node_cache_keeper(node->parts.cache);
     node->parts.checkin = (struct checkin_options){
         .scans_max = (size_t)config->checkin_scans_max,
         .batches_max = (size_t)config->checkin_batches_max,
@@ -417,8 +419,13 @@ MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops) {
     if (signal_number == 0) {
         say_ready(node);
     }
+    int64_t saved_us = clock_mono_us(clock_system());
     while (signal_number == 0) {
-        signal_number = wait_event(node, -1);
+        signal_number = wait_event(node, CACHE_SAVE_EVERY_MS);
+        if (clock_mono_us(clock_system()) - saved_us >= (int64_t)CACHE_SAVE_EVERY_MS * 1000) {
+            node_cache_save(node->parts.cache); /* a node that is killed has not much forgotten */
+            saved_us = clock_mono_us(clock_system());
+        }
     }
     log_event(LOG_INFO, "stopping", "signal=%s",
               signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
@@ -461,6 +468,7 @@ MAY_BLOCK static void close_all(struct node *node) {
         db_service_stop(node->api_node.optimizer);
         db_service_destroy(node->api_node.optimizer);
     }
+    node_cache_save(node->parts.cache);
     node_cache_close(node->parts.cache); /* the monitor read it */
     node_control_close(node->control); /* after the monitor, which feeds it */
     access_close(node->api_node.access);

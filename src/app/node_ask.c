@@ -67,20 +67,32 @@ static enum err_e refuse(int status, struct slice body, struct problem *problem)
     return ERR_UNAVAILABLE;
 }
 
-MAY_BLOCK enum err_e node_ask(const struct args *args, const struct config *config,
-                              const char *path, struct buf *ret_body, struct problem *problem) {
+MAY_BLOCK static enum err_e exchange(const struct args *args, const struct config *config,
+                                     struct fetch fetch, struct buf *ret_body,
+                                     struct problem *problem) {
     char url[NODE_URL_SIZE], key[KEY_SIZE];
     const char *given_key = args_value(args, "--key");
     find_url(config, url);
-    struct fetch fetch = {.url = args_value(args, "--url"),
-                          .path = path,
-                          .timeout_s = TIMEOUT_S};
+    fetch.url = args_value(args, "--url");
     fetch.url = fetch.url == NULL ? url : fetch.url;
+    fetch.timeout_s = TIMEOUT_S;
     if (given_key != NULL) {
         TRY(read_key(given_key, key, problem));
         fetch.key = key;
     }
     int status;
     TRY(fetch_get(&fetch, &status, ret_body, problem));
-    return status == 200 ? ERR_OK : refuse(status, buf_slice(ret_body), problem);
+    return status / 100 == 2 ? ERR_OK : refuse(status, buf_slice(ret_body), problem);
+}
+
+MAY_BLOCK enum err_e node_ask(const struct args *args, const struct config *config,
+                              const char *path, struct buf *ret_body, struct problem *problem) {
+    return exchange(args, config, (struct fetch){.path = path}, ret_body, problem);
+}
+
+MAY_BLOCK enum err_e node_tell(const struct args *args, const struct config *config,
+                               const struct node_order_text *order, struct buf *ret_body,
+                               struct problem *problem) {
+    const struct fetch fetch = {.path = order->path, .posts = true, .body = order->body};
+    return exchange(args, config, fetch, ret_body, problem);
 }

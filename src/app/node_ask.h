@@ -19,4 +19,13 @@ MAY_BLOCK enum err_e node_ask(const struct args *args, const struct config *conf
                               const char *path, struct buf *ret_body,
                               struct problem *ret_problem) MUST_CHECK;
 
+/* The same for a POST to `path`; `body` is JSON or empty. Any answer 2xx is good. */
+struct node_order_text {
+    const char *path;
+    struct slice body;
+};
+MAY_BLOCK enum err_e node_tell(const struct args *args, const struct config *config,
+                               const struct node_order_text *order, struct buf *ret_body,
+                               struct problem *ret_problem) MUST_CHECK;
+
 #endif

@@ -19,6 +19,7 @@ struct node_cache {
     struct store *store; /* the node's; for its mark */
     struct tiered *tiered;
     struct cached_node *node;
+    struct keeper *keeper; /* on the first loop */
     char password[PASSWORD_MAX + 1]; /* empty: none */
     uint64_t changes;                /* the mark that was seen last; the first loop's */
     struct loop_timer *mark_timer;   /* likewise */
@@ -99,7 +100,25 @@ MAY_BLOCK static enum err_e make(struct node_cache *cache, struct problem *ret_p
     TRY(take_password(cache, ret_problem));
     TRY(tiered_create(&options, &cache->tiered, ret_problem));
     cache->node = cached_node_create(clock_system());
-    return cache->node == NULL ? ERR_NO_MEMORY : ERR_OK;
+    if (cache->node == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    const char *roster = cache->config->cache_roster;
+    cache->keeper = keeper_create(&(struct keeper_options){
+        .clock = clock_system(),
+        .tiered = cache->tiered,
+        .node = cache->node,
+        .warm_at_start = (enum keeper_warm_e)cache->config->cache_warm,
+        .has_l2 = has_redis(cache->config),
+        .entries = (uint32_t)cache->config->cache_entries,
+        .policy = policy_words[cache->config->cache_policy],
+        .roster = roster[0] == '\0' ? NULL : roster,
+    });
+    if (cache->keeper == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    keeper_load_roster(cache->keeper);
+    return ERR_OK;
 }
 
 MAY_BLOCK enum err_e node_cache_open(const struct config *config, struct store *store,
@@ -130,10 +149,21 @@ void node_cache_close(struct node_cache *cache) {
     if (cache == NULL) {
         return;
     }
+    keeper_destroy(cache->keeper);
     tiered_destroy(cache->tiered);
     cached_node_destroy(cache->node);
     explicit_bzero(cache->password, sizeof cache->password);
     free(cache);
+}
+
+struct keeper *node_cache_keeper(struct node_cache *cache) {
+    return cache == NULL ? NULL : cache->keeper;
+}
+
+MAY_BLOCK void node_cache_save(struct node_cache *cache) {
+    if (cache != NULL) {
+        keeper_save_roster(cache->keeper);
+    }
 }
 
 /* ── loops ── */
@@ -213,10 +243,26 @@ enum err_e node_cache_enter(struct node_cache *cache, struct loop *loop, struct 
         node_cache_leave(ret_loop);
         return ERR_NO_MEMORY;
     }
+    if (loop_index(loop) == 0) {
+        ret_loop->keeps = keeper_open(cache->keeper, loop, ret_loop->tiered, ret_loop->store);
+        if (!ret_loop->keeps) {
+            node_cache_leave(ret_loop);
+            return ERR_NO_MEMORY;
+        }
+    }
     return ERR_OK;
 }
 
+void node_cache_drain(const struct node_cache_loop *loop) {
+    if (loop->keeps) {
+        keeper_stop(loop->cache->keeper);
+    }
+}
+
 bool node_cache_is_idle(const struct node_cache_loop *loop) {
+    if (loop->keeps && !keeper_is_idle(loop->cache->keeper)) {
+        return false;
+    }
     return loop->store == NULL || cached_store_is_idle(loop->store);
 }
 
@@ -229,6 +275,10 @@ void node_cache_leave(struct node_cache_loop *loop) {
         return;
     }
     struct store *store = loop->store;
+    if (loop->keeps) {
+        keeper_close(loop->cache->keeper);
+        loop->keeps = false;
+    }
     loop->store = NULL;
     stop_watching(loop->cache, loop);
     cached_store_destroy(store);

@@ -14,7 +14,7 @@
 #define TURNOUT_APP_NODE_CACHE_H
 
 #include "app/config.h"
-#include "cache/cached_store.h"
+#include "cache/keeper.h"
 #include "monitor/view.h"
 
 struct node_cache;
@@ -26,6 +26,9 @@ MAY_BLOCK enum err_e node_cache_open(const struct config *config, struct store *
                                      struct node_cache **ret_cache,
                                      struct problem *ret_problem) MUST_CHECK;
 void node_cache_close(struct node_cache *cache); /* no loop is inside; NULL: nothing */
+struct keeper *node_cache_keeper(struct node_cache *cache); /* NULL for NULL */
+/* The keys that are asked for most, to their file, if one is set. */
+MAY_BLOCK void node_cache_save(struct node_cache *cache); /* NULL: nothing */
 
 /* "s3fifo entries=1000 bytes=… redis=none": for the log, no secrets. */
 enum { NODE_CACHE_TEXT_SIZE = 256 };
@@ -37,10 +40,12 @@ struct node_cache_loop {
     struct tiered_loop *tiered;
     struct store *store; /* the caching store in front of what the loop had */
     bool watches;        /* the store's change mark, for all loops */
+    bool keeps;          /* the keeper runs here */
 };
 /* ERR_NO_MEMORY, or what Redis' settings are wrong about, which is logged. */
 enum err_e node_cache_enter(struct node_cache *cache, struct loop *loop, struct store *inner,
                             struct node_cache_loop *ret_loop) MUST_CHECK;
+void node_cache_drain(const struct node_cache_loop *loop); /* ends what runs in the background */
 bool node_cache_is_idle(const struct node_cache_loop *loop);
 /* When idle. Handles of the loop may live on until it has ended. */
 void node_cache_leave(struct node_cache_loop *loop);

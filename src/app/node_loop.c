@@ -119,6 +119,7 @@ static void on_drain(struct loop_message *message) {
     struct node_loop *nl = receiver(message);
     http_server_drain(nl->http);
     api_drain(nl->api);
+    node_cache_drain(&nl->cache);
     move(nl, NODE_LOOP_DRAINING);
     nl->drain_timer = loop_timer_start(nl->loop, 0, DRAIN_LOOK_EVERY_MS, look_whether_idle, nl);
     if (nl->drain_timer == NULL) {

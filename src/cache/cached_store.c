@@ -33,7 +33,7 @@ struct cached_store {
     struct pool jobs;
     struct pool touches;
     struct buf hit;      /* what L1 answered; used within one call only */
-    unsigned roster_turn;
+    uint32_t roster_dice;
     atomic_size_t scans; /* operations of scans that the store behind has */
 };
 
@@ -319,7 +319,7 @@ static void read_cached(struct cached_store *store, struct store_op *op,
     struct slice text = cache_key_text(key);
     enum tiered_try_e found = tiered_try(store->tiered, key->class, text, &store->hit, &answer);
     if (!cache_class_is_brief(key->class)) {
-        roster_note(cached_node_roster(store->node), &store->roster_turn, text);
+        roster_note(cached_node_roster(store->node), &store->roster_dice, text);
     }
     bool is_answered =
         found == TIERED_HIT && use_value(store, op, key->class, answer.value) == USE_GOOD;

@@ -73,11 +73,17 @@ static void seat_locked(struct roster *roster, struct slice key) {
     *least = (struct seat){least->count + 1, (uint32_t)key.len, copy};
 }
 
-void roster_note(struct roster *roster, unsigned *turn, struct slice key) {
-    *turn = (*turn + 1) % ROSTER_SAMPLE;
+void roster_note(struct roster *roster, uint32_t *dice, struct slice key) {
+    *dice = *dice * 1664525 + 1013904223; /* Numerical Recipes; its upper bits are good enough */
+    if ((*dice >> 16) % ROSTER_SAMPLE == 0) {
+        roster_count(roster, key);
+    }
+}
+
+void roster_count(struct roster *roster, struct slice key) {
     bool is_line =
         key.len > 0 && key.len <= ROSTER_KEY_MAX && memchr(key.at, '\n', key.len) == NULL;
-    if (*turn != 0 || !is_line || pthread_mutex_trylock(&roster->lock) != 0) {
+    if (!is_line || pthread_mutex_trylock(&roster->lock) != 0) {
         return;
     }
     struct seat *seat = find_locked(roster, key);

@@ -26,8 +26,10 @@ struct roster;
 struct roster *roster_create(void); /* NULL without memory */
 void roster_destroy(struct roster *roster); /* NULL: nothing */
 
-/* Counts a look-up of `key`, or not: it is sampled. `turn` is the caller's, zero at first. */
-void roster_note(struct roster *roster, unsigned *turn, struct slice key);
+/* Counts a look-up of `key`, or not: one in ROSTER_SAMPLE, at random, since keys are asked for in
+ * turns. `dice` is the caller's, anything at first. */
+void roster_note(struct roster *roster, uint32_t *dice, struct slice key);
+void roster_count(struct roster *roster, struct slice key); /* this one for certain */
 /* What was erased must not come back from a file. */
 void roster_forget(struct roster *roster, struct slice key);
 

@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache of running nodes: what is written is seen, by whomever and wherever; what is asked of
+the cache is done; and without Redis, or when it dies, nothing fails."""
+import json
+import os
+import pathlib
+import stat
+import sys
+import tempfile
+
+import pytest
+
+import rig
+from test_postgres import Postgres, turnout
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import redis_cluster  # noqa: E402
+
+DONE, FAILED, USAGE = 0, 1, 2
+EVENT = "/v1/events/expo"
+
+
+def make_event(client):
+    assert client.post("/v1/events", {"code": "expo", "name": "Expo",
+                                      "timezone": "UTC"}).status == 201
+    assert client.post(f"{EVENT}/gates", {"code": "g1", "name": "North"}).status == 201
+    made = client.post(f"{EVENT}/participants", {"token": "t1", "name": "Ann Lee"})
+    assert made.status == 201
+    return made.json["id"]
+
+
+def name_of(client, token="t1"):
+    found = client.get(f"{EVENT}/participants?token={token}").json["items"]
+    return found[0]["name"] if found else None
+
+
+@pytest.fixture
+def node(tmp_path):
+    server = rig.Server(tmp_path, env={"TURNOUT_CACHE_WARM": "none"}).start()
+    with server.client() as client:
+        server.person = make_event(client)
+        yield server
+    server.kill()
+
+
+def reads(client):
+    return client.get("/v1/cache").json["reads"]
+
+
+# One node ------------------------------------------------------------------------------------
+
+
+def test_a_second_read_costs_the_store_nothing(node):
+    with node.client() as client:
+        before = reads(client)
+        for path in ("", "/gates", "/gates/g1", "/participants?token=t1",
+                     f"/participants/{node.person}"):
+            answers = [client.get(EVENT + path) for _ in range(3)]
+            assert [one.status for one in answers] == [200] * 3
+            assert answers[0].json == answers[1].json == answers[2].json
+            assert "Age" not in answers[2].headers and "Warning" not in answers[2].headers
+        after = reads(client)
+        assert after["misses"] - before["misses"] == 5
+        assert after["hits"] - before["hits"] == 10
+
+
+def test_a_write_is_seen_by_the_next_read(node):
+    with node.client() as client:
+        for turn in range(20):
+            assert client.patch(f"{EVENT}/participants/{node.person}",
+                                {"name": f"Ann {turn}"}).status == 200
+            assert name_of(client) == f"Ann {turn}"
+            assert client.patch(f"{EVENT}/gates/g1", {"name": f"North {turn}"}).status == 200
+            assert client.get(f"{EVENT}/gates/g1").json["name"] == f"North {turn}"
+            assert client.get(f"{EVENT}/gates").json["items"][0]["name"] == f"North {turn}"
+            assert client.patch(EVENT, {"capacity": turn}).status == 200
+            assert client.get(EVENT).json["capacity"] == turn
+
+
+def test_somebody_erased_is_found_by_nothing(node):
+    with node.client() as client:
+        person = f"{EVENT}/participants/{node.person}"
+        for _ in range(2):
+            assert name_of(client) == "Ann Lee" == client.get(person).json["name"]
+            assert len(client.get(f"{EVENT}/participants?q=ann").json["items"]) == 1
+        assert client.delete(person).status == 204
+        assert name_of(client) is None
+        assert client.get(person).status == 404
+        assert client.get(f"{EVENT}/participants?q=ann").json["items"] == []
+        assert client.get(f"{EVENT}/stats").json["participants"] == 0
+
+
+def test_what_a_command_writes_beside_the_node_is_seen(node):
+    with node.client() as client:
+        assert name_of(client) == "Ann Lee" and name_of(client, "t2") is None
+        people = node.folder / "people.csv"
+        people.write_text("token,name\nt1,Anna Lee\nt2,Bob\n")
+        done = rig.run("import", "participants", "--event", "expo", "--store", node.store_url,
+                       str(people))
+        assert done.returncode == DONE, done.stderr
+        rig.eventually(lambda: name_of(client), lambda name: name == "Anna Lee")
+        rig.eventually(lambda: name_of(client, "t2"), lambda name: name == "Bob")
+
+
+def test_a_scan_at_an_unknown_gate_is_refused_until_there_is_one(node):
+    scan = {"token": "t1", "gate": "late"}
+    with node.client() as client:
+        for _ in range(20):
+            refused = client.post(f"{EVENT}/checkins", scan)
+            assert (refused.status, refused.code) == (404, "unknown_gate")
+        assert client.post(f"{EVENT}/gates", {"code": "late", "name": "Late"}).status == 201
+        assert client.post(f"{EVENT}/checkins", scan).json["verdict"] == "admitted"
+        history = client.get(f"{EVENT}/attendance").json["items"]
+        assert [record["gate"] for record in history] == ["late"]
+
+
+def test_figures_are_told_per_class(node):
+    with node.client() as client:
+        client.get(EVENT)
+        client.get(EVENT)
+        figures = client.get("/v1/cache").json
+        classes = {one["prefix"]: one for one in figures["classes"]}
+        assert classes["event_config"]["l1_hits"] >= 1
+        assert classes["event_config"]["loads"] >= 1
+        assert figures["l1"]["capacity"] == 1000 and figures["l1"]["policy"] == "s3fifo"
+        assert figures["l2"]["state"] == "off"
+        assert figures["channel"]["state"] in ("none", "heard")
+
+
+# What is asked of it -------------------------------------------------------------------------
+
+
+def cache(node, *args, want=DONE):
+    done = rig.run("cache", *args, "--url", node.url)
+    assert done.returncode == want, (args, done.stdout, done.stderr)
+    return done
+
+
+def warming_of(client):
+    return client.get("/v1/cache").json["warming"]
+
+
+def await_warm(client):
+    return rig.eventually(lambda: warming_of(client), lambda one: one["state"] == "idle",
+                          timeout_s=60)
+
+
+def test_preloading_reads_the_critical_keys(node):
+    with node.client() as client:
+        begun = json.loads(cache(node, "preload", "--json").stdout)
+        assert begun["scope"] == "critical"
+        ended = await_warm(client)
+        assert (ended["events"], ended["keys"], ended["failed"]) == (1, 3, 0)
+        before = reads(client)
+        assert client.get(EVENT).status == client.get(f"{EVENT}/gates").status == 200
+        after = reads(client)
+        assert (after["hits"] - before["hits"], after["misses"]) == (2, before["misses"])
+
+
+def test_warming_reads_gates_and_people_and_only_one_runs(node):
+    with node.client() as client:
+        people = "token,name\n" + "".join(f"w{n},Person {n}\n" for n in range(300))
+        assert client.post(f"{EVENT}/participants:import", people, rig.CSV).status == 200
+        assert "warming running (all)" in cache(node, "warm").stdout
+        busy = cache(node, "warm", want=FAILED)
+        assert "409 conflict" in busy.stderr
+        ended = await_warm(client)
+        assert (ended["scope"], ended["failed"], ended["participants"]) == ("all", 0, 301)
+        assert ended["keys"] == 3 + 1 + 301
+        before = reads(client)
+        assert name_of(client, "w299") == "Person 299"
+        assert reads(client)["misses"] == before["misses"]
+
+
+def test_invalidating_drops_what_matches_and_nothing_else(node):
+    with node.client() as client:
+        name_of(client)
+        client.get(EVENT)
+        gone = json.loads(cache(node, "invalidate", "participant:*", "--json").stdout)
+        assert gone == {"pattern": "participant:*", "l1_entries": 1, "l2_keys": 0}
+        before = reads(client)
+        client.get(EVENT)
+        name_of(client)
+        after = reads(client)
+        assert (after["hits"] - before["hits"], after["misses"] - before["misses"]) == (1, 1)
+        assert "entries of the node" in cache(node, "invalidate", "*").stdout
+        wrong = client.post("/v1/cache:invalidate", {"pattern": ""})
+        assert (wrong.status, wrong.field) == (400, "pattern")
+        assert client.post("/v1/cache:invalidate", {}).status == 400
+
+
+def test_stats_shows_both_levels(node):
+    with node.client() as client:
+        client.get(EVENT)
+        text = cache(node, "stats").stdout
+        assert "L1" in text and "event_config" in text and "policy s3fifo" in text
+        document = json.loads(cache(node, "stats", "--json").stdout)
+        assert document.keys() == client.get("/v1/cache").json.keys()
+
+
+def test_commands_say_what_is_wrong(node):
+    assert rig.run("cache", "invalidate").returncode == USAGE
+    assert rig.run("cache", "stats", "extra").returncode == USAGE
+    away = rig.run("cache", "stats", "--url", "http://127.0.0.1:1")
+    assert away.returncode == FAILED and "nobody answers" in away.stderr
+    for form in ("stats", "preload", "warm", "invalidate"):
+        assert rig.run("cache", form, "--help").returncode == DONE
+
+
+def test_reading_is_for_analysts_and_changing_for_admins(secured):
+    keys = {scope: rig.create_key(secured, scope) for scope in ("scanner", "analyst", "admin")}
+    expected = {"scanner": (403, 403), "analyst": (200, 403), "admin": (200, 200)}
+    for scope, statuses in expected.items():
+        with secured.client(keys[scope]) as client:
+            seen = (client.get("/v1/cache").status,
+                    client.post("/v1/cache:invalidate", {"pattern": "none:*"}).status)
+            assert seen == statuses, scope
+
+
+def test_a_node_without_a_cache_says_so(tmp_path):
+    server = rig.Server(tmp_path, env={"TURNOUT_CACHE_POLICY": "off"}).start()
+    try:
+        with server.client() as client:
+            make_event(client)
+            assert name_of(client) == "Ann Lee"
+            answer = client.get("/v1/cache")
+            assert (answer.status, answer.code) == (503, "store_unavailable")
+            assert "cache.policy" in answer.json["detail"]
+    finally:
+        server.kill()
+
+
+def test_hot_keys_survive_a_restart_and_those_of_the_erased_do_not(tmp_path):
+    roster = tmp_path / "hot.keys"
+    env = {"TURNOUT_CACHE_ROSTER": str(roster), "TURNOUT_CACHE_WARM": "none"}
+    server = rig.Server(tmp_path, env=env).start()
+    try:
+        with server.client() as client:
+            make_event(client)
+            erased = client.post(f"{EVENT}/participants", {"token": "gone", "name": "Zoe"}).json
+            for _ in range(64):
+                assert name_of(client) == "Ann Lee" and name_of(client, "gone") == "Zoe"
+            assert client.delete(f"{EVENT}/participants/{erased['id']}").status == 204
+        server.stop()
+        keys = roster.read_text().splitlines()
+        assert keys[0] == "turnout-roster 1" and "participant:expo:token=t1" in keys[1:]
+        assert not [key for key in keys if "gone" in key]
+        assert stat.S_IMODE(os.stat(roster).st_mode) == 0o600
+        roster.write_text(roster.read_text() + "\nno such key\nparticipant:expo:id=x\n")
+        server.start()
+        with server.client() as client:
+            await_warm(client)
+            before = reads(client)
+            assert name_of(client) == "Ann Lee"
+            assert reads(client)["misses"] == before["misses"]
+    finally:
+        server.kill()
+
+
+# Two nodes -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis():
+    with tempfile.TemporaryDirectory(prefix="turnout-redis-") as folder:
+        one = redis_cluster.Node(folder, *redis_cluster.free_ports(1)).start()
+        yield one
+        one.kill()
+
+
+class Pair:
+    """Two nodes on one database, with or without one Redis."""
+
+    def __init__(self, postgres, folder, redis=None):
+        database = postgres.create()
+        turnout("db", "migrate", "--store", postgres.url(database))
+        args = [] if redis is None else ["--redis", f"127.0.0.1:{redis.port}"]
+        self.nodes = []
+        for name in ("a", "b"):
+            (folder / name).mkdir()
+            self.nodes.append(rig.Server(folder / name, *args, store=postgres.url(database),
+                                         env={"TURNOUT_CACHE_WARM": "none"}))
+
+    def __enter__(self):
+        self.clients = []
+        try:
+            for node in self.nodes:
+                self.clients.append(node.start().client())
+        except BaseException:
+            self.__exit__()
+            raise
+        return self.clients
+
+    def __exit__(self, *_):
+        for client in self.clients:
+            client.close()
+        for node in self.nodes:
+            node.kill()
+
+
+def l2_hits(client):
+    return sum(one["l2_hits"] for one in client.get("/v1/cache").json["classes"])
+
+
+def write_here_and_read_there(a, b, person, turns):
+    for turn in range(turns):
+        writer, reader = (a, b) if turn % 2 == 0 else (b, a)
+        name = f"Ann {turn}"
+        name_of(reader)
+        assert writer.patch(f"{EVENT}/participants/{person}", {"name": name}).status == 200
+        assert name_of(writer) == name
+        rig.eventually(lambda: name_of(reader), lambda seen: seen == name)
+
+
+def test_without_redis_another_node_sees_a_write(postgres, tmp_path):
+    with Pair(postgres, tmp_path) as (a, b):
+        write_here_and_read_there(a, b, make_event(a), 6)
+        assert a.get("/v1/cache").json["l2"]["state"] == "off"
+
+
+def test_with_redis_another_node_sees_a_write_and_reads_what_the_first_loaded(postgres, redis,
+                                                                              tmp_path):
+    with Pair(postgres, tmp_path, redis) as (a, b):
+        person = make_event(a)
+        write_here_and_read_there(a, b, person, 10)
+        name_of(a)
+        rig.eventually(lambda: b.get(f"{EVENT}/participants?token=t1").status
+                       and l2_hits(b), lambda hits: hits > 0)
+        gone = a.post("/v1/cache:invalidate", {"pattern": "*"})
+        assert gone.status == 200 and gone.json["l2_keys"] > 0
+
+
+def test_when_redis_dies_nothing_fails_and_writes_are_still_seen(postgres, redis, tmp_path):
+    with Pair(postgres, tmp_path, redis) as (a, b):
+        person = make_event(a)
+        write_here_and_read_there(a, b, person, 4)
+        redis.kill()
+        for _ in range(50):
+            for client in (a, b):
+                assert client.get(EVENT).status == 200
+                assert name_of(client) is not None
+        write_here_and_read_there(a, b, person, 6)
