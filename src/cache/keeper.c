@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TICK_MS = 10, DOCUMENT_MAX = 1 << 20, PATH_SIZE = 1100 };
+enum { TICK_MS = 10, MANAGE_EVERY_US = 1000000, DOCUMENT_MAX = 1 << 20, PATH_SIZE = 1100 };
 
 struct keeper *keeper_create(const struct keeper_options *options) {
     struct keeper *keeper = calloc(1, sizeof *keeper);
@@ -35,8 +35,69 @@ void keeper_destroy(struct keeper *keeper) {
 
 /* ── on the loop ── */
 
+static void tell_effect(const struct smart_act *act) {
+    log_event(LOG_INFO, "cache_act_judged", "act=%s hit_rate_before=%.4f hit_rate_after=%.4f",
+              smart_act_word(act->act), act->hit_rate_before, act->hit_rate_after);
+}
+
+static void carry_out(struct keeper *keeper, const struct smart_verdict *verdict) {
+    uint64_t count = 0;
+    switch (verdict->act) {
+    case SMART_TRIM:
+        count = tiered_trim(keeper->options.tiered, verdict->count);
+        break;
+    case SMART_RENEW:
+        count = warm_renew(keeper, verdict->count) ? verdict->count : 0;
+        break;
+    case SMART_NONE:
+    case SMART_ACT_COUNT:
+        return;
+    }
+    const struct smart *smart = &keeper->smart;
+    log_event(LOG_INFO, "cache_act", "act=%s entries=%llu hit_rate=%.4f",
+              smart_act_word(verdict->act), (unsigned long long)count,
+              smart->kept[(smart->kept_len - 1) % SMART_ACTS_KEPT].hit_rate_before);
+}
+
+static struct smart_look look_at(struct keeper *keeper) {
+    struct tiered_figures figures;
+    tiered_read_figures(keeper->options.tiered, &figures);
+    struct smart_look look = {
+        .at_ms = clock_wall_ms(keeper->options.clock),
+        .evicted = figures.l1.misses[L1_MISS_EVICTED],
+        .expired = figures.l1.misses[L1_MISS_EXPIRED],
+        .entries = figures.l1.entries,
+        .capacity_entries = figures.l1.capacity_entries,
+        .bytes = figures.l1.bytes,
+        .capacity_bytes = figures.l1.capacity_bytes,
+    };
+    for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
+        look.hits += figures.classes[i].l1_hits;
+        look.misses += figures.classes[i].l1_misses;
+    }
+    return look;
+}
+
+static void manage(struct keeper *keeper) {
+    struct smart *smart = &keeper->smart;
+    const struct smart_look look = look_at(keeper);
+    bool awaited = smart->awaits;
+    size_t last = (size_t)((smart->kept_len - 1) % SMART_ACTS_KEPT);
+    const struct smart_verdict verdict = smart_see(smart, &look);
+    if (awaited && verdict.is_window) {
+        tell_effect(&smart->kept[last]);
+    }
+    carry_out(keeper, &verdict);
+}
+
 static void tick(void *data) {
-    warm_tick(data);
+    struct keeper *keeper = data;
+    warm_tick(keeper);
+    int64_t now_us = loop_now_us(keeper->loop);
+    if (now_us - keeper->looked_us >= MANAGE_EVERY_US && !keeper->warm.stops) {
+        keeper->looked_us = now_us;
+        manage(keeper);
+    }
 }
 
 /* What the last process was asked for most comes first: whoever returns finds it. */

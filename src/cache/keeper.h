@@ -4,6 +4,7 @@
  *
  *   asked for ──► preload, warm ──► a few keys at a time, paced ──► the caching store
  *   asked for ──► invalidate, figures ──► the answer, back to the asker's loop
+ *   each second ─► smart management: one pure decision, at most one act (cache/smart.h)
  *   now and then ► the roster: keys that are asked for most, to a file; read at the next start
  *
  * Thread: create and destroy from main; open and close on the keeper's loop; keeper_ask any.

@@ -147,6 +147,33 @@ void keeper_write_warming(const struct keeper *keeper, struct json_writer *w) {
     json_end_object(w);
 }
 
+static void put_act(struct json_writer *w, const struct smart_act *act) {
+    json_begin_object(w);
+    json_put_time(w, "at", act->at_ms);
+    json_put_cstr(w, "act", smart_act_word(act->act));
+    json_put_cstr(w, "text", smart_act_text(act->act));
+    put_count(w, "entries", act->count);
+    json_put_real(w, "hit_rate_before", act->hit_rate_before, SHARE_DECIMALS);
+    json_put_real(w, "hit_rate_after", act->hit_rate_after, SHARE_DECIMALS);
+    json_end_object(w);
+}
+
+/* What was done about a low hit rate, newest first. */
+static void put_management(struct json_writer *w, const struct smart *smart) {
+    json_key(w, "management");
+    json_begin_object(w);
+    put_count(w, "trim", smart->acts[SMART_TRIM]);
+    put_count(w, "renew", smart->acts[SMART_RENEW]);
+    json_put_bool(w, "rests", smart->resting > 0);
+    json_key(w, "acts");
+    json_begin_array(w);
+    for (uint64_t i = 0; i < smart->kept_len && i < SMART_ACTS_KEPT; i++) {
+        put_act(w, &smart->kept[(smart->kept_len - 1 - i) % SMART_ACTS_KEPT]);
+    }
+    json_end_array(w);
+    json_end_object(w);
+}
+
 void keeper_write_figures(struct keeper *keeper, struct json_writer *w) {
     struct tiered_figures figures;
     struct cached_counters counters;
@@ -166,6 +193,7 @@ void keeper_write_figures(struct keeper *keeper, struct json_writer *w) {
     put_channel(w, &figures);
     put_classes(w, &figures);
     put_estimates(w, &figures);
+    put_management(w, &keeper->smart);
     json_key(w, "warming");
     keeper_write_warming(keeper, w);
     json_end_object(w);

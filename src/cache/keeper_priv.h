@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "cache/keeper.h"
+#include "cache/smart.h"
 
 #include <pthread.h>
 
@@ -18,6 +19,7 @@ struct warm {
     enum keeper_warm_e kind; /* of the last or running one */
     enum warm_step_e step;
     bool stops;
+    bool renews; /* keys are read anew, not only if they are missing */
     struct store_op list; /* the page that is being read */
     bool is_listing, is_list_ready;
     int64_t after;
@@ -41,12 +43,16 @@ struct keeper {
     struct warm warm;
     struct loop_message carried; /* a page of the list, on its way back */
     struct buf roster; /* the file's text at start */
+    struct smart smart;
+    int64_t looked_us;
     pthread_mutex_t lock; /* of the next two; held for a few instructions */
     bool is_open;
     size_t asks;
 };
 
 bool warm_begin(struct keeper *keeper, enum keeper_warm_e kind); /* false: one is under way */
+/* Reads the hottest keys anew, `most` of them at most; false: one is under way. */
+bool warm_renew(struct keeper *keeper, uint64_t most);
 void warm_tick(struct keeper *keeper);
 bool warm_is_running(const struct keeper *keeper);
 void warm_fini(struct keeper *keeper);

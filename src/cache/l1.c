@@ -254,6 +254,15 @@ uint64_t l1_invalidate_matching(struct l1 *l1, struct slice pattern) {
     return gone;
 }
 
+uint64_t l1_trim(struct l1 *l1, uint64_t most) {
+    uint64_t gone = 0;
+    for (uint32_t i = 0; i < l1->shard_count; i++) {
+        uint64_t share = most / l1->shard_count + (i < most % l1->shard_count);
+        gone += shard_trim(&l1->shards[i], share);
+    }
+    return gone;
+}
+
 uint64_t l1_invalidate_all(struct l1 *l1) {
     return l1_invalidate_matching(l1, SLICE_LIT("*"));
 }

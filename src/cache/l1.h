@@ -136,6 +136,10 @@ uint64_t l1_invalidate(struct l1 *l1, struct slice key);
 uint64_t l1_invalidate_matching(struct l1 *l1, struct slice pattern); /* see glob.h */
 uint64_t l1_invalidate_all(struct l1 *l1);
 
+/* Evicts what the policy would evict next, `most` entries at most over all shards; returns how many
+ * went. They count as evicted for want of entries. */
+uint64_t l1_trim(struct l1 *l1, uint64_t most);
+
 /* X(NAME, name): why a get missed. COLD: never seen, or gone so long that it is forgotten. */
 #define L1_MISS_TABLE(X)                                                                           \
     X(COLD, cold)                                                                                  \

@@ -343,6 +343,22 @@ uint64_t shard_invalidate(struct l1_shard *shard, uint64_t hash, struct slice ke
     return id != L1_NONE;
 }
 
+uint64_t shard_trim(struct l1_shard *shard, uint64_t most) {
+    struct l1_blob *out = NULL;
+    uint64_t gone = 0;
+    pthread_mutex_lock(&shard->mutex);
+    replay_notes_locked(shard); /* the policy knows every hit before it chooses */
+    shard_write_begin(shard);
+    while (gone < most && shard->entries > 0) {
+        take_out(shard, shard->policy->victim(shard->policy_self), L1_LEAVE_ENTRIES, &out);
+        gone++;
+    }
+    shard_write_end(shard);
+    pthread_mutex_unlock(&shard->mutex);
+    give_all(shard, out);
+    return gone;
+}
+
 static void log_pattern_locked(struct l1_shard *shard, struct slice pattern) {
     struct pattern_log *log = &shard->patterns;
     struct slice kept = pattern.len <= PATTERN_MAX ? pattern : SLICE_LIT("*");

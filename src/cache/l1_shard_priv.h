@@ -105,6 +105,7 @@ struct l1_ticket shard_ticket(const struct l1_shard *shard, uint64_t hash, int64
 /* These take the mutex. */
 enum l1_fill_e shard_fill(struct l1_shard *shard, const struct shard_fill *fill);
 uint64_t shard_invalidate(struct l1_shard *shard, uint64_t hash, struct slice key);
+uint64_t shard_trim(struct l1_shard *shard, uint64_t most);
 uint64_t shard_invalidate_matching(struct l1_shard *shard, struct slice pattern);
 void shard_replay_notes(struct l1_shard *shard); /* does nothing when the mutex is taken */
 void shard_check(struct l1_shard *shard);

@@ -112,18 +112,16 @@ static int compare_counts(const void *a, const void *b) {
     return left < right ? 1 : left > right ? -1 : 0;
 }
 
-void roster_write(struct roster *roster, struct buf *to) {
-    static const size_t most = ROSTER_KEYS;
-    struct seat **order = malloc(most * sizeof *order);
-    buf_add_text(to, head);
-    buf_add_char(to, '\n');
+/* `fade` is 1 to halve the counts, 0 to keep them. */
+static void list(struct roster *roster, size_t most, struct buf *to, uint32_t fade) {
+    struct seat **order = malloc((size_t)ROSTER_KEYS * sizeof *order);
     if (order == NULL) {
         to->failed = true;
         return;
     }
     size_t len = 0;
     pthread_mutex_lock(&roster->lock);
-    for (size_t i = 0; i < most; i++) {
+    for (size_t i = 0; i < ROSTER_KEYS; i++) {
         struct seat *seat = &roster->seats[i / ROSTER_WAYS][i % ROSTER_WAYS];
         if (seat->count > 0) {
             order[len++] = seat;
@@ -131,12 +129,24 @@ void roster_write(struct roster *roster, struct buf *to) {
     }
     qsort(order, len, sizeof(struct seat *), compare_counts);
     for (size_t i = 0; i < len; i++) {
-        buf_add(to, slice_from(order[i]->key, order[i]->len));
-        buf_add_char(to, '\n');
-        order[i]->count = (order[i]->count + 1) / 2; /* it stays, and fades */
+        if (i < most) {
+            buf_add(to, slice_from(order[i]->key, order[i]->len));
+            buf_add_char(to, '\n');
+        }
+        order[i]->count = (order[i]->count + fade) >> fade; /* it stays */
     }
     pthread_mutex_unlock(&roster->lock);
     free(order);
+}
+
+void roster_list(struct roster *roster, size_t most, struct buf *to) {
+    list(roster, most, to, 0);
+}
+
+void roster_write(struct roster *roster, struct buf *to) {
+    buf_add_text(to, head);
+    buf_add_char(to, '\n');
+    list(roster, ROSTER_KEYS, to, 1);
 }
 
 bool roster_read(struct slice text, struct slice *rest, struct slice *ret_key) {

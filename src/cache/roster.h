@@ -33,6 +33,8 @@ void roster_count(struct roster *roster, struct slice key); /* this one for cert
 /* What was erased must not come back from a file. */
 void roster_forget(struct roster *roster, struct slice key);
 
+/* Appends at most `most` keys, a line each, hottest first. */
+void roster_list(struct roster *roster, size_t most, struct buf *to);
 /* Appends the file's text, hottest key first, and halves the counts. */
 void roster_write(struct roster *roster, struct buf *to);
 /* The next key of a file's text; false at its end, and for a text that is no roster. `rest` begins

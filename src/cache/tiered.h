@@ -208,6 +208,9 @@ typedef void (*tiered_invalidated_fn)(void *data, const struct tiered_invalidate
 enum err_e tiered_invalidate(struct tiered_loop *loop, struct slice pattern,
                              tiered_invalidated_fn fn, void *data) MUST_CHECK;
 
+/* Makes room in L1: see l1_trim. Any thread. */
+uint64_t tiered_trim(struct tiered *tiered, uint64_t most);
+
 /* Without a channel (no Redis, other writers): the owner looks at a change mark in the store. When
  * others wrote, tiered_drop; when it has seen all that was written up to `as_of_us` (monotonic),
  * tiered_vouch: L1 is trusted for TIERED_TRUST_MS from then on. */

@@ -165,3 +165,7 @@ enum err_e tiered_invalidate(struct tiered_loop *loop, struct slice pattern,
     }
     return ERR_OK;
 }
+
+uint64_t tiered_trim(struct tiered *tiered, uint64_t most) {
+    return l1_trim(tiered->l1, most);
+}

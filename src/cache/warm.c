@@ -36,11 +36,24 @@ static void end(struct keeper *keeper) {
               (unsigned long long)warm->failed, (long long)(warm->ended_ms - warm->begun_ms));
 }
 
+bool warm_renew(struct keeper *keeper, uint64_t most) {
+    struct warm *warm = &keeper->warm;
+    if (!warm_begin(keeper, KEEPER_WARM_NONE)) {
+        return false;
+    }
+    roster_list(cached_node_roster(keeper->options.node), (size_t)most, &warm->keys);
+    warm->keys_rest = buf_slice(&warm->keys);
+    warm->renews = true;
+    warm->step = WARM_LAST;
+    return true;
+}
+
 bool warm_begin(struct keeper *keeper, enum keeper_warm_e kind) {
     struct warm *warm = &keeper->warm;
     if (warm_is_running(keeper)) {
         return false;
     }
+    warm->renews = false;
     if (!warm->is_list_ready) {
         buf_init(&warm->events, (size_t)KEEPER_EVENTS_MAX * (CODE_MAX + 1));
         buf_init(&warm->keys, KEYS_BYTES_MAX);
@@ -87,7 +100,8 @@ static bool touch_some(struct keeper *keeper) {
             return false;
         }
         warm->under_way++;
-        enum err_e err = cached_store_touch(keeper->cached, key, CACHED_FILL, on_touched, keeper);
+        enum cached_touch_e how = warm->renews ? CACHED_REFRESH : CACHED_FILL;
+        enum err_e err = cached_store_touch(keeper->cached, key, how, on_touched, keeper);
         if (err == ERR_OVERLOADED) { /* others are at it: in the next tick */
             warm->under_way--;
             warm->keys_rest = before;

@@ -198,6 +198,29 @@ def test_stats_shows_both_levels(node):
         assert document.keys() == client.get("/v1/cache").json.keys()
 
 
+def test_a_cache_that_is_too_small_acts_by_a_hundredth_and_tells_its_effect(tmp_path):
+    server = rig.Server(tmp_path, env={"TURNOUT_CACHE_WARM": "none", "TURNOUT_CACHE_ENTRIES": "100",
+                                       "TURNOUT_CACHE_POLICY": "lru"}).start()
+    try:
+        with server.client() as client:
+            make_event(client)
+
+            def ask_for_more_than_fits():
+                for n in range(1100):
+                    assert client.get(f"{EVENT}/participants?token=n{n % 150}").status == 200
+                return client.get("/v1/cache").json["management"]
+
+            seen = rig.eventually(ask_for_more_than_fits,
+                                  lambda one: one["acts"]
+                                  and one["acts"][-1]["hit_rate_after"] is not None, timeout_s=60)
+            act = seen["acts"][-1]
+            assert (act["act"], act["entries"]) == ("trim", 1)
+            assert act["hit_rate_before"] < 0.7 and seen["trim"] >= 1
+        assert "event=cache_act act=trim entries=1" in server.log_tail()
+    finally:
+        server.kill()
+
+
 def test_commands_say_what_is_wrong(node):
     assert rig.run("cache", "invalidate").returncode == USAGE
     assert rig.run("cache", "stats", "extra").returncode == USAGE
@@ -330,9 +353,14 @@ def test_with_redis_another_node_sees_a_write_and_reads_what_the_first_loaded(po
     with Pair(postgres, tmp_path, redis) as (a, b):
         person = make_event(a)
         write_here_and_read_there(a, b, person, 10)
-        name_of(a)
-        rig.eventually(lambda: b.get(f"{EVENT}/participants?token=t1").status
-                       and l2_hits(b), lambda hits: hits > 0)
+        fresh = iter(range(10000))
+
+        def read_on_both():
+            token = f"nobody{next(fresh)}"
+            assert name_of(a, token) is None is name_of(b, token)
+            return l2_hits(b)
+
+        rig.eventually(read_on_both, lambda hits: hits > 0, timeout_s=30)
         gone = a.post("/v1/cache:invalidate", {"pattern": "*"})
         assert gone.status == 200 and gone.json["l2_keys"] > 0
 

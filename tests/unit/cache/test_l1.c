@@ -91,6 +91,34 @@ static void bounds_hold_after_every_step(void **state) {
     }
 }
 
+static void trimming_takes_no_more_than_is_asked_or_there(void **state) {
+    (void)state;
+    EACH_POLICY(policy) {
+        static const uint32_t shards[] = {1, 4};
+        for (size_t i = 0; i < sizeof shards / sizeof *shards; i++) {
+            struct l1_options options = fixture_options(policy, 100);
+            options.shards = shards[i];
+            struct fixture f;
+            fixture_open(&f, options);
+            for (int n = 0; n < 40; n++) {
+                char key[16];
+                snprintf(key, sizeof key, "k%d", n);
+                fixture_request(&f, key);
+            }
+            uint64_t before = fixture_counters(&f).entries, gone = l1_trim(f.l1, 8);
+            assert_true(gone > 0 && gone <= 8);
+            assert_int_equal(fixture_counters(&f).entries, before - gone);
+            assert_int_equal(l1_trim(f.l1, 0), 0);
+            l1_check(f.l1);
+            assert_int_equal(l1_trim(f.l1, 10000), before - gone);
+            assert_int_equal(fixture_counters(&f).entries, 0);
+            assert_int_equal(l1_trim(f.l1, 10000), 0);
+            l1_check(f.l1);
+            fixture_close(&f);
+        }
+    }
+}
+
 static void entry_expires_exactly_at_its_time(void **state) {
     (void)state;
     EACH_POLICY(policy) {
@@ -436,6 +464,7 @@ int main(void) {
         cmocka_unit_test(value_that_was_filled_is_got),
         cmocka_unit_test(keys_are_any_bytes_up_to_the_longest),
         cmocka_unit_test(bounds_hold_after_every_step),
+        cmocka_unit_test(trimming_takes_no_more_than_is_asked_or_there),
         cmocka_unit_test(entry_expires_exactly_at_its_time),
         cmocka_unit_test(jitter_shortens_lives_and_never_lengthens_them),
         cmocka_unit_test(absence_is_remembered_for_its_own_shorter_time),
