@@ -155,7 +155,7 @@ static const char *refuse(void *data, enum action_e action) {
     case ACTION_RESTART_SERVICE:
         return "a node does not end itself while it serves: restart it when doors are quiet";
     case ACTION_INVALIDATE_CACHE:
-        return "this node keeps nothing in a cache that could be wrong";
+        return "a node does not empty its cache by itself yet: a write invalidates what it changes";
     case ACTION_SHED_LOAD:
         return "this node sheds nothing by itself: take analytics off it";
     case ACTION_NONE:

@@ -63,8 +63,10 @@ static bool put_together(struct node_loop *nl) {
         nl->store = nl->cache.store;
     }
     struct checkin_options options = parts->checkin;
+#ifndef UNMEASURED
     options.meter =
         (struct store_meter){api_store_seen, monitor_cells(monitor, (size_t)loop_index(nl->loop))};
+#endif
     nl->checkin = checkin_create(nl->loop, nl->store, &options);
     if (nl->checkin == NULL) {
         return false;
