@@ -14,7 +14,8 @@ static const struct flag flags[] = {
 };
 static const struct command_form form = {
     .name = "serve",
-    .usage = "[--listen HOST:PORT] [--store URL] [--auth required|off] [--demo]",
+    .usage = "[--listen HOST:PORT] [--store URL] [--redis HOST:PORT,…] [--auth required|off]"
+             " [--demo]",
     .summary = "serve the API until SIGTERM or SIGINT",
     .details = "Prints one line on standard output once it serves: ready url=… pid=…\n"
                "Log lines go to standard error. On SIGTERM or SIGINT it takes no new requests,\n"

@@ -80,6 +80,8 @@ def test_it_serves_from_every_node_and_ends_clean(folder):
         assert rig.ok(first.post(f"{event}/checkins", scan))["replayed"]
         again = rig.ok(first.post(f"{event}/checkins", {"token": "t1", "gate": "north"}))
         assert again["reason"] == "already_used"
+        for client in (first, second):
+            assert rig.ok(client.get("/v1/performance"))["cache"]["l2"]["state"] == "closed"
     assert os.stat(run.facts["admin_key_file"]).st_mode & 0o077 == 0
     assert os.stat(run.facts["postgres"]["passfile"]).st_mode & 0o077 == 0
     postgres = run.facts["postgres"]

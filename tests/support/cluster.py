@@ -139,20 +139,13 @@ class Cluster:
 
     def start_nodes(self):
         environment = self.postgres.environment()
-        second_level = ["--redis", self.redis.seeds] if self.knows_redis() else []
         for number, port in enumerate(self.ports[14:], 1):
             name = f"node{number}"
             self.say(f"starting {name} on port {port}")
             command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}",
-                       "--store", self.postgres.url(), *second_level]
+                       "--store", self.postgres.url(), "--redis", self.redis.seeds]
             self.nodes.append(Node(name, self.folder / name, command, environment,
                                    self.ledger.note).start())
-
-    def knows_redis(self):
-        said = subprocess.run([self.binary, "serve", "--help"], capture_output=True, text=True,
-                              check=True).stdout
-        usage = next(line for line in said.splitlines() if line.startswith("Usage:"))
-        return "--redis" in usage
 
     def stop(self):
         """In the order that loses nothing: who asks first, who is asked last."""
