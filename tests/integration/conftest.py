@@ -4,9 +4,14 @@
 A test that fails shows the end of the log of every server that ran for it.
 """
 
+import sys
+
 import pytest
 
 import rig
+
+sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
+from postgres_pair import temporary_pair  # noqa: E402
 
 _running = []
 
@@ -92,3 +97,22 @@ def make_server(tmp_path):
             failures.append(failure)
     if failures:
         raise failures[0]
+
+
+@pytest.fixture(scope="session")
+def shared_pair():
+    """A PostgreSQL primary and its synchronous standby, migrated; tests leave them whole."""
+    with temporary_pair() as made:
+        done = rig.run("db", "migrate", "--store", made.url(), env=made.environment())
+        assert done.returncode == 0, done.stderr
+        yield made
+
+
+@pytest.fixture
+def pair(shared_pair):
+    """The same, whole again, whatever a test that failed left."""
+    if not all(server.is_running for server in shared_pair.servers) or \
+            not shared_pair.is_synchronous():
+        shared_pair.stop()
+        shared_pair.start()
+    return shared_pair

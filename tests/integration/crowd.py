@@ -14,6 +14,7 @@ import time
 import rig
 
 SCANNERS = 6
+PATIENCE_S = 120  # for the last scans: only a store that does not come back needs so long
 PAUSE_S = 0.02  # between two tries of one scan that was not decided
 
 
@@ -29,6 +30,7 @@ class Crowd:
         self.statuses = collections.Counter()
         self.wrong = []
         self.over = threading.Event()
+        self.over_at = None
         self.threads = [threading.Thread(target=self._scan, args=(number,))
                         for number in range(SCANNERS)]
 
@@ -38,6 +40,7 @@ class Crowd:
         return self
 
     def __exit__(self, *_):
+        self.over_at = time.monotonic()
         self.over.set()
         for thread in self.threads:
             thread.join()
@@ -61,7 +64,7 @@ class Crowd:
 
     def _decide(self, scan, turn):
         """Until it is decided, also when the crowd is over meanwhile."""
-        while True:
+        while self.over_at is None or time.monotonic() - self.over_at < PATIENCE_S:
             node = turn % len(self.nodes)
             answer = self._ask(node, scan)
             if answer is not None and answer.status == 200:
@@ -72,6 +75,7 @@ class Crowd:
                 return
             turn += 1
             time.sleep(PAUSE_S)
+        self._note(f"{scan} has no answer {PATIENCE_S} s behind the end")
 
     def _ask(self, node, scan):
         client = self.nodes[node].client(timeout=20)

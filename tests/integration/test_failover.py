@@ -5,6 +5,7 @@ is admitted twice, what is not decided is a 503 with Retry-After, and it all goe
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -15,15 +16,13 @@ from crowd import Crowd
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import processes  # noqa: E402
-from postgres_pair import DATABASE, temporary_pair  # noqa: E402
+from postgres_pair import DATABASE  # noqa: E402
 
 RESUME_S = 15  # from the promotion until every node decides again
 
 
 @contextlib.contextmanager
 def two_nodes(pair, tmp_path):
-    done = rig.run("db", "migrate", "--store", pair.url(), env=pair.environment())
-    assert done.returncode == 0, done.stderr
     nodes = []
     try:
         for name in ("a", "b"):
@@ -36,21 +35,6 @@ def two_nodes(pair, tmp_path):
     finally:
         for node in nodes:
             node.kill()
-
-
-@pytest.fixture(scope="module")
-def shared():
-    with temporary_pair() as made:
-        yield made
-
-
-@pytest.fixture
-def pair(shared):
-    """Whole again, whatever the test before left."""
-    if not all(server.is_running for server in shared.servers) or not shared.is_synchronous():
-        shared.stop()
-        shared.start()
-    return shared
 
 
 @pytest.fixture
@@ -100,30 +84,34 @@ def test_ending_every_session_again_and_again_loses_nothing(pair, nodes):
     crowd.check(pair.primary, DATABASE)
 
 
-def freeze_in_transaction(pair, node, crowd):
-    """Stops a node while its writer is inside a transaction that holds an event's lock."""
-    held = ("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
-            " AND usename = 'turnout'"
-            " AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'event_stats'::regclass"
-            "             AND mode = 'RowShareLock')")
-    for _ in range(300):
-        os.kill(node.pid, signal.SIGSTOP)
-        # What it had sent is answered in a moment; what stays open then stays open.
-        seen = [pair.primary.sql(held, DATABASE) for _ in range(3)]
-        if seen == ["1"] * 3:
-            return
-        os.kill(node.pid, signal.SIGCONT)
-        crowd.wait_more(1)
-    raise AssertionError("it was never inside a transaction")
+def sessions(pair, which):
+    return int(pair.primary.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'turnout'"
+                                f" AND {which}"))
+
+
+def freeze_in_transaction(pair, node, event):
+    """Stops a node while its writer is inside a transaction that holds the event's lock: the lock
+    is withheld until the writer waits for it, the node is stopped, and then the writer gets it."""
+    where = f"host=127.0.0.1 port={pair.primary.port} user=postgres dbname={DATABASE}"
+    holder = subprocess.Popen(["psql", "-Xq", where], stdin=subprocess.PIPE, text=True,
+                              stdout=subprocess.DEVNULL,
+                              env={**os.environ, **pair.environment()})
+    holder.stdin.write("BEGIN; SELECT FROM event_stats WHERE event_id ="
+                       f" (SELECT id FROM events WHERE code = '{event}') FOR UPDATE;\n")
+    holder.stdin.flush()
+    processes.until(lambda: sessions(pair, "wait_event_type = 'Lock'") > 0)
+    os.kill(node.pid, signal.SIGSTOP)
+    holder.stdin.close()  # its transaction ends with it
+    assert holder.wait(timeout=30) == 0
+    processes.until(lambda: sessions(pair, "state = 'idle in transaction'") > 0)
 
 
 def test_a_node_that_freezes_inside_a_transaction_holds_the_others_up_for_a_while_only(
         pair, nodes):
-    # The other node's transactions are idle between statements too: it is not looked at meanwhile.
     with Crowd(nodes[:1]) as alone:
         alone.wait_more(50)
-        freeze_in_transaction(pair, nodes[0], alone)
         try:
+            freeze_in_transaction(pair, nodes[0], alone.venue.code)
             with nodes[1].client(timeout=20) as client:
                 path = f"{alone.venue.path}/checkins"
                 scan = {"token": alone.tokens[-1], "gate": "g1", "nonce": "other"}

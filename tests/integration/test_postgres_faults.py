@@ -17,13 +17,6 @@ from postgres_pair import DATABASE, temporary_pair  # noqa: E402
 DISK_MIB = 320  # the server takes some 150 of them
 
 
-@pytest.fixture(scope="module")
-def pair():
-    with temporary_pair() as made:
-        migrate(made)
-        yield made
-
-
 def migrate(pair):
     done = rig.run("db", "migrate", "--store", pair.url(), env=pair.environment())
     assert done.returncode == 0, done.stderr

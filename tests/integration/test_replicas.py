@@ -11,7 +11,7 @@ import rig
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import processes  # noqa: E402
-from postgres_pair import DATABASE, temporary_pair  # noqa: E402
+from postgres_pair import DATABASE  # noqa: E402
 
 # Histories that a server was asked for by nodes.
 CALLS = ("SELECT coalesce(sum(calls), 0) FROM pg_stat_statements"
@@ -19,17 +19,9 @@ CALLS = ("SELECT coalesce(sum(calls), 0) FROM pg_stat_statements"
 BOUND_S = 1.0  # what the product promises
 
 
-@pytest.fixture(scope="module")
-def pair():
-    with temporary_pair() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def node(pair, tmp_path_factory):
-    done = rig.run("db", "migrate", "--store", pair.url(), env=pair.environment())
-    assert done.returncode == 0, done.stderr
-    made = rig.Server(tmp_path_factory.mktemp("node"), store=pair.url(), env=pair.environment())
+@pytest.fixture
+def node(pair, tmp_path):
+    made = rig.Server(tmp_path, store=pair.url(), env=pair.environment())
     try:
         yield made.start()
         made.stop()
