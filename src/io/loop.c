@@ -247,6 +247,64 @@ void loop_timer_stop(struct loop_timer *timer) {
     }
 }
 
+/* ── descriptors ── */
+
+struct loop_watch {
+    uv_poll_t uv;
+    loop_fn fn;
+    void *data;
+    int events;
+};
+
+static void on_descriptor(uv_poll_t *uv, int status, int events) {
+    struct loop_watch *watch = uv->data;
+    (void)status; /* whoever reads the descriptor finds out what is wrong with it */
+    (void)events;
+    watch->fn(watch->data);
+}
+
+static void on_watch_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+static int poll_events(int events) {
+    return ((events & LOOP_READABLE) != 0 ? UV_READABLE | UV_DISCONNECT : 0) |
+           ((events & LOOP_WRITABLE) != 0 ? UV_WRITABLE : 0);
+}
+
+struct loop_watch *loop_watch_start(struct loop *loop, int fd, int events, loop_fn fn,
+                                    void *data) {
+    struct loop_watch *watch = calloc(1, sizeof *watch);
+    if (watch == NULL) {
+        return NULL;
+    }
+    *watch = (struct loop_watch){.fn = fn, .data = data, .events = events};
+    if (uv_poll_init(&loop->uv, &watch->uv, fd) != 0) {
+        free(watch);
+        return NULL;
+    }
+    watch->uv.data = watch;
+    if (uv_poll_start(&watch->uv, poll_events(events), on_descriptor) != 0) {
+        loop_watch_stop(watch);
+        return NULL;
+    }
+    return watch;
+}
+
+void loop_watch_set(struct loop_watch *watch, int events) {
+    if (watch->events != events) {
+        watch->events = events;
+        ASSERT(uv_poll_start(&watch->uv, poll_events(events), on_descriptor) == 0);
+    }
+}
+
+void loop_watch_stop(struct loop_watch *watch) {
+    if (watch != NULL) {
+        uv_poll_stop(&watch->uv);
+        uv_close((uv_handle_t *)&watch->uv, on_watch_closed);
+    }
+}
+
 int64_t loop_take_stall_us(struct loop *loop) {
     return atomic_exchange_explicit(&loop->stall_us, 0, memory_order_relaxed);
 }

@@ -49,6 +49,15 @@ struct loop_timer *loop_timer_start(struct loop *loop, int64_t first_ms, int64_t
                                     loop_fn fn, void *data);
 void loop_timer_stop(struct loop_timer *timer); /* also after it fired; frees it */
 
+/* Watches a descriptor that somebody else opened, reads and closes (a library's socket). */
+enum loop_events_e { LOOP_READABLE = 1, LOOP_WRITABLE = 2 };
+struct loop_watch;
+/* Calls fn(data) whenever one of `events` (1..3) holds, an error or the peer's end among them. NULL
+ * without memory, or when the descriptor cannot be watched. */
+struct loop_watch *loop_watch_start(struct loop *loop, int fd, int events, loop_fn fn, void *data);
+void loop_watch_set(struct loop_watch *watch, int events);
+void loop_watch_stop(struct loop_watch *watch); /* before the descriptor is closed; frees it */
+
 /* The longest single turn of the loop since the last call, in microseconds (a stall shows here).
  * Any thread. */
 int64_t loop_take_stall_us(struct loop *loop);

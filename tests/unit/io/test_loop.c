@@ -316,6 +316,56 @@ static void a_broken_pipe_on_the_loop_kills_nobody(void **state) {
     mailbox_fini(&news.box);
 }
 
+/* ── descriptors ── */
+
+struct watching {
+    struct loop_message begin; /* first */
+    struct loop *loop;
+    struct loop_watch *watch;
+    int fd;
+    struct news news;
+};
+
+static void on_bytes(void *data) {
+    struct watching *watching = data;
+    char bytes[8];
+    ssize_t len = read(watching->fd, bytes, sizeof bytes);
+    if (len <= 0) { /* the end would be told for ever */
+        loop_watch_stop(watching->watch);
+    }
+    tell(&watching->news, (int)len);
+}
+
+static void begin_watching(struct loop_message *message) {
+    struct watching *watching = (struct watching *)message;
+    watching->watch = loop_watch_start(watching->loop, watching->fd, LOOP_READABLE, on_bytes,
+                                       watching);
+    tell(&watching->news, watching->watch != NULL);
+}
+
+static void a_descriptor_tells_of_bytes_and_of_its_end(void **state) {
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct watching watching = {.begin.fn = begin_watching, .fd = ends[0]};
+    news_init(&watching.news);
+    watching.loop = loop_create(0, clock_system());
+    assert_int_equal(loop_start(watching.loop), ERR_OK);
+    loop_post(watching.loop, &watching.begin);
+    assert_int_equal(hear(&watching.news, 1), 1);
+    assert_int_equal(write(ends[1], "abc", 3), 3);
+    assert_int_equal(hear(&watching.news, 1), 3);
+    assert_int_equal(write(ends[1], "d", 1), 1);
+    assert_int_equal(hear(&watching.news, 1), 1);
+    close(ends[1]);
+    assert_int_equal(hear(&watching.news, 1), 0);
+    loop_stop(watching.loop);
+    loop_join(watching.loop);
+    loop_destroy(watching.loop);
+    close(ends[0]);
+    mailbox_fini(&watching.news.box);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_runs_on_the_loops_thread),
@@ -323,6 +373,7 @@ int main(void) {
         cmocka_unit_test(what_was_posted_before_the_start_runs_after_it),
         cmocka_unit_test(a_timer_repeats_until_it_is_stopped),
         cmocka_unit_test(a_loop_ends_only_after_its_timers_are_gone),
+        cmocka_unit_test(a_descriptor_tells_of_bytes_and_of_its_end),
         cmocka_unit_test(a_loop_that_never_started_can_be_destroyed),
         cmocka_unit_test(time_stands_still_within_a_turn_and_moves_between_turns),
         cmocka_unit_test(a_long_turn_shows_as_a_stall_and_waiting_does_not),
