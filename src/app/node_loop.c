@@ -46,16 +46,23 @@ static void take_apart(struct node_loop *nl) {
     if (nl->checkin != NULL) {
         checkin_destroy(nl->checkin);
     }
+    node_cache_leave(&nl->cache);
+    postgres_leave(nl->direct, nl->parts->api_node->store);
     nl->http = NULL;
     nl->api = NULL;
     nl->checkin = NULL;
-    node_cache_leave(&nl->cache);
+    nl->store = NULL;
+    nl->direct = NULL;
 }
 
 static bool put_together(struct node_loop *nl) {
     const struct node_parts *parts = nl->parts;
     struct monitor *monitor = parts->api_node->monitor;
-    nl->store = parts->api_node->store;
+    nl->direct = postgres_join(parts->api_node->store, nl->loop);
+    if (nl->direct == NULL) {
+        return false;
+    }
+    nl->store = nl->direct;
     if (parts->cache != NULL) {
         if (node_cache_enter(parts->cache, nl->loop, nl->store, &nl->cache) != ERR_OK) {
             return false;

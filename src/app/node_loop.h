@@ -46,7 +46,8 @@ struct node_order { /* a message with its receiver */
 struct node_loop {
     const struct node_parts *parts;
     struct loop *loop;
-    struct store *store; /* the loop's way to the node's store */
+    struct store *direct; /* the loop's way to the node's store */
+    struct store *store;  /* the same, or through the cache */
     struct node_cache_loop cache;
     struct checkin *checkin;
     struct api *api;

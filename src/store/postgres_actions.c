@@ -76,7 +76,7 @@ static bool row_action(struct pg_rows *rows, struct arena *arena, struct action_
            pg_get_copy(rows, arena, &ret->detail);
 }
 
-MAY_BLOCK enum err_e pg_list_actions(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_list_actions(struct pg_reader *r, struct store_op *op) {
     struct pg_args args;
     pg_args_init(&args);
     pg_arg_int(&args, op->actions.after == 0 ? INT64_MAX : op->actions.after);

@@ -70,7 +70,7 @@ static enum err_e check_found(const struct pg_reader *r, size_t place, enum err_
     return pg_next(&rows) ? ERR_OK : otherwise;
 }
 
-MAY_BLOCK enum err_e pg_list_attendance(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_list_attendance(struct pg_reader *r, struct store_op *op) {
     struct pg_args args;
     struct buf sql;
     size_t event = put_event_look_up(r, op);
@@ -130,7 +130,7 @@ static enum err_e read_gate_stats(struct pg_rows rows, struct arena *arena,
     return ERR_OK;
 }
 
-MAY_BLOCK enum err_e pg_read_stats(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_read_stats(struct pg_reader *r, struct store_op *op) {
     struct pg_args args;
     op->stats = (struct event_stats){.as_of_ms = clock_wall_ms(r->clock)};
     size_t event = put_event_look_up(r, op);
@@ -195,7 +195,7 @@ static size_t put_timeline(struct pg_reader *r, const struct store_op *op) {
     return pg_put(&r->conn, minutes ? PG_SQL_TIMELINE_MINUTES : PG_SQL_TIMELINE_RECORDS, &args);
 }
 
-MAY_BLOCK enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op) {
     size_t event = put_event_look_up(r, op);
     size_t place = put_timeline(r, op);
     TRY(pg_read(r));

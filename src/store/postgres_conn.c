@@ -42,7 +42,8 @@ static const char writer_settings[] =
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'";
 static const char reader_settings[] =
-    "SET default_transaction_read_only = on; SET jit = off; SET statement_timeout = '30s';"
+    "SET default_transaction_read_only = on; SET default_transaction_isolation = 'repeatable read';"
+    "SET jit = off; SET statement_timeout = '30s';"
     "SET idle_in_transaction_session_timeout = '10s'";
 
 /* ── errors ── */
@@ -123,6 +124,17 @@ static enum err_e note_loss(struct pg_conn *conn, const char *why) {
 
 /* ── the pipeline ── */
 
+static void forget_collected(struct pg_conn *conn) {
+    for (size_t i = 0; i < conn->collected; i++) {
+        PQclear(conn->replies[i]);
+        conn->replies[i] = NULL;
+    }
+    conn->collected = 0;
+    conn->is_complete = false;
+    conn->collect_err = ERR_OK;
+    conn->failure = PG_FINE;
+}
+
 static void forget_replies(struct pg_conn *conn) {
     for (size_t i = 0; i < PG_PIPELINE_MAX; i++) {
         PQclear(conn->replies[i]);
@@ -144,6 +156,9 @@ static size_t begin_put(struct pg_conn *conn) {
 size_t pg_put(struct pg_conn *conn, enum pg_sql_e sql, const struct pg_args *args) {
     static const int binary[PG_ARGS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
                                             1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    if (conn->phase == PG_ANSWERING) {
+        return conn->answered++;
+    }
     size_t place = begin_put(conn);
     int count = args == NULL ? 0 : args->count;
     int sent = conn->pg == NULL ? 0
@@ -157,6 +172,9 @@ size_t pg_put(struct pg_conn *conn, enum pg_sql_e sql, const struct pg_args *arg
 size_t pg_put_text(struct pg_conn *conn, const char *sql, const struct pg_args *args) {
     static const int binary[PG_ARGS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
                                             1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    if (conn->phase == PG_ANSWERING) {
+        return conn->answered++;
+    }
     size_t place = begin_put(conn);
     int sent = conn->pg == NULL ? 0
                                 : PQsendQueryParams(conn->pg, sql, args->count, args->types,
@@ -282,8 +300,79 @@ MAY_BLOCK enum err_e pg_run(struct pg_conn *conn) {
 }
 
 struct pg_rows pg_rows_of(const struct pg_conn *conn, size_t place) {
-    ASSERT(conn->ran && place < conn->put);
+    ASSERT(place < (conn->ran ? conn->put : conn->collected));
     return (struct pg_rows){.result = conn->replies[place], .row = -1};
+}
+
+/* ── the pipeline, without waiting ── */
+
+void pg_begin_ask(struct pg_conn *conn) {
+    conn->phase = PG_ASKING;
+    conn->ran = false;
+    conn->put = 0;
+}
+
+void pg_begin_answer(struct pg_conn *conn, size_t before) {
+    conn->phase = PG_ANSWERING;
+    conn->answered = before;
+}
+
+bool pg_send_rest(struct pg_conn *conn, bool *ret_all) {
+    int left = PQflush(conn->pg);
+    *ret_all = left == 0;
+    return left >= 0;
+}
+
+bool pg_send(struct pg_conn *conn, size_t *ret_put) {
+    bool all;
+    *ret_put = conn->put;
+    conn->put = 0;
+    return !conn->send_failed && PQpipelineSync(conn->pg) != 0 && pg_send_rest(conn, &all);
+}
+
+static enum pg_arrival_e take_reply(struct pg_conn *conn, PGresult *result, enum err_e *ret_err) {
+    ExecStatusType status = PQresultStatus(result);
+    conn->replies[conn->collected++] = result;
+    if (status != PGRES_FATAL_ERROR && status != PGRES_BAD_RESPONSE) {
+        return PG_INCOMPLETE;
+    }
+    *ret_err = note_error(conn, result, conn->collected - 1);
+    return conn->failure == PG_LOST ? PG_BROKEN : PG_INCOMPLETE;
+}
+
+/* What PQgetResult gave; libpq ends each statement with one NULL. */
+static enum pg_arrival_e take_result(struct pg_conn *conn, PGresult *result, size_t put) {
+    enum err_e err = ERR_OK;
+    if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+        PQclear(result);
+        conn->is_complete = true;
+        return conn->collected == put ? PG_COMPLETE : PG_BROKEN;
+    }
+    if (conn->collected == put) {
+        PQclear(result);
+        return PG_BROKEN;
+    }
+    enum pg_arrival_e arrival = take_reply(conn, result, &err);
+    conn->collect_err = conn->collect_err == ERR_OK ? err : conn->collect_err;
+    return arrival;
+}
+
+enum pg_arrival_e pg_collect(struct pg_conn *conn, size_t put, enum err_e *ret_err) {
+    enum pg_arrival_e arrival = PG_INCOMPLETE;
+    bool was_end = false;
+    if (conn->is_complete) {
+        forget_collected(conn);
+    }
+    while (arrival == PG_INCOMPLETE && !PQisBusy(conn->pg)) {
+        PGresult *result = PQgetResult(conn->pg);
+        if (result == NULL && (was_end || PQstatus(conn->pg) != CONNECTION_OK)) {
+            return PG_BROKEN; /* nothing is under way, though something should be */
+        }
+        was_end = result == NULL;
+        arrival = was_end ? PG_INCOMPLETE : take_result(conn, result, put);
+    }
+    *ret_err = conn->collect_err;
+    return arrival;
 }
 
 /* ── opening ── */

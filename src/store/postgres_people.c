@@ -203,7 +203,7 @@ static enum err_e check_event_found(const struct pg_reader *r, size_t place) {
     return pg_next(&rows) ? ERR_OK : ERR_UNKNOWN_EVENT;
 }
 
-MAY_BLOCK enum err_e pg_load_participant(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_load_participant(struct pg_reader *r, struct store_op *op) {
     struct pg_args args;
     size_t event = put_event_look_up(r, op);
     pg_args_init(&args);
@@ -264,7 +264,7 @@ static enum err_e put_list(struct pg_reader *r, struct store_op *op, size_t *ret
     return ERR_OK;
 }
 
-MAY_BLOCK enum err_e pg_list_participants(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_list_participants(struct pg_reader *r, struct store_op *op) {
     size_t event = put_event_look_up(r, op), place = 0;
     enum err_e wrong = put_list(r, op, &place);
     TRY(pg_read(r));

@@ -17,6 +17,8 @@
  *   postgres_replica     its standby, for reads that may lag
  *   postgres_lag         how old what a standby shows may be
  *   postgres_door        reaching for a server, one thread at a time
+ *   postgres_loop        a loop's own reads
+ *   postgres_connector   a thread that makes connections for loops
  *   postgres_store       the seam
  *   postgres_migrate     the schema
  *
@@ -28,6 +30,7 @@
 
 #include "base/assert.h"
 #include "base/buf.h"
+#include "io/loop.h"
 #include "store/postgres_lag.h"
 #include "store/postgres_sql_priv.h"
 #include "store/store.h"
@@ -35,6 +38,7 @@
 
 #include <libpq-fe.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -125,8 +129,17 @@ enum pg_failure_e {
     PG_DATA,         /* one of the values or rows */
 };
 
+/* A read is one function that puts statements and then takes their rows. It runs twice: ASKING,
+ * when it ends at pg_read, and ANSWERING, when its puts only count on to the replies that came. */
+enum pg_phase_e { PG_ASKING, PG_ANSWERING };
+
 struct pg_conn {
     PGconn *pg;     /* NULL: closed */
+    enum pg_phase_e phase;
+    size_t answered; /* puts of the second run */
+    size_t collected; /* replies that pg_collect has so far */
+    bool is_complete; /* these are all of a run */
+    enum err_e collect_err; /* the first of them that failed */
     enum pg_role_e role;
     bool on_standby; /* a reader that found no primary: good for a second */
     int64_t opened_us;
@@ -160,6 +173,19 @@ size_t pg_put_text(struct pg_conn *conn, const char *sql, const struct pg_args *
  * passed over those behind it. */
 MAY_BLOCK enum err_e pg_run(struct pg_conn *conn);
 struct pg_rows pg_rows_of(const struct pg_conn *conn, size_t place);
+
+/* The same without waiting, for the loops: any number of runs may be under way, each ended by
+ * pg_send; their replies are collected one run after another. */
+void pg_begin_ask(struct pg_conn *conn);
+/* Ends a run and sends what the socket takes; false: the connection is lost. */
+bool pg_send(struct pg_conn *conn, size_t *ret_put) MUST_CHECK;
+bool pg_send_rest(struct pg_conn *conn, bool *ret_all) MUST_CHECK;
+enum pg_arrival_e { PG_INCOMPLETE, PG_COMPLETE, PG_BROKEN };
+/* Takes what came of the oldest run, of `put` statements. COMPLETE: *ret_err says how it ended, and
+ * the replies are there until the next call. */
+enum pg_arrival_e pg_collect(struct pg_conn *conn, size_t put, enum err_e *ret_err);
+/* The second run of a read begins; `before` statements were put in front of its own. */
+void pg_begin_answer(struct pg_conn *conn, size_t before);
 
 /* A connection to the primary for the command line: no pipeline, no prepared statements. */
 MAY_BLOCK enum err_e pg_connect_plain(const char *url, PGconn **ret_pg,
@@ -306,20 +332,25 @@ struct pg_reader {
     struct clock *clock;
     const char *url;
 };
-/* Sends what was put in the one transaction of a read. */
-MAY_BLOCK enum err_e pg_read(struct pg_reader *r);
-MAY_BLOCK enum err_e pg_load_event(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_list_events(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_load_gate(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_list_gates(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_load_participant(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_list_participants(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_list_attendance(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_read_stats(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_load_key(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op);
-MAY_BLOCK enum err_e pg_list_actions(struct pg_reader *r, struct store_op *op);
+typedef enum err_e (*pg_read_fn)(struct pg_reader *r, struct store_op *op);
+/* Puts what a read asks, with its limit of time, or tells that it makes no sense any more
+ * (ERR_DEADLINE). The reads of an operation see one snapshot: a transaction from Sync to Sync. */
+enum err_e pg_ask(struct pg_reader *r, struct store_op *op) MUST_CHECK;
+enum err_e pg_answer(struct pg_reader *r, struct store_op *op) MUST_CHECK; /* once replies came */
+/* In a read, between what it puts and what it takes. */
+enum err_e pg_read(const struct pg_reader *r) MUST_CHECK;
+enum err_e pg_load_event(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_events(struct pg_reader *r, struct store_op *op);
+enum err_e pg_load_gate(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_gates(struct pg_reader *r, struct store_op *op);
+enum err_e pg_load_participant(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_participants(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_attendance(struct pg_reader *r, struct store_op *op);
+enum err_e pg_read_stats(struct pg_reader *r, struct store_op *op);
+enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op);
+enum err_e pg_load_key(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_actions(struct pg_reader *r, struct store_op *op);
 
 /* ── the readers' standby ── */
 
@@ -407,6 +438,38 @@ MAY_BLOCK enum err_e pg_reader_open(struct pg_reader_thread *t,
                                     struct problem *ret_problem);
 void pg_reader_close(struct pg_reader_thread *t);
 MAY_BLOCK int pg_reader_main(void *thread);
+
+/* A connection that a loop waits for. The connector's until `message` is posted. */
+struct pg_order {
+    struct message link; /* first */
+    struct loop_message message;
+    struct loop *loop;
+    void *owner;
+    bool is_abandoned;
+    struct pg_conn conn;
+};
+static inline struct pg_order *pg_order_of(struct loop_message *message) {
+    return (struct pg_order *)((char *)message - offsetof(struct pg_order, message));
+}
+struct pg_connector {
+    struct mailbox box;
+    mtx_t lock; /* held for a few instructions */
+    const char *url;
+    struct pg_door *door; /* the readers' */
+    thrd_t thread;
+    bool is_running;
+};
+enum err_e pg_connector_start(struct pg_connector *c, const char *url,
+                              struct pg_door *door) MUST_CHECK;
+MAY_BLOCK void pg_connector_stop(struct pg_connector *c); /* frees what nobody waits for any more */
+/* On the loop: `fn` runs there with the order's message once it is connected. NULL: not now. */
+struct pg_order *pg_order_connection(struct pg_connector *c, struct loop *loop,
+                                     void (*fn)(struct loop_message *), void *owner);
+void pg_order_abandon(struct pg_connector *c, struct pg_order *order);
+
+struct store *pg_loop_open(struct store *shared, struct pg_connector *connector,
+                           struct clock *clock, struct loop *loop);
+void pg_loop_close(struct store *own); /* on the loop; does not wait */
 
 /* Marks the op's end and hands it back. */
 void pg_finish_op(struct store_op *op, struct clock *clock);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reader thread with a connection of its own. One operation is one transaction on one snapshot,
- * sent in one go:
+ * Reads, and a reader thread with a connection of its own. One operation is one transaction on one
+ * snapshot, sent in one go:
  *
- *     BEGIN, statement_timeout from the deadline, what the operation asks, COMMIT
+ *     statement_timeout from the deadline, what the operation asks, Sync
  *
  * A read that meets a lost connection is asked once more on a new one. Readers look for the
  * primary; where there is none they read from a standby and look again each second. A read that
@@ -17,8 +17,7 @@
 
 enum { IDLE_MS = 1000, UNLIMITED_MS = 30000 };
 
-typedef enum err_e (*reader_fn)(struct pg_reader *r, struct store_op *op);
-static const reader_fn functions[STORE_OP_COUNT] = {
+static const pg_read_fn functions[STORE_OP_COUNT] = {
     [STORE_LOAD_EVENT] = pg_load_event,
     [STORE_LIST_EVENTS] = pg_list_events,
     [STORE_LOAD_GATE] = pg_load_gate,
@@ -33,35 +32,35 @@ static const reader_fn functions[STORE_OP_COUNT] = {
     [STORE_LIST_ACTIONS] = pg_list_actions,
 };
 
-static void begin_read(struct pg_reader *r, const struct store_op *op) {
+enum err_e pg_read(const struct pg_reader *r) {
+    return r->conn.phase == PG_ANSWERING ? ERR_OK : ERR_UNAVAILABLE; /* not there yet */
+}
+
+enum err_e pg_ask(struct pg_reader *r, struct store_op *op) {
     int64_t left_ms = UNLIMITED_MS;
+    op->begun_us = clock_mono_us(r->clock);
     if (op->deadline_us != 0) {
-        left_ms = (op->deadline_us - clock_mono_us(r->clock)) / 1000;
+        left_ms = (op->deadline_us - op->begun_us) / 1000;
+    }
+    if (left_ms < 0) {
+        return ERR_DEADLINE;
     }
     char text[24];
     struct pg_args args;
     snprintf(text, sizeof text, "%lld", (long long)(left_ms < 1 ? 1 : left_ms));
     pg_args_init(&args);
     pg_arg_word(&args, text);
-    pg_put(&r->conn, PG_SQL_BEGIN_READ, NULL);
     pg_put(&r->conn, PG_SQL_LIMIT_READ, &args);
+    enum err_e ignored = functions[op->kind](r, op);
+    (void)ignored; /* it ended at pg_read */
+    return ERR_OK;
 }
 
-MAY_BLOCK enum err_e pg_read(struct pg_reader *r) {
-    pg_put(&r->conn, PG_SQL_END_READ, NULL);
-    return pg_run(&r->conn);
-}
-
-/* Leaves the connection ready for the next read, or closed. */
-MAY_BLOCK static void clean_up(struct pg_reader *r) {
-    enum err_e err = ERR_OK;
-    if (r->conn.failure != PG_LOST && PQtransactionStatus(r->conn.pg) != PQTRANS_IDLE) {
-        pg_put(&r->conn, PG_SQL_ROLLBACK, NULL);
-        err = pg_run(&r->conn);
-    }
-    if (err != ERR_OK || r->conn.failure == PG_LOST) {
-        pg_close(&r->conn);
-    }
+enum err_e pg_answer(struct pg_reader *r, struct store_op *op) {
+    pg_begin_answer(&r->conn, 1); /* behind the limit */
+    enum err_e err = functions[op->kind](r, op);
+    r->conn.phase = PG_ASKING;
+    return err;
 }
 
 static void note_failure(struct pg_reader_thread *t, enum err_e err, const char *why) {
@@ -106,10 +105,13 @@ MAY_BLOCK static bool see_to_connection(struct pg_reader_thread *t) {
 }
 
 MAY_BLOCK static enum err_e read_once(struct pg_reader *r, struct store_op *op) {
-    begin_read(r, op);
-    enum err_e err = functions[op->kind](r, op);
-    clean_up(r);
-    return err;
+    r->conn.failure = PG_FINE;
+    TRY(pg_ask(r, op));
+    enum err_e err = pg_run(&r->conn);
+    if (r->conn.failure == PG_LOST) {
+        pg_close(&r->conn);
+    }
+    return err == ERR_OK ? pg_answer(r, op) : err;
 }
 
 /* True when the standby has answered. What it does not know may be on its way to it, and what
@@ -136,13 +138,13 @@ MAY_BLOCK static enum err_e read_op(struct pg_reader_thread *t, struct store_op 
     return err;
 }
 
+static bool is_late(const struct store_op *op) {
+    return op->deadline_us != 0 && op->begun_us > op->deadline_us;
+}
+
 MAY_BLOCK static void run_read(struct pg_reader_thread *t, struct store_op *op) {
     op->begun_us = clock_mono_us(t->reader.clock);
-    if (op->deadline_us != 0 && op->begun_us > op->deadline_us) {
-        op->err = ERR_DEADLINE;
-    } else {
-        op->err = read_op(t, op);
-    }
+    op->err = is_late(op) ? ERR_DEADLINE : read_op(t, op);
     bool may_pass = op->err == ERR_UNAVAILABLE && pg_leaves_it_to_others(&t->state);
     if (may_pass && mailbox_post(&t->team->box, &op->link)) {
         return; /* whoever has a connection takes it */

@@ -80,7 +80,7 @@ MAY_BLOCK enum err_e pg_update_event(struct pg_writer *w, void *data) {
     return ERR_OK;
 }
 
-MAY_BLOCK enum err_e pg_load_event(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_load_event(struct pg_reader *r, struct store_op *op) {
     struct pg_args args;
     pg_args_init(&args);
     pg_arg_text(&args, op->event);
@@ -89,7 +89,7 @@ MAY_BLOCK enum err_e pg_load_event(struct pg_reader *r, struct store_op *op) {
     return see_event(pg_rows_of(&r->conn, place), &op->arena, &op->event_write.values);
 }
 
-MAY_BLOCK enum err_e pg_list_events(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_list_events(struct pg_reader *r, struct store_op *op) {
     struct pg_args args;
     pg_args_init(&args);
     pg_arg_int(&args, op->events.after);
@@ -173,7 +173,7 @@ MAY_BLOCK enum err_e pg_update_gate(struct pg_writer *w, void *data) {
     return ERR_OK;
 }
 
-MAY_BLOCK enum err_e pg_load_gate(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_load_gate(struct pg_reader *r, struct store_op *op) {
     struct gate gate;
     struct gate_places places = put_gate_look_up(&r->conn, op);
     TRY(pg_read(r));
@@ -182,7 +182,7 @@ MAY_BLOCK enum err_e pg_load_gate(struct pg_reader *r, struct store_op *op) {
     return ERR_OK;
 }
 
-MAY_BLOCK enum err_e pg_list_gates(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_list_gates(struct pg_reader *r, struct store_op *op) {
     struct pg_args event, page;
     pg_args_init(&event);
     pg_arg_text(&event, op->event);
@@ -258,7 +258,7 @@ MAY_BLOCK enum err_e pg_revoke_key(struct pg_writer *w, void *data) {
     return see_key(pg_rows_of(&w->conn, place), &op->arena, &op->key);
 }
 
-MAY_BLOCK enum err_e pg_load_key(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_load_key(struct pg_reader *r, struct store_op *op) {
     struct pg_args args;
     pg_args_init(&args);
     pg_arg_text(&args, op->key.id);
@@ -267,7 +267,7 @@ MAY_BLOCK enum err_e pg_load_key(struct pg_reader *r, struct store_op *op) {
     return see_key(pg_rows_of(&r->conn, place), &op->arena, &op->key);
 }
 
-MAY_BLOCK enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op) {
+enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op) {
     struct {
         struct api_key *items;
         size_t limit, len;

@@ -23,9 +23,7 @@
 #define PG_SQL_TABLE(X)                                                                            \
     X(BEGIN, W, "BEGIN")                                                                           \
     X(COMMIT, W, "COMMIT")                                                                         \
-    X(ROLLBACK, B, "ROLLBACK")                                                                     \
-    X(BEGIN_READ, R, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")                            \
-    X(END_READ, R, "COMMIT")                                                                       \
+    X(ROLLBACK, W, "ROLLBACK")                                                                     \
     X(LIMIT_READ, R, "SELECT set_config('statement_timeout', $1, true)")                           \
     /* bytes of the log; the bigint is exact for 8 exabytes of it */                               \
     X(PRIMARY_POSITION, R, "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint")          \

@@ -29,6 +29,7 @@ struct postgres_store {
     bool clerk_started;
     size_t writers_open, writers_started;
     size_t readers_open, readers_started;
+    struct pg_connector connector;
 };
 
 static void postgres_submit(struct store *store, struct store_op *op) {
@@ -136,6 +137,7 @@ static MAY_BLOCK void stop_threads(struct postgres_store *postgres) {
 static MAY_BLOCK void postgres_close(struct store *store) {
     struct postgres_store *postgres = (struct postgres_store *)store;
     stop_threads(postgres);
+    pg_connector_stop(&postgres->connector);
     for (size_t i = 0; i < postgres->writers_open; i++) {
         pg_writer_close(&postgres->writers[i]);
     }
@@ -180,12 +182,29 @@ static MAY_BLOCK enum err_e start_threads(struct postgres_store *postgres) {
         }
     }
     postgres->clerk_started = thrd_create(&postgres->clerk, clerk_main, postgres) == thrd_success;
-    return postgres->clerk_started ? ERR_OK : ERR_NO_MEMORY;
+    return !postgres->clerk_started ? ERR_NO_MEMORY
+                                    : pg_connector_start(&postgres->connector, postgres->url,
+                                                         &postgres->reads.door);
+}
+
+static const struct store_vtable vtable = {"postgres", postgres_submit, postgres_health,
+                                           postgres_close};
+
+struct store *postgres_join(struct store *store, struct loop *loop) {
+    if (store->vtable != &vtable) {
+        return store;
+    }
+    struct postgres_store *postgres = (struct postgres_store *)store;
+    return pg_loop_open(store, &postgres->connector, postgres->clock, loop);
+}
+
+void postgres_leave(struct store *own, struct store *store) {
+    if (own != NULL && own != store) {
+        pg_loop_close(own);
+    }
 }
 
 static struct postgres_store *new_store(const struct postgres_options *options) {
-    static const struct store_vtable vtable = {"postgres", postgres_submit, postgres_health,
-                                               postgres_close};
     struct postgres_store *postgres = calloc(1, sizeof *postgres);
     if (postgres == NULL) {
         return NULL;

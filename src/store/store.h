@@ -333,6 +333,7 @@ static inline void store_meter_see(const struct store_meter *meter, const struct
 }
 
 struct store;
+struct loop;
 struct store_health {
     bool reads;  /* can answer reads */
     bool writes; /* can take writes */
@@ -382,8 +383,8 @@ void sqlite_read_mark(struct store *store, struct store_mark *ret_mark);
 
 /*
  * PostgreSQL 15 or newer, with the schema that `turnout db migrate` makes. Writer threads share a
- * mailbox and group what waits; any number of nodes may write at once. Reads are made by a few
- * threads with a connection each, for now: on the loops, later, behind this same seam.
+ * mailbox and group what waits; any number of nodes may write at once. A loop that joins makes its
+ * short reads on a connection of its own, the others are made by a few threads.
  *
  * ERR_UNAVAILABLE at opening: the server cannot be reached, or the schema is not migrated yet.
  * ERR_CONFIG, ERR_NEWER_SCHEMA and others: an operator has to mend it; the problem says what.
@@ -401,6 +402,12 @@ struct postgres_options {
 MAY_BLOCK enum err_e postgres_open(const struct postgres_options *options,
                                    struct store **ret_store,
                                    struct problem *ret_problem) MUST_CHECK;
+
+/* A loop's own way to the store: short reads are made on the loop. `store` itself when it is no
+ * PostgreSQL, NULL without memory. Both on the loop's thread; no operation is under way at the end,
+ * and the store outlives it. */
+struct store *postgres_join(struct store *store, struct loop *loop);
+void postgres_leave(struct store *own, struct store *store);
 
 /* A double that passes on to `inner` and fails or holds back what the plan says. Owns nothing. */
 struct fault_plan {

@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include "rig_cached.h"
+#include "rig_loop.h"
 #include "rig_postgres.h"
 
 #include <stdio.h>
@@ -30,6 +31,9 @@ enum err_e rig_open(const struct rig *rig, struct clock *clock, struct rng *rng,
     };
     enum err_e err = rig_is_postgres() ? postgres_open(&postgres, ret_store, ret_problem)
                                        : sqlite_open(&sqlite, ret_store, ret_problem);
+    if (err == ERR_OK && rig_is_postgres() && getenv("TURNOUT_CONTRACT_LOOP") != NULL) {
+        *ret_store = rig_loop_create(*ret_store);
+    }
     if (err == ERR_OK && rig_is_cached()) {
         *ret_store = rig_cached_open(*ret_store, clock);
     }

@@ -3,7 +3,8 @@
  * What contract tests drive a store with: a fresh store on a virtual clock, and one-line operations
  * that wait for their answer. Texts of answers live until rig_end. TURNOUT_CONTRACT_STORE names the
  * store: sqlite (also when it is not set) or postgres (see with-postgres). With
- * TURNOUT_CONTRACT_CACHED=1 the caching store stands in front of it.
+ * TURNOUT_CONTRACT_CACHED=1 the caching store stands in front of it, with TURNOUT_CONTRACT_LOOP
+ * operations are submitted on a loop, by its own way to PostgreSQL (rig_loop.h).
  */
 #ifndef TURNOUT_TESTS_CONTRACT_RIG_H
 #define TURNOUT_TESTS_CONTRACT_RIG_H
