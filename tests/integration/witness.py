@@ -168,6 +168,7 @@ class Load:
 
     def __init__(self, nodes, seed=None):
         self.nodes = list(nodes)
+        self.writers = self.nodes  # those that change anything; scans go through all
         self.seed = seed if seed is not None else random.randrange(1 << 32)
         self.found = Found()
         self.ending = threading.Event()
@@ -181,9 +182,9 @@ class Load:
 
     def _make(self):
         with self.nodes[0].client() as client:
-            self.venue = rig.Venue(client, gates=[f"g{n}" for n in range(self.GATES)], name="v0")
+            self.venue = rig.Venue(client, gates=(), name="v0")
             for n in range(self.GATES):
-                self.venue.patch_gate(f"g{n}", name="v0")
+                self.venue.gate(f"g{n}", name="v0")
             self.people = [self.venue.person(f"person-{n}", name=f"Witness Person{n}",
                                              attention="v0") for n in range(self.PEOPLE)]
         self.path = self.venue.path
@@ -254,8 +255,8 @@ class Load:
         with self.found.lock:
             self.found.done[what] += 1
 
-    def _links(self):
-        return [Link(self, node) for node in self.nodes]
+    def _links(self, nodes=None):
+        return [Link(self, node) for node in nodes or self.nodes]
 
     def _turns(self):
         while not self.ending.wait(PAUSE_S):
@@ -283,14 +284,14 @@ class Load:
                 free_at[n] = time.monotonic() + REST_S
 
     def _write_people(self, chance):
-        links = self._links()
+        links = self._links(self.writers)
         for n in self._bursts(chance, self.PEOPLE):
             self._hot = n
             path = f"{self.path}/participants/{self.people[n]['id']}"
             self._write(chance.choice(links), self.persons[n], "person", path, "attention")
 
     def _write_rest(self, chance):
-        links = self._links()
+        links = self._links(self.writers)
         for n in self._bursts(chance, self.GATES + 1):
             if n == self.GATES:
                 self._write(chance.choice(links), self.event, "event", self.path, "name")
@@ -385,12 +386,12 @@ class Load:
         self._record(answer.json)
         return True, begun
 
-    def _new_gate(self, link, links, gate):
+    def _new_gate(self, writer, links, gate):
         for each in links:
             known, _ = self._try_gate(each, gate)
             if known:
                 self.found.note("wrong", f"gate {gate} is known before it is there")
-        made, _ = link().ask("POST", f"{self.path}/gates", {"code": gate, "name": gate},
+        made, _ = writer.ask("POST", f"{self.path}/gates", {"code": gate, "name": gate},
                              want=(201,))
         added = time.monotonic()
         for each in links if made is not None else ():
@@ -402,32 +403,35 @@ class Load:
                                          "added")
 
     def _door(self, chance):
-        links = self._links()
+        links, writers = self._links(), self._links(self.writers)
 
         def link():
             return chance.choice(links)
+
+        def writer():
+            return chance.choice(writers)
         for _ in self._turns():
             with self._lock:
                 self._tokens += 1
                 token = f"late-{self._tokens}"
             if chance.random() < 0.1:
-                self._new_gate(link, links, f"new-{token}")
+                self._new_gate(writer(), links, f"new-{token}")
             gate = f"g{chance.randrange(self.GATES)}"
             for each in links:  # so that every node has heard of "no such token"
                 self._refuse(each, token, gate, "unknown_token")
-            made, _ = link().ask("POST", f"{self.path}/participants",
-                                 {"token": token, "name": "Late Comer"}, want=(201,))
+            made, _ = writer().ask("POST", f"{self.path}/participants",
+                                   {"token": token, "name": "Late Comer"}, want=(201,))
             if made is None or not self._let_in(link(), token, gate, time.monotonic(),
                                                 "unknown_token"):
                 continue
             self._refuse(link(), token, gate, "already_used")
             self._scan(link(), token, gate, "exit")
             path = f"{self.path}/participants/{made.json['id']}"
-            blocked, _ = link().ask("PATCH", path, {"status": "blocked"})
+            blocked, _ = writer().ask("PATCH", path, {"status": "blocked"})
             if blocked is not None:
                 self._refuse(link(), token, gate, "blocked")
                 self._refuse(link(), token, gate, "blocked")
-            lifted, _ = link().ask("PATCH", path, {"status": "active"})
+            lifted, _ = writer().ask("PATCH", path, {"status": "active"})
             if lifted is not None:
                 self._let_in(link(), token, gate, time.monotonic(), "blocked")
 

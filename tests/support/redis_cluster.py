@@ -34,6 +34,42 @@ def until(what, seconds=20):
     raise AssertionError(f"not within {seconds} s: {getattr(what, '__name__', what)}")
 
 
+class Binary:
+    """The protocol by hand, for keys and values of any bytes."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+    def command(self, *words):
+        parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        self.socket.sendall(b"*%d\r\n" % len(parts)
+                            + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+        return self.reply()
+
+    def reply(self):
+        """bytes, an int, None, a list of them; an error is an exception."""
+        line = self.file.readline()
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if kind == b"+":
+            return rest
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
+        assert kind == b"*", f"no reply: {line!r}"
+        return [self.reply() for _ in range(int(rest))]
+
+
 class Node:
     """One redis-server; it keeps nothing on disk, so a start is a start with nothing."""
 
@@ -47,7 +83,8 @@ class Node:
     def start(self):
         self.folder.mkdir(exist_ok=True)
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
-                   "--save", "", "--appendonly", "no", "--daemonize", "no"]
+                   "--save", "", "--appendonly", "no", "--daemonize", "no",
+                   "--enable-debug-command", "local"]
         if self.bus:
             options += ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500",
                         "--cluster-port", str(self.bus), "--repl-diskless-sync-delay", "0"]
@@ -62,6 +99,9 @@ class Node:
         done = subprocess.run(["redis-cli", "-p", str(self.port), *map(str, words)],
                               capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.strip()
+
+    def binary(self):
+        return Binary(self.port)
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -125,6 +165,36 @@ class Cluster:
             node.kill()
         if self.folder is not None:
             self.folder.cleanup()
+
+    def primaries(self):
+        return [node for node in self.nodes if node.process is not None
+                and "role:master" in node.cli("INFO", "replication")]
+
+    def replica_of(self, primary):
+        """A living one; the reader of CLUSTER NODES is the primary itself."""
+        own = primary.cli("CLUSTER", "MYID")
+        for line in primary.cli("CLUSTER", "NODES").splitlines():
+            words = line.split()
+            if words[3] == own and "fail" not in words[2]:
+                port = int(words[1].split("@")[0].rpartition(":")[2])
+                return next(node for node in self.nodes if node.port == port)
+        raise AssertionError("it has no replica")
+
+    def move_slot(self, slot, target, pause=lambda: None):
+        """Migrates a slot key by key, as redis-cli --cluster does; `pause` runs in the middle."""
+        source = self.owner(slot)
+        source_id, target_id = source.cli("CLUSTER", "MYID"), target.cli("CLUSTER", "MYID")
+        target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+        source.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        pause()
+        while True:
+            keys = source.cli("CLUSTER", "GETKEYSINSLOT", slot, 100).splitlines()
+            if not keys:
+                break
+            source.cli("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "REPLACE", "KEYS", *keys)
+            pause()
+        for node in (target, source):
+            node.cli("CLUSTER", "SETSLOT", slot, "NODE", target_id)
 
     def owner(self, slot):
         """The primary of a slot, by what the first living node says."""
