@@ -2,12 +2,16 @@
 """The cache: how fast a hit is, how many there are, and what Redis adds. Adds rows and a sheet."""
 
 import contextlib
+import http.client
 import json
 import pathlib
+import random
 import re
 import statistics
 import subprocess
 import sys
+import threading
+import time
 
 import machine
 from machine import Failed
@@ -27,6 +31,7 @@ class Sizes:
         self.storm_gets = 10_000
         self.sweep_keys = 200_000 if quick else 1_000_000
         self.sweeps = 1
+        self.crowd = 1_000 if quick else 8_000
 
 
 def program(bench, name):
@@ -164,6 +169,175 @@ def sweep(bench):
                     "2 s before it")
 
 
+# The demo crowd ---------------------------------------------------------------------------------
+
+PEOPLE, GATES = 50_000, 40  # of the demo event
+EVENT = "/v1/events/demo"
+CROWD_THREADS = 8
+WARM_TIMEOUT_S = 120
+STORE_READS = re.compile(r'^turnout_store_operation_duration_seconds_count\{[^}]*operation="'
+                         r'((?:load|list|read)_[a-z_]+)"[^}]*\} (\d+)', re.M)
+
+
+@contextlib.contextmanager
+def postgres():
+    """Addresses of databases on a server of the run's own."""
+    server = subprocess.Popen(
+        [ROOT / "tests" / "contract" / "with-postgres", "sh", "-c",
+         'echo "$TURNOUT_CONTRACT_POSTGRES"; exec cat'], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True)
+    try:
+        fields = dict(part.split("=", 1) for part in server.stdout.readline().split())
+        if "port" not in fields:
+            raise Failed("no PostgreSQL: tools/setup bench installs it")
+        yield f"postgres://turnout@127.0.0.1:{fields['port']}/postgres"
+    finally:
+        server.stdin.close()
+        server.wait()
+
+
+def arrivals(first, count, chance):
+    """What `count` people cause as they come in: (node, method, path, body) in order.
+
+    At the gate the ticket is looked up and scanned, often at two different nodes; the gate's
+    display and the organisers' screens look at the event, its gates and its figures all the time;
+    one in ten scans again, one in twenty is looked for by name or comes out again.
+    """
+    for number in range(first, first + count):
+        token, gate = f"demo-{number:06d}", f"g{chance.randrange(GATES) + 1:02d}"
+        scan = {"token": token, "gate": gate}
+        look_up = (chance.randrange(2), "GET", f"{EVENT}/participants?token={token}", None)
+        yield look_up
+        yield chance.randrange(2), "POST", f"{EVENT}/checkins", scan
+        for path in (EVENT, f"{EVENT}/gates", f"{EVENT}/stats"):
+            yield chance.randrange(2), "GET", path, None
+        if chance.random() < 0.1:
+            yield look_up
+            yield chance.randrange(2), "POST", f"{EVENT}/checkins", scan
+        if chance.random() < 0.05:
+            yield chance.randrange(2), "POST", f"{EVENT}/checkins", {**scan, "direction": "exit"}
+
+
+def visit(ports, people):
+    """Lets them all come; how many requests that were, and how many a second."""
+    errors, counts = [], []
+
+    def door(number):
+        links = [http.client.HTTPConnection("127.0.0.1", port, timeout=60) for port in ports]
+        share, count = people // CROWD_THREADS, 0
+        try:
+            for node, method, path, body in arrivals(number * share + 1, share,
+                                                     random.Random(number)):
+                text = None if body is None else json.dumps(body)
+                links[node].request(method, path, text, {"Content-Type": "application/json"})
+                answer = links[node].getresponse()
+                shown = answer.read()
+                if answer.status != 200:
+                    raise Failed(f"{method} {path}: {answer.status} {shown[:300]!r}")
+                count += 1
+        except BaseException as error:  # told below
+            errors.append(error)
+        counts.append(count)
+    threads = [threading.Thread(target=door, args=(number,)) for number in range(CROWD_THREADS)]
+    begun = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise Failed(f"the crowd: {errors[0]!r}")
+    return sum(counts), sum(counts) / (time.monotonic() - begun)
+
+
+def store_reads(ports):
+    """Reads that a store worked for, by what the nodes count."""
+    return sum(int(count) for port in ports
+               for _, count in STORE_READS.findall(machine.ask(port, "GET", "/metrics")))
+
+
+def await_idle(port):
+    deadline = time.monotonic() + WARM_TIMEOUT_S
+    while json.loads(machine.ask(port, "GET", "/v1/cache"))["warming"]["state"] != "idle":
+        if time.monotonic() > deadline:
+            raise Failed(f"still warming after {WARM_TIMEOUT_S} s")
+        time.sleep(0.1)
+
+
+def order(port, what):
+    """POST /v1/cache:WHAT, answered with 202, and its end."""
+    await_idle(port)
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    link.request("POST", f"/v1/cache:{what}")
+    answer = link.getresponse()
+    shown = answer.read()
+    link.close()
+    if answer.status not in (200, 202):
+        raise Failed(f"POST /v1/cache:{what}: {answer.status} {shown[:300]!r}")
+    await_idle(port)
+
+
+def warm_up(ports):
+    """The critical keys on every node, and then everybody, once: L2 is everybody's."""
+    for port in ports:
+        order(port, "preload")
+    order(ports[0], "warm")
+
+
+def read_counts(ports):
+    """(reads that no store worked for, all of what the cache knows) of all nodes."""
+    reads = [json.loads(machine.ask(port, "GET", "/v1/cache"))["reads"] for port in ports]
+    hits = sum(one["hits"] for one in reads)
+    return hits, hits + sum(one["misses"] for one in reads)
+
+
+def crowd_once(bench, url, people, seeds):
+    """(store reads a request, requests a second, hit rate or None) with two nodes."""
+    env = {"TURNOUT_REDIS_NODES": seeds} if seeds else {"TURNOUT_CACHE_POLICY": "off"}
+    nodes = [bench.serve(url, env=env) for _ in range(2)]
+    ports = [node.port for node in nodes]
+    hits_before = gets_before = 0
+    if seeds:
+        warm_up(ports)
+        hits_before, gets_before = read_counts(ports)
+    before = store_reads(ports)
+    requests, rate = visit(ports, people)
+    reads = (store_reads(ports) - before) / requests
+    if reads == 0:
+        raise Failed("the store was never read, says /metrics")
+    hit_rate = None
+    if seeds:
+        hits, gets = read_counts(ports)
+        hit_rate = (hits - hits_before) / (gets - gets_before)
+    for node in nodes:
+        node.stop()
+    return reads, rate, hit_rate
+
+
+def crowd(bench):
+    """People who come in through two nodes on PostgreSQL, with the cache and without."""
+    people = Sizes(bench.quick).crowd
+    pairs, rates, hit_rates = [], [], []
+    for _ in range(1 if bench.quick else 3):
+        figures = {}
+        for seeds_wanted in (False, True):
+            with postgres() as url, redis() if seeds_wanted else contextlib.nullcontext() as found:
+                machine.run([bench.turnout, "db", "migrate", "--store", url])
+                bench.serve(url, "--demo").stop()
+                figures[seeds_wanted] = crowd_once(bench, url, people,
+                                                   found.seeds if found else None)
+        pairs.append((figures[True][0], figures[False][0]))
+        rates.append((figures[True][1], figures[False][1]))
+        hit_rates.append(100 * figures[True][2])
+    table = bench.table
+    table.add_values("demo crowd: hit rate of L1 and L2 after preloading and warming", "%",
+                     hit_rates, (MORE, 85))
+    table.add_pairs("demo crowd: reads of the store for a request", "reads", pairs,
+                    "without a cache")
+    table.add_pairs("demo crowd: requests a second, the crowd on the same machine", "1/s", rates,
+                    "without a cache")
+
+
 COUNT_KEYS = "return #redis.call('KEYS','turnout:k:participant:sweep:*')"
 
-SCENARIOS = {"l1": l1, "policies": policies, "l2": l2, "storm": storm, "sweep": sweep}
+SCENARIOS = {"l1": l1, "policies": policies, "l2": l2, "storm": storm, "sweep": sweep,
+             "crowd": crowd}
