@@ -2,16 +2,20 @@
 /*
  * One flight from its miss to its answer.
  *
- *   get_wait ──hit───────────────────────────────────► keep in L1, land
- *     │ ▲ └──trouble──────────────┐
- *   miss└──────── nap ◄──refused──┤
- *     └──► lease_wait ──got it──► get_wait ──miss──► load ──► keep in L1 and L2, land
+ *   get_wait ──hit──────────────────────────► keep in L1, land
+ *    ▲ ▲ └─miss─► lease_wait ──refused──► nap
+ *    │ └────got it────┘                    │
+ *    └─────────────────────────────────────┘
+ *   get_wait with the lease ──miss──► load ──► keep in L1 and L2, land
+ *   trouble with L2 anywhere ───────► load
  *
- * Who has the lease asks L2 once more: another node may have loaded, filled and given the lease
- * back between this one's miss and its lease. Trouble anywhere in L2 leads to the load. A nap is
- * some milliseconds of waiting for what another node loads; after `lease_ms` of naps, or when the
- * lease is free again, the flight loads by itself. Each state that waits has one request under way,
- * bounded by the client's deadline.
+ * Who got the lease looks once more: its last look may have been before another node filled, and
+ * its lease after that one gave its own back. For the same reason a lease is given back when the
+ * fill was answered: lease and value are on different nodes of Redis, which keep no order.
+ *
+ * A nap is some milliseconds of waiting for what another node loads; after `lease_ms` of naps, or
+ * when the lease is free again, the flight loads by itself. Each state that waits has one request
+ * under way, bounded by the client's deadline.
  */
 #include "cache/tiered_priv.h"
 
@@ -113,6 +117,62 @@ static int64_t l2_life_ms(struct tiered_flight *flight, bool absent) {
     return ms - (tiered_now_us(loop) - flight->load_us) / 1000;
 }
 
+static void give_lease_back(struct tiered_flight *flight) {
+    if (flight->lease != 0) {
+        send_away(flight, (struct redis_call){.op = REDIS_RELEASE, .token = flight->lease});
+    }
+}
+
+/* A lease that is given back when the fill before it is answered. */
+struct parting {
+    struct tiered_loop *loop;
+    uint64_t token;
+    size_t key_len;
+    char key[];
+};
+
+static void on_filled(void *data, const struct redis_answer *answer) {
+    struct parting *parting = data;
+    struct l1_memory *memory = parting->loop->tiered->memory;
+    struct redis_call call = {.op = REDIS_RELEASE,
+                              .key = slice_from(parting->key, parting->key_len),
+                              .token = parting->token,
+                              .fn = on_ignored};
+    if (answer->err != ERR_DRAINING) {
+        (void)!tiered_send(parting->loop, &call);
+    }
+    memory->give(memory, parting);
+}
+
+static struct parting *part_later(struct tiered_flight *flight) {
+    struct l1_memory *memory = flight->loop->tiered->memory;
+    struct parting *parting = memory->take(memory, sizeof *parting + flight->key.len);
+    if (parting != NULL) {
+        *parting = (struct parting){flight->loop, flight->lease, flight->key.len};
+        memcpy(parting->key, flight->key.at, flight->key.len);
+    }
+    return parting;
+}
+
+/* Fills with what is in `loop->payload`. */
+static void fill_l2(struct tiered_flight *flight, int64_t life_ms) {
+    struct tiered_loop *loop = flight->loop;
+    struct parting *parting = flight->lease == 0 ? NULL : part_later(flight);
+    struct redis_call call = {.op = REDIS_FILL,
+                              .key = flight->key,
+                              .value = buf_slice(&loop->payload),
+                              .version = flight->version,
+                              .ttl_ms = life_ms,
+                              .ticket = flight->l2_ticket,
+                              .fn = parting == NULL ? on_ignored : on_filled,
+                              .data = parting};
+    if (tiered_send(loop, &call) == ERR_OK) {
+        flight->lease = parting == NULL ? flight->lease : 0;
+        return;
+    }
+    loop->tiered->memory->give(loop->tiered->memory, parting);
+}
+
 static void keep_in_l2(struct tiered_flight *flight, const struct tiered_answer *answer) {
     struct tiered_loop *loop = flight->loop;
     int64_t life_ms = l2_life_ms(flight, answer->absent);
@@ -124,17 +184,7 @@ static void keep_in_l2(struct tiered_flight *flight, const struct tiered_answer 
     buf_add_char(&loop->payload, kind);
     buf_add(&loop->payload, answer->value);
     if (!loop->payload.failed) {
-        send_away(flight, (struct redis_call){.op = REDIS_FILL,
-                                              .value = buf_slice(&loop->payload),
-                                              .version = flight->version,
-                                              .ttl_ms = life_ms,
-                                              .ticket = flight->l2_ticket});
-    }
-}
-
-static void give_lease_back(struct tiered_flight *flight) {
-    if (flight->lease != 0) {
-        send_away(flight, (struct redis_call){.op = REDIS_RELEASE, .token = flight->lease});
+        fill_l2(flight, life_ms);
     }
 }
 

@@ -33,6 +33,12 @@ static struct tiered_figures figures(void) {
     return all;
 }
 
+/* Gives the lease, and has nothing at the second look. */
+static void lease_for(uint64_t generation) {
+    node_answer(&node, 0, REDIS_LEASE, done);
+    node_answer(&node, 0, REDIS_GET, miss(generation));
+}
+
 static void a_value_of_l2_is_answered_and_kept_in_l1(void **state) {
     (void)state;
     open_with_l2();
@@ -74,7 +80,7 @@ static void what_cannot_be_believed_is_a_miss_and_counted(void **state) {
         snprintf(name, sizeof name, "participant:demo:%zu", i);
         ask_begin(&node, 0, &ask, name);
         node_answer(&node, 0, REDIS_GET, hit(rows[i].payload, rows[i].version));
-        node_answer(&node, 0, REDIS_LEASE, done);
+        lease_for(0);
         ask_loaded(&ask, "truth");
         assert_answered(&ask, TIERED_FROM_STORE, "truth");
     }
@@ -91,19 +97,20 @@ static void what_was_loaded_is_filled_with_ticket_epoch_and_life(void **state) {
     struct ask ask = {0};
     ask_begin(&node, 0, &ask, key);
     node_answer(&node, 0, REDIS_GET, miss(0));
-    node_answer(&node, 0, REDIS_LEASE, done);
+    lease_for(0);
     ask_loaded(&ask, "anna");
     const struct redis_call *fill = node_sent(&node, 0, REDIS_FILL);
     assert_true(slice_eq_text(fill->value, "vanna"));
     assert_int_equal(fill->version, 7);
     assert_int_equal(fill->ticket.generation, 0);
     assert_true(fill->ttl_ms > 530000 && fill->ttl_ms <= 600000); /* less some chance */
-    assert_non_null(node_sent(&node, 0, REDIS_RELEASE));
+    assert_null(node_sent(&node, 0, REDIS_RELEASE)); /* not before the value is there */
+    node_answer(&node, 0, REDIS_FILL, done);
+    assert_true(slice_eq_text(node_sent(&node, 0, REDIS_RELEASE)->key, key));
 
     ask_begin(&node, 0, &ask, "participant:demo:t2"); /* on a tombstone */
-    node_answer(&node, 0, REDIS_GET, miss(99));
-    node_answer(&node, 0, REDIS_LEASE, done);
-    node_answer(&node, 0, REDIS_FILL, done);
+    node_answer(&node, 0, REDIS_GET, miss(0));
+    lease_for(99);
     ask_loaded(&ask, "ben");
     fill = node_sent(&node, 0, REDIS_FILL);
     assert_int_equal(fill->ticket.generation, 99);
@@ -117,7 +124,7 @@ static void a_load_that_a_change_overtook_is_not_filled(void **state) {
     struct ask ask = {0};
     ask_begin(&node, 0, &ask, key);
     node_answer(&node, 0, REDIS_GET, miss(0));
-    node_answer(&node, 0, REDIS_LEASE, done);
+    lease_for(0);
     tiered_loop_news(node.loops[0], REDIS_NEWS_KEY, slice_of(key)); /* another node's */
     ask_loaded(&ask, "old");
     assert_null(node_sent(&node, 0, REDIS_FILL));
@@ -143,6 +150,21 @@ static void trouble_in_l2_is_a_load_and_never_an_error(void **state) {
     assert_answered(&ask, TIERED_FROM_STORE, "c");
     assert_int_equal(node_counters(&node, TIERED_PARTICIPANT).l2_down, 3);
     node.ports[0].refuse = ERR_OK;
+    node_close(&node);
+}
+
+/* Its first look was before another node filled, its lease after that one gave its own back. */
+static void whoever_gets_the_lease_looks_once_more(void **state) {
+    (void)state;
+    open_with_l2();
+    struct ask ask = {0};
+    ask_begin(&node, 0, &ask, key);
+    node_answer(&node, 0, REDIS_GET, miss(0));
+    node_answer(&node, 0, REDIS_LEASE, done);
+    node_answer(&node, 0, REDIS_GET, hit("vanna", 7));
+    assert_answered(&ask, TIERED_FROM_L2, "anna");
+    assert_int_equal(ask.loads, 0);
+    assert_non_null(node_sent(&node, 0, REDIS_RELEASE));
     node_close(&node);
 }
 
@@ -295,7 +317,7 @@ static void a_pattern_raises_the_epoch_and_l2_rests_until_it_is_known(void **sta
     node_answer(&node, 0, REDIS_EPOCH_READ, (struct redis_answer){.epoch = 20});
     ask_begin(&node, 0, &ask, key); /* the news emptied L1 of the class */
     node_answer(&node, 0, REDIS_GET, hit("vold", 7));
-    node_answer(&node, 0, REDIS_LEASE, done);
+    lease_for(0);
     ask_loaded(&ask, "b");
     assert_int_equal(node_sent(&node, 0, REDIS_FILL)->version, 20);
     ask_begin(&node, 0, &ask, "gate:demo:g01"); /* others go on */
@@ -444,7 +466,7 @@ static void a_value_in_use_is_refreshed_from_l2_before_it_expires(void **state) 
     struct ask ask = {0};
     ask_begin(&node, 0, &ask, key);
     node_answer(&node, 0, REDIS_GET, miss(0));
-    node_answer(&node, 0, REDIS_LEASE, done);
+    lease_for(0);
     node_pass_hearing_ms(&node, 10000); /* a slow load: refreshed all the earlier */
     ask_loaded(&ask, "anna");
     node_pass_hearing_ms(&node, 289800);
@@ -548,6 +570,7 @@ int main(void) {
         cmocka_unit_test(what_was_loaded_is_filled_with_ticket_epoch_and_life),
         cmocka_unit_test(a_load_that_a_change_overtook_is_not_filled),
         cmocka_unit_test(trouble_in_l2_is_a_load_and_never_an_error),
+        cmocka_unit_test(whoever_gets_the_lease_looks_once_more),
         cmocka_unit_test(whoever_has_no_lease_waits_for_the_value_of_who_has),
         cmocka_unit_test(a_dead_lease_holder_costs_no_more_than_a_lease),
         cmocka_unit_test(many_misses_are_one_question_to_l2),
