@@ -47,12 +47,6 @@ try {
     await shoot(light, server, key, { pages: PAGES, suffix: '' });
     const dark = await browser.newContext({ ...size, colorScheme: 'dark', locale: 'ko-KR' });
     await shoot(dark, server, key, { pages: ['event'], suffix: '-ko-dark' });
-    const phone = await browser.newContext({
-        viewport: { width: 390, height: 844 },
-        colorScheme: 'light',
-        locale: 'en-US',
-    });
-    await shoot(phone, server, key, { pages: ['kpi'], suffix: '-phone' });
     await crowd.stop();
 } finally {
     await browser.close();

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the cache levels answer, and why they sometimes do not.
 import type { CacheLevel, Performance } from '../data/live';
+import { usePolled } from '../data/poll';
 import { useText } from '../i18n';
 import { judge } from '../logic/figures';
 import { formatCount, formatRatio, formatUs } from '../logic/format';
 import { Chart } from '../ui/chart';
-import { Bars, Card, Chip, Table, Tiles, type Column } from '../ui/parts';
+import { factText, flatten } from '../ui/facts';
+import { Bars, Card, Chip, Loaded, Table, Tiles, type Column } from '../ui/parts';
 import { RangedPage } from '../ui/range';
 
 type Level = CacheLevel & { name: string };
@@ -141,8 +143,35 @@ export function CachePage({ figures }: { figures: Performance }) {
               ]}
             />
           </Card>
+          <Details />
         </>
       )}
     </RangedPage>
+  );
+}
+
+const PATH = '/v1/cache';
+
+// What the cache tells of itself, as it tells it.
+function Details() {
+  const { t } = useText();
+  const polled = usePolled<Record<string, unknown>>(PATH, 5000);
+  return (
+    <Card title={t('cache.detail')} what={t('cache.detail.what')} wide>
+      <Loaded from={polled} path={PATH}>
+        {(data) => (
+          <dl class="facts columns">
+            {flatten(data).map(({ name, value }) => (
+              <div key={name}>
+                <dt>
+                  <code>{name}</code>
+                </dt>
+                <dd>{factText(name, value)}</dd>
+              </div>
+            ))}
+          </dl>
+        )}
+      </Loaded>
+    </Card>
   );
 }

@@ -3,9 +3,10 @@
 import type { Performance, QueryFigures } from '../data/live';
 import { useText } from '../i18n';
 import { judge } from '../logic/figures';
-import { formatBytes, formatCount, formatMs } from '../logic/format';
+import { formatCount, formatMs } from '../logic/format';
 import { Chart } from '../ui/chart';
-import { Listing, numberOf, textOf, type Item } from '../ui/listing';
+import { Pairs } from '../ui/facts';
+import { Listing, textOf, type Item } from '../ui/listing';
 import { Card, Chip, Table, Tiles, type Column, type Tone } from '../ui/parts';
 import { RangedPage } from '../ui/range';
 
@@ -173,36 +174,13 @@ function useReportColumns(): Column<Item>[] {
         </div>
       ),
     },
-    { key: 'facts', label: t('report.facts'), read: () => null, show: factsOf },
+    {
+      key: 'facts',
+      label: t('report.facts'),
+      read: () => null,
+      show: (row) => <Pairs of={row.facts} />,
+    },
   ];
-}
-
-// Figures of an item, one a line; what is a list or an object of its own is left to the API.
-function factsOf(row: Item) {
-  const facts = Object.entries((row.facts as Item | null) ?? {}).filter(
-    ([, value]) => value !== null && typeof value !== 'object',
-  );
-  return (
-    <ul class="pairs">
-      {facts.map(([name, value]) => (
-        <li key={name}>
-          <span class="quiet">{name}</span> {factText(name, value)}
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-function factText(name: string, value: unknown): string {
-  const number = numberOf(value);
-  if (number === null) {
-    return textOf(value);
-  }
-  return name.endsWith('_ms')
-    ? formatMs(number)
-    : name.endsWith('bytes')
-      ? formatBytes(number)
-      : number.toLocaleString('en-US');
 }
 
 const REPORTS = [

@@ -43,7 +43,9 @@ function Figure({ row }: { row: KpiRow }) {
     >
       <header>
         <h3>{name}</h3>
-        <Chip tone={tone}>{t(`status.${row.status}`)}</Chip>
+        <Chip tone={tone} icon={row.status === 'unknown' ? 'unknown' : tone}>
+          {t(`status.${row.status}`)}
+        </Chip>
       </header>
       <p class="value">{formatFigure(row.value, unit)}</p>
       <p class="goal">{t('kpi.goal', { goal: `${comparison} ${formatRound(row.goal, unit)}` })}</p>

@@ -2,14 +2,13 @@
 // The nodes, and the machine under this one.
 import type { NodeFigures, Performance } from '../data/live';
 import { usePolled } from '../data/poll';
-import { useText } from '../i18n';
+import { useText, type Key } from '../i18n';
 import { judge } from '../logic/figures';
 import {
   formatBytes,
   formatCount,
   formatMs,
   formatPercent,
-  formatRate,
   formatRatio,
   formatSpan,
 } from '../logic/format';
@@ -20,19 +19,33 @@ import { RangedPage } from '../ui/range';
 
 const PATH = '/v1/nodes';
 
-function useColumns(): Column<NodeFigures>[] {
+interface ListedNode extends NodeFigures {
+  stale?: boolean;
+  age_s?: number;
+}
+
+interface NodesDocument {
+  items: ListedNode[];
+  scale?: { current: number; desired: number; reason: string };
+  optimal?: Record<string, string | null>;
+}
+
+function healthOf(row: ListedNode): { tone: Tone; key: Key } {
+  if (!row.healthy) {
+    return { tone: 'bad', key: 'nodes.unhealthy' };
+  }
+  return row.stale ? { tone: 'warn', key: 'nodes.stale' } : { tone: 'good', key: 'nodes.healthy' };
+}
+
+function useColumns(): Column<ListedNode>[] {
   const { t } = useText();
   return [
     { key: 'id', label: t('nodes.node'), code: true, read: (row) => row.id },
     {
       key: 'healthy',
       label: t('nodes.health'),
-      read: (row) => (row.healthy ? 1 : 0),
-      show: (row) => (
-        <Chip tone={row.healthy ? 'good' : 'bad'}>
-          {t(row.healthy ? 'nodes.healthy' : 'nodes.unhealthy')}
-        </Chip>
-      ),
+      read: (row) => healthOf(row).tone,
+      show: (row) => <Chip tone={healthOf(row).tone}>{t(healthOf(row).key)}</Chip>,
     },
     {
       key: 'cpu',
@@ -56,39 +69,53 @@ function useColumns(): Column<NodeFigures>[] {
       show: (row) => formatCount(row.connections),
     },
     {
-      key: 'rps',
-      label: t('fig.rate'),
-      num: true,
-      read: (row) => row.rps,
-      show: (row) => formatRate(row.rps),
-    },
-    {
-      key: 'avg_ms',
-      label: t('fig.avg'),
-      num: true,
-      read: (row) => row.avg_ms,
-      show: (row) => formatMs(row.avg_ms),
-    },
-    {
       key: 'hit_rate',
       label: t('fig.hitRate'),
       num: true,
       read: (row) => row.hit_rate,
       show: (row) => formatRatio(row.hit_rate),
     },
+    { key: 'url', label: t('nodes.url'), code: true, read: (row) => row.url },
     { key: 'version', label: t('nodes.version'), read: (row) => row.version },
   ];
 }
 
-function toneOf(row: NodeFigures): Tone {
-  return !row.healthy ? 'bad' : (row.cpu ?? 0) > 80 || (row.memory ?? 0) > 85 ? 'warn' : 'none';
+function toneOf(row: ListedNode): Tone {
+  if (!row.healthy) {
+    return 'bad';
+  }
+  return row.stale || (row.cpu ?? 0) > 80 || (row.memory ?? 0) > 85 ? 'warn' : 'none';
+}
+
+function Scale({ scale }: { scale: NonNullable<NodesDocument['scale']> }) {
+  const { t } = useText();
+  const isRight = scale.current === scale.desired;
+  return (
+    <Note tone={isRight ? 'good' : 'warn'}>
+      {t('nodes.scale', { current: scale.current, desired: scale.desired })} {scale.reason}
+    </Note>
+  );
+}
+
+function Best({ optimal }: { optimal: NonNullable<NodesDocument['optimal']> }) {
+  const { t, word } = useText();
+  return (
+    <p class="quiet small best">
+      {t('nodes.optimal')}{' '}
+      {Object.entries(optimal).map(([type, id]) => (
+        <span key={type}>
+          {word('nodes.type', type)} <code>{id ?? '–'}</code>
+        </span>
+      ))}
+    </p>
+  );
 }
 
 function List({ figures }: { figures: Performance }) {
   const { t } = useText();
   const columns = useColumns();
-  const polled = usePolled<{ items: NodeFigures[] }>(PATH, 3000);
-  const table = (rows: NodeFigures[]) => (
+  const polled = usePolled<NodesDocument>(PATH, 3000);
+  const table = (rows: ListedNode[]) => (
     <Table
       label={t('nodes.list')}
       columns={columns}
@@ -109,7 +136,13 @@ function List({ figures }: { figures: Performance }) {
         </>
       ) : (
         <Loaded from={polled} path={PATH}>
-          {(data) => table(data.items)}
+          {(data) => (
+            <>
+              {data.scale && <Scale scale={data.scale} />}
+              {table(data.items)}
+              {data.optimal && <Best optimal={data.optimal} />}
+            </>
+          )}
         </Loaded>
       )}
     </Card>
@@ -129,7 +162,7 @@ function PressureTable({ figures }: { figures: Performance }) {
       rowKey={([name]) => name}
       rows={Object.entries(pressure)}
       columns={[
-        { key: 'name', label: '', read: ([name]) => word('nodes.pressure', name) },
+        { key: 'name', label: t('nodes.resource'), read: ([name]) => word('nodes.pressure', name) },
         {
           key: 'some',
           label: t('nodes.some'),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The small pieces that every page is made of.
-import type { ComponentChildren, JSX } from 'preact';
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 
 import type { Polled } from '../data/poll';
@@ -19,25 +19,37 @@ export const TONE_OF: Record<Status, Tone> = {
   unknown: 'none',
 };
 
+type Shape = Tone | 'unknown';
+
+const SHAPES: Record<Shape, string> = {
+  good: 'M3.5 8.5l3 3 6-7',
+  warn: 'M8 2.8l6 10.4H2zM8 6.8v3M8 11.6v.1',
+  bad: 'M4 4l8 8M12 4l-8 8',
+  none: 'M5 8h6',
+  unknown: 'M6 6a2.1 2.1 0 1 1 2.9 2.1c-.6.3-.9.7-.9 1.4M8 12.3v.1',
+};
+
 // Shape says the same as colour.
-export function ToneIcon({ tone }: { tone: Tone }) {
-  const shapes: Record<Tone, JSX.Element> = {
-    good: <path d="M3.5 8.5l3 3 6-7" />,
-    warn: <path d="M8 2.8l6 10.4H2zM8 6.8v3M8 11.6v.1" />,
-    bad: <path d="M4 4l8 8M12 4l-8 8" />,
-    none: <path d="M6 6a2.1 2.1 0 1 1 2.9 2.1c-.6.3-.9.7-.9 1.4M8 12.3v.1" />,
-  };
+export function ToneIcon({ tone }: { tone: Shape }) {
   return (
     <svg class="tone-icon" viewBox="0 0 16 16" aria-hidden="true" focusable="false">
-      {shapes[tone]}
+      <path d={SHAPES[tone]} />
     </svg>
   );
 }
 
-export function Chip({ tone, children }: { tone: Tone; children: ComponentChildren }) {
+export function Chip({
+  tone,
+  icon,
+  children,
+}: {
+  tone: Tone;
+  icon?: Shape;
+  children: ComponentChildren;
+}) {
   return (
     <span class={`chip ${tone}`}>
-      <ToneIcon tone={tone} />
+      <ToneIcon tone={icon ?? tone} />
       {children}
     </span>
   );

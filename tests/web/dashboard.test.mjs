@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: the dashboard of a real server, in a real browser, does what docs/monitoring.md says.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import {
+    AXE,
+    Crowd,
+    Server,
+    freePort,
+    launch,
+    logIn,
+    newFolder,
+    removeFolder,
+    watch,
+} from './harness.mjs';
+
+const PAGES = ['kpi', 'event', 'api', 'database', 'cache', 'nodes', 'alerts', 'suggestions'];
+const CHARTS = { event: 1, api: 3, database: 2, nodes: 3 };
+const EVIL = '<img src=x onerror="window.evil=1">';
+const WAIT_MS = 30000;
+
+let folder;
+let server;
+let browser;
+let crowd;
+let admin;
+let analyst;
+
+before(async () => {
+    folder = newFolder();
+    server = await new Server(folder, await freePort()).start();
+    admin = server.makeKey('admin');
+    analyst = server.makeKey('analyst');
+    await server.send('POST', '/v1/events/demo/participants', { token: 'evil', name: EVIL }, admin);
+    crowd = new Crowd(server, admin);
+    await crowd.scans(200);
+    crowd.start(20);
+    browser = await launch();
+});
+
+after(async () => {
+    await crowd?.stop();
+    await browser?.close();
+    await server?.stop();
+    removeFolder(folder);
+});
+
+// A page of its own with its own cookies, closed at the end; `seen` must stay empty.
+async function withPage(options, use) {
+    const context = await browser.newContext({
+        locale: 'en-US',
+        viewport: { width: 1280, height: 900 },
+        ...options,
+    });
+    context.setDefaultTimeout(WAIT_MS);
+    const page = await context.newPage();
+    const seen = watch(page, server.url);
+    try {
+        await use(page, seen);
+        assert.deepEqual(seen, []);
+    } finally {
+        await context.close();
+    }
+}
+
+// The 401 that tells that nobody is logged in yet is part of a login.
+function forgetLogin(seen) {
+    const kept = seen.filter((one) => !/401 \(Unauthorized\)/.test(one));
+    seen.length = 0;
+    seen.push(...kept);
+}
+
+async function show(page, name) {
+    await page.goto(`${server.url}/#/${name}`);
+    await page.waitForSelector(`main.page-${name} h1`);
+    await page.waitForFunction(() => !/Loading…|불러오는 중…/.test(document.body.innerText));
+}
+
+async function axe(page) {
+    await page.evaluate(AXE);
+    const found = await page.evaluate(() =>
+        globalThis.axe.run(document, {
+            runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+        }),
+    );
+    return found.violations.map(
+        (one) => `${one.id}: ${one.nodes.map((node) => node.target).join(' ')}`,
+    );
+}
+
+test('a login shows the key figures with the worst first, and no secret stays in the page', () =>
+    withPage({}, async (page, seen) => {
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        await page.waitForFunction(() => document.querySelectorAll('.kpi').length === 7);
+        await page.waitForSelector('[data-link=live]');
+        const order = await page.$$eval('.kpi:not(.load)', (all) =>
+            all.map((one) => one.dataset.status),
+        );
+        const ranks = order.map((status) =>
+            ['missed', 'at_risk', 'unknown', 'met'].indexOf(status),
+        );
+        assert.deepEqual(ranks, [...ranks].sort());
+        const shown = await page.textContent('[data-key=api_response_ms] .value');
+        assert.match(shown, /^[\d.,]+ m?s$/);
+        const stored = await page.evaluate(() =>
+            JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),
+        );
+        assert.ok(!stored.includes(analyst.split('.')[1]) && stored.includes('""'));
+    }));
+
+test('a wrong key is told and shows nothing', () =>
+    withPage({}, async (page, seen) => {
+        await page.goto(server.url);
+        await page.fill('#key', 'tk_0000000000000000.wrong');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('.note.bad');
+        assert.match(await page.textContent('.note.bad'), /not valid/);
+        assert.equal(await page.$('nav.tabs'), null);
+        forgetLogin(seen);
+    }));
+
+test('a logout and a revoked key both end at the login', () =>
+    withPage({}, async (page, seen) => {
+        const key = server.makeKey('analyst');
+        await logIn(page, server.url, key);
+        await page.click('text=Log out');
+        await page.waitForSelector('#key');
+        await page.reload();
+        await page.waitForSelector('#key');
+        await logIn(page, server.url, key);
+        server.revoke(key);
+        await page.waitForSelector('text=Your session has ended');
+        assert.equal(await page.$('nav.tabs'), null);
+        forgetLogin(seen);
+    }));
+
+for (const [colorScheme, locale] of [
+    ['light', 'en-US'],
+    ['dark', 'ko-KR'],
+]) {
+    test(`every page shows real figures and passes axe-core: ${colorScheme}, ${locale}`, () =>
+        withPage({ colorScheme, locale }, async (page, seen) => {
+            await logIn(page, server.url, admin);
+            assert.equal(await page.getAttribute('html', 'lang'), locale.slice(0, 2));
+            assert.equal(await page.getAttribute('html', 'data-theme'), colorScheme);
+            for (const name of PAGES) {
+                await show(page, name);
+                assert.equal(await page.$$eval('[aria-current=page]', (all) => all.length), 1);
+                if (CHARTS[name]) {
+                    await page.waitForFunction(
+                        (n) => document.querySelectorAll('.plot canvas').length >= n,
+                        CHARTS[name],
+                    );
+                }
+                assert.deepEqual(await axe(page), [], name);
+            }
+            // A route that this node does not have is a sentence, not an error of the page.
+            const kept = seen.filter((one) => !/40[14] \(/.test(one));
+            seen.splice(0, seen.length, ...kept);
+        }));
+}
+
+test('the login itself passes axe-core in both themes', async () => {
+    for (const colorScheme of ['light', 'dark']) {
+        await withPage({ colorScheme }, async (page, seen) => {
+            await page.goto(server.url);
+            await page.waitForSelector('#key');
+            assert.deepEqual(await axe(page), []);
+            forgetLogin(seen);
+        });
+    }
+});
+
+test('the figures of the event are those of the server', () =>
+    withPage({}, async (page, seen) => {
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        await show(page, 'event');
+        const number = async () =>
+            Number((await page.textContent('.tiles .tile:nth-child(4) dd')).replace(/\D/g, ''));
+        const low = (await server.send('GET', '/v1/events/demo/stats', undefined, analyst)).body
+            .scans;
+        await page.waitForFunction(
+            (least) =>
+                Number(
+                    document
+                        .querySelector('.tiles .tile:nth-child(4) dd')
+                        .textContent.replace(/\D/g, ''),
+                ) >= least,
+            low,
+        );
+        const shown = await number();
+        const high = (await server.send('GET', '/v1/events/demo/stats', undefined, analyst)).body
+            .scans;
+        assert.ok(low <= shown && shown <= high, `${low} ${shown} ${high}`);
+        await page.waitForSelector('text=Already used');
+        assert.equal(
+            await page.$$eval(
+                '.card table[class=""], .card table:not(.bars) tbody tr',
+                (rows) => rows.length > 8,
+            ),
+            true,
+        );
+    }));
+
+test('a name that is markup shows as text', () =>
+    withPage({}, async (page, seen) => {
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        await crowd.stop();
+        const scan = { token: 'evil', gate: 'g01' };
+        assert.equal(
+            (await server.send('POST', '/v1/events/demo/checkins', scan, admin)).status,
+            200,
+        );
+        await show(page, 'event');
+        await page.waitForFunction(
+            (name) =>
+                [...document.querySelectorAll('.person')].some((one) => one.textContent === name),
+            EVIL,
+        );
+        assert.equal(await page.$('.person img'), null);
+        assert.equal(await page.evaluate(() => window.evil), undefined);
+        crowd.start(20);
+    }));
+
+test('language and theme are switched and stay after a reload', () =>
+    withPage({ colorScheme: 'light' }, async (page, seen) => {
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        await page.selectOption('.settings select:nth-of-type(1)', 'ko');
+        await page.waitForSelector('text=핵심 지표');
+        await page.selectOption('.settings select:nth-of-type(2)', 'dark');
+        assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
+        await page.reload();
+        await page.waitForSelector('text=핵심 지표');
+        assert.equal(await page.getAttribute('html', 'data-theme'), 'dark');
+        assert.equal(await page.getAttribute('html', 'lang'), 'ko');
+        await show(page, 'suggestions');
+    }));
+
+test('charts share the moment under the cursor, zoom by dragging and by keys', () =>
+    withPage({}, async (page, seen) => {
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        await show(page, 'api');
+        await page.waitForFunction(() => document.querySelectorAll('.plot canvas').length === 3);
+        const moments = () => page.$$eval('.moment', (all) => all.map((one) => one.textContent));
+        const box = await (await page.$('.plot .u-over')).boundingBox();
+        await page.mouse.move(box.x + 0.9 * box.width, box.y + 60);
+        await page.waitForFunction(() =>
+            /\d\d:\d\d:\d\d/.test(document.querySelector('.moment').textContent),
+        );
+        const [one, two, three] = await moments();
+        assert.ok(one === two && two === three, `${one} ${two} ${three}`);
+        await page.mouse.move(box.x + 0.5 * box.width, box.y + 60);
+        await page.mouse.down();
+        await page.mouse.move(box.x + 0.8 * box.width, box.y + 60, { steps: 4 });
+        await page.mouse.up();
+        await page.waitForSelector('text=Show all');
+        await page.click('text=Show all');
+        await page.waitForSelector('text=Show all', { state: 'detached' });
+        await page.focus('.plot');
+        await page.keyboard.press('ArrowLeft');
+        await page.waitForFunction(() =>
+            /\d\d:\d\d:\d\d/.test(document.querySelector('.moment').textContent),
+        );
+        await page.keyboard.press('+');
+        await page.waitForSelector('text=Show all');
+        await page.keyboard.press('Escape');
+        await page.waitForSelector('text=Show all', { state: 'detached' });
+        await page.click('text=24 hours');
+        await page.waitForSelector('[aria-pressed=true]:has-text("24 hours")');
+    }));
+
+test('the keyboard alone reaches every page', () =>
+    withPage({}, async (page, seen) => {
+        await page.goto(server.url);
+        await page.waitForSelector('#key:focus');
+        await page.keyboard.type(analyst);
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('nav.tabs');
+        forgetLogin(seen);
+        const reached = new Set();
+        await page.evaluate(() => document.activeElement.blur());
+        for (let i = 0; i < 40 && reached.size < PAGES.length; i++) {
+            await page.keyboard.press('Tab');
+            const [hash, ring] = await page.evaluate(() => [
+                document.activeElement.closest('.tabs a')?.getAttribute('href') ?? null,
+                getComputedStyle(document.activeElement).outlineStyle,
+            ]);
+            if (hash !== null) {
+                assert.notEqual(ring, 'none');
+                reached.add(hash);
+                await page.keyboard.press('Enter');
+                await page.waitForSelector(`main.page-${hash.slice(2)}`);
+            }
+        }
+        assert.deepEqual([...reached].sort(), PAGES.map((name) => `#/${name}`).sort());
+        seen.splice(0, seen.length, ...seen.filter((one) => !/404 \(/.test(one)));
+    }));
+
+test('on a phone nothing is wider than the screen', () =>
+    withPage({ viewport: { width: 360, height: 740 }, hasTouch: true }, async (page, seen) => {
+        await logIn(page, server.url, admin);
+        forgetLogin(seen);
+        for (const name of PAGES) {
+            await show(page, name);
+            const wide = await page.evaluate(
+                () => document.documentElement.scrollWidth - innerWidth,
+            );
+            assert.ok(wide <= 0, `${name} is ${wide} px too wide`);
+        }
+        seen.splice(0, seen.length, ...seen.filter((one) => !/404 \(/.test(one)));
+    }));
+
+test('a scanner key sees the event and is told why it sees no more', () =>
+    withPage({}, async (page, seen) => {
+        const key = server.makeKey('scanner', '--event', 'demo');
+        await logIn(page, server.url, key);
+        await page.waitForSelector('text=bound to the event demo');
+        await page.goto(`${server.url}/#/event`);
+        await page.waitForSelector('text=Inside now');
+        await page.waitForSelector('.note:has-text("bound to the event demo")');
+        seen.splice(0, seen.length, ...seen.filter((one) => !/40[13] \(/.test(one)));
+    }));
+
+test('without keys there is no login', async () => {
+    const own = newFolder();
+    const open = await new Server(own, await freePort(), 'off', []).start();
+    try {
+        const page = await browser.newPage();
+        await page.goto(open.url);
+        await page.waitForSelector('.kpi');
+        assert.equal(await page.$('text=Log out'), null);
+        await page.goto(`${open.url}/#/event`);
+        await page.waitForSelector('text=There are no events yet');
+        await page.close();
+    } finally {
+        await open.stop();
+        removeFolder(own);
+    }
+});
+
+test('two hours of figures leave the page no larger than five minutes of them', () =>
+    withPage({}, async (page, seen) => {
+        await page.addInitScript(() => {
+            const Real = window.EventSource;
+            window.streams = [];
+            window.EventSource = class extends Real {
+                constructor(...args) {
+                    super(...args);
+                    window.streams.push(this);
+                    this.fed = [];
+                }
+
+                addEventListener(name, fn) {
+                    this.fed.push(fn);
+                    super.addEventListener(name, fn);
+                }
+            };
+        });
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        await show(page, 'api');
+        await page.waitForFunction(() => document.querySelectorAll('.plot canvas').length === 3);
+        const feed = (from, to) =>
+            page.evaluate(
+                async ([first, last]) => {
+                    const figures = await (await fetch('/v1/performance')).json();
+                    const start = Date.now() + 60000;
+                    const stream = window.streams.at(-1);
+                    for (let i = first; i < last; i++) {
+                        figures.second.at = new Date(start + 1000 * i).toISOString();
+                        figures.second.requests = i % 97;
+                        const data = JSON.stringify(figures);
+                        stream.fed.forEach((fn) => fn({ data }));
+                        if (i % 60 === 0) {
+                            await new Promise((done) => setTimeout(done, 0));
+                        }
+                    }
+                    await new Promise((done) => setTimeout(done, 200));
+                    window.gc();
+                    return performance.memory.usedJSHeapSize;
+                },
+                [from, to],
+            );
+        const nodes = () => page.evaluate(() => document.querySelectorAll('*').length);
+        const small = await feed(0, 600);
+        const [elements] = [await nodes()];
+        const large = await feed(600, 7200);
+        assert.ok(large < small + 6e6, `${small} bytes grew to ${large}`);
+        assert.ok((await nodes()) < elements + 100);
+        assert.equal(await page.evaluate(() => window.turnoutRows()), 300);
+    }));
+
+test('a server that goes away and comes back finds its page again', () =>
+    withPage({}, async (page, seen) => {
+        await logIn(page, server.url, analyst);
+        await page.waitForSelector('[data-link=live]');
+        await crowd.stop();
+        await server.stop();
+        await page.waitForSelector('[data-link=lost]');
+        await page.waitForSelector('.banner:has-text("No connection to the node")');
+        assert.equal(await page.$$eval('.kpi', (all) => all.length), 7); // the last figures stay
+        await server.start();
+        await page.waitForSelector('[data-link=live]');
+        await page.waitForSelector('.banner', { state: 'detached' });
+        assert.equal(await page.$('#key'), null); // the session outlives the process
+        seen.length = 0; // requests that could not be answered
+    }));

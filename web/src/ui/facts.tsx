@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Named figures of a document whose names only the node knows.
+import { formatBytes, formatMs } from '../logic/format';
+import { numberOf, textOf, type Item } from './listing';
+
+export function factText(name: string, value: unknown): string {
+  const number = numberOf(value);
+  if (number === null) {
+    return value === null ? '–' : textOf(value);
+  }
+  return name.endsWith('_ms')
+    ? formatMs(number)
+    : name.endsWith('bytes')
+      ? formatBytes(number)
+      : number.toLocaleString('en-US', { maximumFractionDigits: 3 });
+}
+
+// The plain members of an object, one a line; lists and objects in it are left to the API.
+export function Pairs({ of }: { of: unknown }) {
+  const facts = Object.entries((of as Item | null) ?? {}).filter(
+    ([, value]) => value !== null && typeof value !== 'object',
+  );
+  return (
+    <ul class="pairs">
+      {facts.map(([name, value]) => (
+        <li key={name}>
+          <span class="quiet">{name}</span> {factText(name, value)}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export interface Fact {
+  name: string;
+  value: unknown;
+}
+
+// A document as plain facts, the names of its objects in front: l1.hits, l1.misses. Bounded.
+export function flatten(document: unknown, name = '', most = 200): Fact[] {
+  if (document === null || typeof document !== 'object') {
+    return [{ name, value: document }];
+  }
+  return Object.entries(document)
+    .flatMap(([key, value]) => flatten(value, name === '' ? key : `${name}.${key}`, most))
+    .slice(0, most);
+}
