@@ -78,6 +78,8 @@ enum {
       "Folder for the rows of a partition, as compressed CSV, before it is dropped. Empty: none.") \
     X(database, slow_query, DURATION, "100ms", "1ms", "1h",                                        \
       "A critical query that takes longer is reported as slow.")                                   \
+    X(database, build_advised, BOOL, "no", "", "",                                                 \
+      "Let optimize build the index that a slow statement lacks, if hypopg shows its gain.")       \
     X(database, budget, DURATION, "30m", "1s", "24h",                                              \
       "Time for one run of the optimizer; what is under way then is cancelled.")                   \
     X(database, window, TEXT, "", "0", "11",                                                       \

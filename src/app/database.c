@@ -38,6 +38,7 @@ enum err_e database_options(const struct config *config, struct db_options *ret_
         .retention_ms = config->database_retention_days * DAY_MS,
         .quarantine_ms = config->database_quarantine_days * DAY_MS,
         .slow_ms = (double)config->database_slow_query_ms,
+        .build_advised = config->database_build_advised,
         .budget_ms = config->database_budget_ms,
     };
     if (!parse_window(config->database_window, ret_options)) {

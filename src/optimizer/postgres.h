@@ -34,6 +34,7 @@ struct db_options {
     unsigned ahead;        /* partitions after the current one */
     int64_t retention_ms;  /* 0: nothing is retired */
     int64_t quarantine_ms; /* between detach and drop */
+    bool build_advised;    /* optimize may build an index that nobody declared */
     double slow_ms;        /* a critical query that takes longer is slow */
     int64_t budget_ms;     /* of one run; a statement under way is cancelled at its end */
     int window_from, window_to; /* minutes of the UTC day for maintenance; equal: the whole day */

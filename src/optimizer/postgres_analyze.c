@@ -3,8 +3,6 @@
 #include "optimizer/explain.h"
 #include "optimizer/postgres_priv.h"
 
-#include <stdio.h>
-
 enum { FACTS_MAX = 4 << 20 };
 
 static void write_facts(struct json_writer *w, const struct db_measure *m) {
@@ -89,32 +87,6 @@ static enum err_e add_query(struct db *db, struct db_report *report, enum db_que
                                             : SLICE_LIT("There are no rows to ask for.")});
 }
 
-/* Statements are normalised by the server: constants are $1, $2. */
-static enum err_e add_statements(struct db *db, struct db_report *report) {
-    static const char sql[] =
-        "SELECT s.queryid, format('%s calls, %s ms each, %s rows each, %s of blocks from the cache:"
-        " %s', s.calls, round(s.mean_exec_time::numeric, 1), s.rows / greatest(s.calls, 1),"
-        " round(100.0 * s.shared_blks_hit / greatest(s.shared_blks_hit + s.shared_blks_read, 1))"
-        "  || ' %', left(regexp_replace(s.query, '\\s+', ' ', 'g'), 160))"
-        " FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid"
-        " WHERE d.datname = current_database() AND s.mean_exec_time > $1::float8"
-        "  AND s.query !~* '^\\s*(explain|vacuum|analyze|create|alter|drop|reindex|copy)'"
-        " ORDER BY s.total_exec_time DESC LIMIT 10";
-    char slow[32];
-    snprintf(slow, sizeof slow, "%.3f", db->options.slow_ms);
-    const char *args[] = {slow, NULL};
-    struct db_rows rows;
-    enum err_e err = db_ask(db, sql, args, &rows);
-    while (err == ERR_OK && db_next(&rows)) {
-        err = db_add(report, &(struct db_item){.state = DB_WARNING, .kind = "statement",
-                                               .what = "slow", .name = slice_of(db_cell(&rows, 0)),
-                                               .detail = slice_of(db_cell(&rows, 1))});
-    }
-    db_done(&rows);
-    /* not there, not loaded, or not ours to read: advice is a courtesy */
-    return err == ERR_NO_MEMORY || db_is_lost(db) ? err : ERR_OK;
-}
-
 enum err_e db_analyze(struct db *db, struct db_report *report) {
     struct db_sample sample;
     struct arena arena;
@@ -126,5 +98,5 @@ enum err_e db_analyze(struct db *db, struct db_report *report) {
         err = err != ERR_OK ? err : add_query(db, report, (enum db_query_e)i, &measure);
         arena_fini(&arena);
     }
-    return err != ERR_OK ? err : add_statements(db, report);
+    return err != ERR_OK ? err : db_statements(db, report, NULL);
 }

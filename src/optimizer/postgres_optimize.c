@@ -6,6 +6,7 @@
  *   a declared index is not valid   rebuild it            stays
  *   a declared index is missing     build it              dropped again if it only harmed
  *   statistics or dead rows         ANALYZE, VACUUM       cannot be undone, nor harm for long
+ *   a slow statement lacks an index build it, if allowed  dropped again unless it helped
  *
  * Every action is a row of action_journal, with the figures before and after. What was undone
  * there is not tried again for a week; `db indexes` builds it all the same.
@@ -106,7 +107,35 @@ static enum err_e write_journal(struct run *run, struct db_action *action,
 
 /* ── actions ── */
 
-static enum err_e undo_index(struct run *run, const char *name, bool *ret_undone) {
+struct verify {
+    struct db_action action;
+    size_t failed_before;
+    bool can_undo;
+    const struct db_advice *advice; /* of an index that nobody declared; else NULL */
+};
+
+/* An index that nobody declared has to earn its place: its statement must cost a tenth less than
+ * before, and no critical query may be worse. */
+static enum err_e judge(struct run *run, const struct verify *verify, const struct figures *after,
+                        enum effect_e *ret_effect, bool *ret_undo) {
+    double cost = -1;
+    *ret_effect = compare(&run->now, after);
+    *ret_undo = *ret_effect == EFFECT_WORSE && verify->can_undo;
+    if (verify->advice == NULL) {
+        return ERR_OK;
+    }
+    TRY(db_cost(run->db, verify->advice->statement, &cost));
+    bool helped = cost >= 0 && cost <= 0.9 * verify->advice->cost_before;
+    *ret_effect = !helped && *ret_effect != EFFECT_WORSE ? EFFECT_NONE
+                  : helped && *ret_effect == EFFECT_NONE ? EFFECT_BETTER
+                                                         : *ret_effect;
+    *ret_undo = *ret_effect != EFFECT_BETTER || !helped;
+    return ERR_OK;
+}
+
+static enum err_e undo_index(struct run *run, const struct verify *verify, enum effect_e effect,
+                             bool *ret_undone) {
+    const char *name = verify->action.target;
     char sql[128];
     snprintf(sql, sizeof sql, "DROP INDEX %s", name);
     enum err_e err = db_change(run->db, &(struct db_change){.sql = sql, .relation = name});
@@ -119,27 +148,26 @@ static enum err_e undo_index(struct run *run, const char *name, bool *ret_undone
                                    .kind = "index", .what = "drop", .name = slice_of(name),
                                    .sql = slice_of(sql),
                                    .detail = err == ERR_OK
-                                                 ? SLICE_LIT("It made queries slower and none "
-                                                             "faster.")
+                                                 ? (effect == EFFECT_WORSE
+                                                        ? SLICE_LIT("It made queries slower and "
+                                                                    "none faster.")
+                                                        : SLICE_LIT("It did not help the "
+                                                                    "statement that it was for."))
                                                  : slice_of(run->db->problem.detail)});
 }
-
-struct verify {
-    struct db_action action;
-    size_t failed_before;
-    bool can_undo;
-};
 
 /* Measures again, undoes what only harmed, writes it down. */
 static enum err_e verify(struct run *run, struct verify *verify) {
     struct figures after;
     struct buf detail;
+    enum effect_e effect;
+    bool undo;
     TRY(measure_all(run, &after));
-    enum effect_e effect = compare(&run->now, &after);
+    TRY(judge(run, verify, &after, &effect, &undo));
     bool failed = run->report->counts[DB_FAILED] > verify->failed_before;
     bool undone = false;
-    if (!failed && effect == EFFECT_WORSE && verify->can_undo) {
-        TRY(undo_index(run, verify->action.target, &undone));
+    if (!failed && undo) {
+        TRY(undo_index(run, verify, effect, &undone));
     }
     verify->action.outcome = undone ? "undone" : failed ? "failed" : effect_word(effect);
     buf_init(&detail, DB_SQL_MAX);
@@ -206,6 +234,38 @@ static enum err_e act_on_tables(struct run *run) {
     return idle ? ERR_OK : verify(run, &step);
 }
 
+/* The index that is worth most among those for slow statements, if that is allowed, its gain is
+ * known, and it is half of the cost at least. */
+static enum err_e act_on_advice(struct run *run) {
+    struct db_advice best;
+    bool undone;
+    if (!run->db->options.build_advised) {
+        return ERR_OK;
+    }
+    TRY(db_statements(run->db, run->report, &best));
+    if (best.worth <= 0 || !best.is_plain || best.cost_after > 0.5 * best.cost_before) {
+        return ERR_OK;
+    }
+    TRY(db_journal_undone(run->db, best.name, &undone));
+    if (undone) {
+        return ERR_OK; /* its advice is told all the same */
+    }
+    char evidence[128];
+    snprintf(evidence, sizeof evidence,
+             "{\"fingerprint\":\"%s\",\"cost_before\":%.2f,\"cost_expected\":%.2f}",
+             best.fingerprint, best.cost_before, best.cost_after);
+    const struct db_declared index = {best.name, best.table, best.definition, false};
+    struct verify step = {
+        .action = {.action = "build advised index", .target = best.name,
+                   .evidence = slice_of(evidence)},
+        .failed_before = run->report->counts[DB_FAILED],
+        .can_undo = true,
+        .advice = &best,
+    };
+    TRY(db_index_fix(run->db, run->report, &index));
+    return run->db->options.mode == DB_DRY_RUN ? ERR_OK : verify(run, &step);
+}
+
 static enum err_e add_measured(struct run *run) {
     for (int i = 0; i < DB_QUERY_COUNT; i++) {
         char detail[128];
@@ -233,6 +293,7 @@ static enum err_e optimize(struct run *run) {
     TRY(act_on_indexes(run, DB_INDEX_INVALID, &left));
     TRY(act_on_indexes(run, DB_INDEX_MISSING, &left));
     TRY(act_on_tables(run));
+    TRY(act_on_advice(run));
     if (run->report->counts[DB_DONE] + run->report->counts[DB_PLANNED] +
             run->report->counts[DB_FAILED] > 0) {
         return ERR_OK;

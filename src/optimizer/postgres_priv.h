@@ -7,6 +7,8 @@
  *   postgres_journal     what was done, kept in the database
  *   postgres_measure     the critical queries, explained with parameters from the data
  *   postgres_analyze     their judgement as a report
+ *   postgres_statements  what the server knows as slow
+ *   postgres_advice      an index for a slow statement, and what it would gain
  *   postgres_index       declared indexes: looked at, built and repaired
  *   postgres_index_watch indexes that nobody declared: broken, doubled, unused
  *   postgres_facts       sizes and use of both
@@ -162,6 +164,40 @@ struct db_measure {
 };
 MAY_BLOCK enum err_e db_measure(struct db *db, struct arena *arena, const struct db_sample *sample,
                                 enum db_query_e query, struct db_measure *ret) MUST_CHECK;
+
+/* Statements that the server knows as slow, and an index for each that would serve it. The one that
+ * is worth most is copied to `ret_best` (may be NULL), whose gain is 0 when there is none. */
+struct db_advice {
+    char table[136];       /* as SQL */
+    char definition[512];  /* behind " USING " */
+    char name[64];         /* of the index to build */
+    char fingerprint[17];  /* of the statement */
+    const char *statement; /* in the arena of the report */
+    double cost_before, cost_after; /* as the planner reckons; 0: not known without hypopg */
+    double worth;          /* total time times the part of it that is saved */
+    bool is_plain;         /* no predicate: it can be built by itself */
+};
+MAY_BLOCK enum err_e db_statements(struct db *db, struct db_report *report,
+                                   struct db_advice *ret_best) MUST_CHECK;
+
+/* What the planner reckons for a statement with $1… in it, whatever their values; negative when it
+ * cannot be planned so. */
+MAY_BLOCK enum err_e db_cost(struct db *db, const char *statement, double *ret_cost) MUST_CHECK;
+
+/* A slow statement, read: an index for each table of it that lacks one. */
+struct db_slow {
+    const char *query;
+    const char *fingerprint;
+    int64_t calls;
+    double mean_ms, total_ms;
+};
+struct db_extensions {
+    bool statements, hypopg, trigrams;
+};
+MAY_BLOCK enum err_e db_advise(struct db *db, struct db_report *report,
+                               const struct db_extensions *extensions,
+                               const struct db_slow *slow,
+                               struct db_advice *best) MUST_CHECK;
 
 /* The declared indexes (store/postgres_indexes.h), by number. */
 enum db_index_e { DB_INDEX_VALID, DB_INDEX_MISSING, DB_INDEX_INVALID, DB_INDEX_DIFFERENT };

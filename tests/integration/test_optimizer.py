@@ -87,13 +87,13 @@ class Database:
     def sql(self, text, check=True):
         return self.cluster.sql(text, self.name, check)
 
-    def start(self, *args):
+    def start(self, *args, **env):
         return subprocess.Popen([BINARY, "db", *args, "--json", "--store", self.url],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                cwd=self.cluster.folder)
+                                cwd=self.cluster.folder, env={**os.environ, **env})
 
-    def db(self, *args, code=DONE):
-        return finish(self.start(*args), code)
+    def db(self, *args, code=DONE, **env):
+        return finish(self.start(*args, **env), code)
 
     def indexes(self):
         """{name: valid} of what is not a key."""
@@ -520,3 +520,138 @@ def test_maintenance_finishes_a_detach_first_also_outside_of_its_window(base):
     items = base.db("maintain", "--window", f"{hour:02}:00-{hour:02}:59")
     assert of(items, what="finalize", name="attendance_records_2026_q2", state="done")
     assert base.sql("SELECT count(*) FROM pg_inherits WHERE inhdetachpending") == "0"
+
+
+# Indexes for slow statements.
+
+SLOW = {"TURNOUT_DATABASE_SLOW_QUERY": "1ms"}
+ALLOWED = {**SLOW, "TURNOUT_DATABASE_BUILD_ADVISED": "yes"}
+VISITS = """
+    CREATE TABLE visits (id bigint PRIMARY KEY, person int, gate int, at timestamptz, note text,
+                         done boolean, words tsvector, kind text);
+    INSERT INTO visits SELECT i, i % 20000, i % 40,
+        '2026-01-01'::timestamptz + i * interval '1 min', md5(i::text), i % 200 <> 0,
+        to_tsvector('simple', 'w' || i % 5000), CASE WHEN i % 500 = 0 THEN 'rare' ELSE 'usual' END
+        FROM generate_series(1, 100000) i;
+    CREATE EXTENSION pg_stat_statements;
+"""
+VACUUM = "VACUUM ANALYZE visits; SELECT pg_stat_statements_reset()"
+
+
+def advice(base, **wanted):
+    return of(base.db("analyze", **SLOW), kind="advice", name="visits", **wanted)
+
+
+@pytest.fixture
+def visits(base):
+    base.sql(VISITS)
+    base.sql(VACUUM)
+    return base
+
+
+@pytest.mark.parametrize("statement, what, definition", [
+    ("SELECT id, note FROM visits WHERE person = 7", "btree", "btree (person)"),
+    ("SELECT id, note FROM visits WHERE at >= '2026-02-01' AND gate = 3", "multi_column",
+     "btree (gate, at)"),
+    ("SELECT id, note FROM visits v WHERE v.gate = 3 AND v.person IN (3, 43) ORDER BY at LIMIT 3",
+     "multi_column", "btree (person, gate)"),
+    ("SELECT id, note FROM visits WHERE gate = 3 ORDER BY at DESC LIMIT 5", "multi_column",
+     "btree (gate, at)"),
+    ("SELECT id, note FROM visits WHERE NOT done AND gate = 0", "partial",
+     "btree (gate) WHERE (NOT done)"),
+    ("SELECT id FROM visits WHERE words @@ 'w17'::tsquery", "gin", "gin (words)")])
+def test_an_index_for_a_slow_statement_is_advised_without_any_extension(visits, statement, what,
+                                                                       definition):
+    visits.sql(statement)
+    told = advice(visits)
+    assert [(i["what"], i["facts"]["definition"]) for i in told] == [(what, definition)]
+    assert told[0]["facts"]["cost_after"] is None
+    assert definition in told[0]["sql"]
+    missing = of(visits.db("analyze", **SLOW), kind="extension")
+    assert [i["name"] for i in missing] == ["hypopg"]
+    visits.sql(told[0]["sql"])
+    assert not advice(visits)  # it has what it needs
+
+
+def test_without_pg_stat_statements_it_is_said_how_to_get_it(base):
+    missing = of(base.db("analyze"), kind="extension", name="pg_stat_statements")
+    assert "shared_preload_libraries" in missing[0]["detail"]
+
+
+def test_a_pattern_asks_for_trigrams(visits):
+    visits.sql("SELECT id FROM visits WHERE note LIKE '%beef%'")
+    items = visits.db("analyze", **SLOW)
+    assert of(items, kind="extension", name="pg_trgm") and not of(items, kind="advice")
+    visits.sql("CREATE EXTENSION pg_trgm")
+    assert [i["facts"]["definition"] for i in advice(visits, what="trigram")] == [
+        "gin (note gin_trgm_ops)"]
+
+
+def test_with_hypopg_the_gain_is_shown_and_what_gains_nothing_is_not_told(visits):
+    visits.sql("CREATE EXTENSION hypopg")
+    visits.sql("SELECT id, note FROM visits WHERE person = 7;"
+               "SELECT count(note) FROM visits WHERE done AND kind = 'usual'")
+    told = advice(visits)
+    assert [i["facts"]["definition"] for i in told] == ["btree (person)"]
+    facts = told[0]["facts"]
+    assert facts["cost_after"] < facts["cost_before"] / 10
+    assert "% less" in told[0]["detail"]
+
+
+def test_a_covering_index_is_told_where_it_saves_the_table(visits):
+    visits.sql("CREATE EXTENSION hypopg")
+    visits.sql("SELECT at, person FROM visits WHERE gate = 3")
+    told = advice(visits)
+    assert [(i["what"], i["facts"]["definition"]) for i in told] == [
+        ("covering", "btree (gate) INCLUDE (at, person)")]
+
+
+def test_statements_that_differ_in_a_list_are_one(visits):
+    for ids in ("1", "1, 2", "1, 2, 3"):
+        visits.sql(f"SELECT id, note FROM visits WHERE person IN ({ids})")
+    told = of(visits.db("analyze", **SLOW), kind="statement")
+    mine = [i for i in told if "person IN" in i["facts"]["query"]]
+    assert [i["facts"]["calls"] for i in mine] == [3]
+    assert len(mine[0]["facts"]["fingerprint"]) == 16
+    assert len(advice(visits)) == 1
+
+
+def test_optimize_builds_an_advised_index_only_if_allowed_and_keeps_it_if_it_helps(visits):
+    visits.sql("CREATE EXTENSION hypopg")
+    visits.sql("SELECT id, note FROM visits WHERE person = 7")
+    for _ in range(3):
+        visits.db("optimize", **SLOW)
+    assert not [name for name in visits.indexes() if name.startswith("idx_advised")]
+    planned = visits.db("optimize", "--dry-run", **ALLOWED)
+    assert [i for i in of(planned, state="planned") if "idx_advised" in i["name"]]
+    items = visits.db("optimize", **ALLOWED)
+    built = [i for i in of(items, what="create", state="done") if "idx_advised" in i["name"]]
+    assert len(built) == 1
+    assert visits.indexes()[built[0]["name"]]
+    row = visits.sql("SELECT outcome, evidence ->> 'fingerprint' <> '' FROM action_journal WHERE"
+                     " action = 'build advised index'")
+    assert row == "better|t"
+    again = visits.db("optimize", **ALLOWED)
+    assert not of(again, what="create")
+
+
+def test_an_advised_index_that_does_not_help_is_dropped_again(visits):
+    # What hypopg promises is not kept: once there is a real index, the planner is told that
+    # reading it costs more than the table.
+    visits.sql("CREATE EXTENSION hypopg")
+    visits.sql("SELECT id, note FROM visits WHERE person = 7")
+    for _ in range(3):
+        visits.db("optimize", **SLOW)
+    visits.sql(f"""
+        CREATE FUNCTION spoil() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT FROM pg_class WHERE relname LIKE 'idx_advised%') THEN
+                UPDATE pg_class SET relpages = 100000000 WHERE relname LIKE 'idx_advised%';
+                PERFORM set_config('random_page_cost', '100000', false);
+            END IF; END $$;
+        CREATE EVENT TRIGGER spoil ON ddl_command_end WHEN TAG IN ('CREATE INDEX')
+            EXECUTE FUNCTION spoil()""")
+    items = visits.db("optimize", **ALLOWED)
+    name = of(items, kind="index", state="undone")[0]["name"]
+    assert name.startswith("idx_advised") and name not in visits.indexes()
+    assert visits.sql(f"SELECT outcome FROM action_journal WHERE target = '{name}'") == "undone"
+    assert not of(visits.db("optimize", **ALLOWED), what="create")  # nor tried again for a week
