@@ -20,6 +20,17 @@ static const struct watch watches[] = {
      "  pg_size_pretty(pg_table_size(relid))) FROM pg_stat_user_tables"
      " WHERE schemaname = ANY (current_schemas(false)) AND n_dead_tup > 0.4 * n_live_tup"
      "  AND pg_table_size(relid) > 64 << 20"},
+    /* the default, a fifth of the rows, comes rarely once a table is large; partitions that turnout
+     * makes have these settings from the start, and a parent cannot have them */
+    {"autovacuum",
+     "SELECT c.oid::regclass, format('It grows by inserts, has %s rows and vacuums by the default:"
+     " ALTER TABLE %s SET (autovacuum_vacuum_insert_scale_factor = 0.02,"
+     " autovacuum_analyze_scale_factor = 0.02).', c.reltuples::bigint, c.oid::regclass)"
+     " FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid"
+     " WHERE c.relkind = 'r' AND c.reltuples > 100000 AND s.schemaname = ANY"
+     "  (current_schemas(false)) AND s.n_tup_ins >= s.n_tup_upd + s.n_tup_del"
+     "  AND NOT coalesce(array_to_string(c.reloptions, ',') ~ 'insert_scale_factor', false)"
+     " ORDER BY c.reltuples DESC LIMIT 50"},
     {"old_snapshot",
      "SELECT 'process ' || pid, format('A transaction of %s is open for %s minutes: VACUUM removes"
      " nothing that it may still see.', coalesce(nullif(application_name, ''), 'no name'),"

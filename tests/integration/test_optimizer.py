@@ -265,6 +265,20 @@ def test_stale_statistics_and_dead_rows_are_mended(base):
     assert {i["what"] for i in of(items, kind="watch")} >= {"wraparound", "bloat", "replication"}
 
 
+def test_large_leaves_with_default_settings_and_slots_without_a_reader_are_told(base):
+    base.sql("UPDATE pg_class SET reltuples = 2000000 WHERE relname IN"
+             " ('attendance_records_2026_q3', 'attendance_records_2026_q4');"
+             "ALTER TABLE attendance_records_2026_q4 SET (autovacuum_vacuum_insert_scale_factor ="
+             " 0.02); SELECT pg_create_physical_replication_slot('nobody')")
+    try:
+        items = of(base.db("maintain", "--dry-run"), kind="watch", state="warning")
+    finally:
+        base.sql("SELECT pg_drop_replication_slot('nobody')")
+    assert [i["name"] for i in of(items, what="autovacuum")] == ["attendance_records_2026_q3"]
+    assert "ALTER TABLE attendance_records_2026_q3 SET" in items[0]["detail"]
+    assert [i["name"] for i in of(items, what="replication_slot")] == ["nobody"]
+
+
 def test_outside_of_the_window_nothing_is_maintained(base):
     base.sql("DELETE FROM participants; SELECT pg_stat_force_next_flush()")
     hour = (time.gmtime().tm_hour + 12) % 24
@@ -655,3 +669,90 @@ def test_an_advised_index_that_does_not_help_is_dropped_again(visits):
     assert name.startswith("idx_advised") and name not in visits.indexes()
     assert visits.sql(f"SELECT outcome FROM action_journal WHERE target = '{name}'") == "undone"
     assert not of(visits.db("optimize", **ALLOWED), what="create")  # nor tried again for a week
+
+
+# A migration that is killed.
+
+def is_whole(base):
+    """Every declared index valid on every partition, partitions ahead, nothing half made."""
+    have = base.indexes()
+    declared = [*ATTENDANCE, "idx_participants_token_active", "idx_participants_token_inactive",
+                "idx_participants_event", "idx_participants_search"]
+    leaves = base.partitions()
+    parts = int(base.sql("SELECT count(*) FROM pg_inherits h JOIN pg_class p ON p.oid = inhparent"
+                         " WHERE p.relkind = 'I' AND p.relname LIKE 'idx_attendance%'"))
+    stray = base.sql("SELECT relname FROM pg_class WHERE relkind = 'r' AND NOT relispartition AND"
+                     " relname LIKE 'attendance_records_%'")
+    return (all(have.get(name) for name in declared) and all(have.values()) and len(leaves) >= 5
+            and parts == len(ATTENDANCE) * len(leaves) and stray == "")
+
+
+def migrate_until_done(base):
+    """The server may still be at what a killed one began: then the next is refused."""
+    end = time.monotonic() + WAIT_S
+    while True:
+        process = base.start("migrate")
+        out, err = process.communicate(timeout=60)
+        if process.returncode == DONE:
+            return json.loads(out)
+        assert "busy" in err or "under way" in err or "locked" in err, err + out
+        assert time.monotonic() < end
+
+
+def kill(process):
+    process.kill()
+    process.communicate(timeout=WAIT_S)
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_migration_killed_at_any_moment_is_finished_by_the_next(cluster, filled, step):
+    whole = Database(cluster)
+    base = Database(cluster)
+    if not filled:  # from nothing
+        for database in (whole, base):
+            database.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    begun = time.monotonic()
+    migrate_until_done(whole)
+    took = time.monotonic() - begun
+    process = base.start("migrate")
+    try:
+        process.wait(took * (step + 0.5) / 5)
+    except subprocess.TimeoutExpired:
+        pass
+    kill(process)
+    migrate_until_done(base)
+    assert is_whole(base)
+    assert not of(migrate_until_done(base)["report"]["items"], state="done")
+
+
+def test_a_migration_killed_in_its_schema_leaves_the_old_one_whole(base):
+    base.sql("DELETE FROM turnout_schema WHERE version = 2; DROP TABLE action_journal;"
+             "DELETE FROM turnout_meta WHERE key = 'partition_period'")
+    with Session(base, "BEGIN; LOCK TABLE turnout_meta IN SHARE MODE"):
+        process = base.start("migrate")
+        waits = ("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation ="
+                 " 'turnout_meta'::regclass")
+        end = time.monotonic() + WAIT_S
+        while base.sql(waits) == "0":
+            assert process.poll() is None and time.monotonic() < end
+        kill(process)
+        assert base.sql("SELECT max(version) FROM turnout_schema") == "1"
+        assert base.sql("SELECT to_regclass('action_journal') IS NULL") == "t"
+    migrate_until_done(base)
+    assert is_whole(base)
+
+
+def test_a_migration_killed_while_a_build_waits_for_old_snapshots_is_finished(base):
+    invalid = ("SELECT count(*) FROM pg_index WHERE NOT indisvalid AND"
+               " indexrelid::regclass::text ~ '_q'")
+    old = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM participants"
+    with Session(base, old):
+        process = base.start("migrate")
+        end = time.monotonic() + WAIT_S
+        while base.sql(invalid) == "0":
+            assert process.poll() is None and time.monotonic() < end
+        kill(process)
+        assert not is_whole(base)
+    migrate_until_done(base)
+    assert is_whole(base)
