@@ -4,6 +4,7 @@
 
 #include "app/open.h"
 #include "base/assert.h"
+#include "cache/keeper.h"
 #include "control/policy.h"
 #include "optimizer/service.h"
 
@@ -155,7 +156,8 @@ static const char *refuse(void *data, enum action_e action) {
     case ACTION_RESTART_SERVICE:
         return "a node does not end itself while it serves: restart it when doors are quiet";
     case ACTION_INVALIDATE_CACHE:
-        return "a node does not empty its cache by itself yet: a write invalidates what it changes";
+        return control->options.api_node->cache == NULL ? "this node has no cache: cache.policy"
+                                                        : NULL;
     case ACTION_SHED_LOAD:
         return "this node sheds nothing by itself: take analytics off it";
     case ACTION_NONE:
@@ -165,9 +167,13 @@ static const char *refuse(void *data, enum action_e action) {
     return "there is nothing to do";
 }
 
-/* A job of the optimizer that this thread waits for; its own budget bounds it. */
+/* What this thread waits for: a job of the optimizer, bounded by its budget, or the cache's
+ * keeper, which answers within the deadlines of the second level. */
 struct waiter {
-    struct db_job job; /* first: its message is */
+    union { /* first: both begin with their message */
+        struct db_job job;
+        struct keeper_ask ask;
+    };
     mtx_t lock;
     cnd_t ended;
     bool is_done;
@@ -181,13 +187,28 @@ static void wake(struct loop_message *message) {
     mtx_unlock(&waiter->lock);
 }
 
-MAY_BLOCK static enum err_e run_job(struct db_service *optimizer, struct waiter *waiter) {
-    TRY(db_service_submit(optimizer, &waiter->job));
+static void init_waiter(struct waiter *waiter) {
+    *waiter = (struct waiter){.is_done = false};
+    ASSERT(mtx_init(&waiter->lock, mtx_plain) == thrd_success);
+    ASSERT(cnd_init(&waiter->ended) == thrd_success);
+}
+
+static void fini_waiter(struct waiter *waiter) {
+    cnd_destroy(&waiter->ended);
+    mtx_destroy(&waiter->lock);
+}
+
+MAY_BLOCK static void await(struct waiter *waiter) {
     mtx_lock(&waiter->lock);
     while (!waiter->is_done) {
         cnd_wait(&waiter->ended, &waiter->lock);
     }
     mtx_unlock(&waiter->lock);
+}
+
+MAY_BLOCK static enum err_e run_job(struct db_service *optimizer, struct waiter *waiter) {
+    TRY(db_service_submit(optimizer, &waiter->job));
+    await(waiter);
     return waiter->job.err;
 }
 
@@ -216,14 +237,31 @@ static enum err_e tell_report(struct slice text, char ret_detail[ACT_DETAIL_SIZE
     return err;
 }
 
-MAY_BLOCK static enum err_e act(void *data, enum action_e action,
-                                char ret_detail[ACT_DETAIL_SIZE]) {
-    const struct node_control *control = data;
-    ASSERT(action == ACTION_OPTIMIZE_QUERIES);
-    struct waiter waiter = {
-        .job = {.message.fn = wake, .kind = DB_JOB_OPTIMIZE, .mode = DB_CARRY_OUT}};
-    ASSERT(mtx_init(&waiter.lock, mtx_plain) == thrd_success);
-    ASSERT(cnd_init(&waiter.ended) == thrd_success);
+MAY_BLOCK static enum err_e empty_cache(const struct node_control *control,
+                                        char ret_detail[ACT_DETAIL_SIZE]) {
+    struct waiter waiter;
+    init_waiter(&waiter);
+    waiter.ask = (struct keeper_ask){
+        .message.fn = wake, .kind = KEEPER_INVALIDATE, .pattern = SLICE_LIT("*")};
+    enum err_e err = keeper_ask(control->options.api_node->cache, &waiter.ask);
+    if (err == ERR_OK) {
+        await(&waiter);
+        err = waiter.ask.err;
+        buf_fini(&waiter.ask.document);
+    }
+    snprintf(ret_detail, ACT_DETAIL_SIZE, "%s: %llu entries of this node, %llu keys of Redis",
+             err == ERR_OK ? "dropped" : err_code(err), (unsigned long long)waiter.ask.l1_entries,
+             (unsigned long long)waiter.ask.l2_keys);
+    fini_waiter(&waiter);
+    return err;
+}
+
+MAY_BLOCK static enum err_e optimize(const struct node_control *control,
+                                     char ret_detail[ACT_DETAIL_SIZE]) {
+    struct waiter waiter;
+    init_waiter(&waiter);
+    waiter.job =
+        (struct db_job){.message.fn = wake, .kind = DB_JOB_OPTIMIZE, .mode = DB_CARRY_OUT};
     enum err_e err = run_job(control->options.api_node->optimizer, &waiter);
     if (err == ERR_OK) {
         err = tell_report(slice_from(waiter.job.text, waiter.job.len), ret_detail);
@@ -232,9 +270,15 @@ MAY_BLOCK static enum err_e act(void *data, enum action_e action,
                  waiter.job.problem.detail);
     }
     db_job_fini(&waiter.job);
-    cnd_destroy(&waiter.ended);
-    mtx_destroy(&waiter.lock);
+    fini_waiter(&waiter);
     return err;
+}
+
+MAY_BLOCK static enum err_e act(void *data, enum action_e action,
+                                char ret_detail[ACT_DETAIL_SIZE]) {
+    ASSERT(action == ACTION_OPTIMIZE_QUERIES || action == ACTION_INVALIDATE_CACHE);
+    return action == ACTION_OPTIMIZE_QUERIES ? optimize(data, ret_detail)
+                                             : empty_cache(data, ret_detail);
 }
 
 /* ---- life ---- */

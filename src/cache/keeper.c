@@ -164,7 +164,11 @@ void keeper_close(struct keeper *keeper) {
 static void give_back(struct keeper_ask *ask) {
     struct keeper *keeper = ask->keeper;
     ask->message.fn = ask->back;
-    loop_post(ask->loop, &ask->message);
+    if (ask->loop == NULL) {
+        ask->message.fn(&ask->message);
+    } else {
+        loop_post(ask->loop, &ask->message);
+    }
     pthread_mutex_lock(&keeper->lock);
     keeper->asks--;
     pthread_mutex_unlock(&keeper->lock);

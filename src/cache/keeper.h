@@ -70,7 +70,7 @@ enum keeper_ask_e { KEEPER_ASK_TABLE(X) };
 /* The asker's until keeper_ask, and again when `message.fn` runs on `loop`. */
 struct keeper_ask {
     struct loop_message message; /* first; fn: what to do with the answer */
-    struct loop *loop;
+    struct loop *loop; /* NULL: fn runs on the keeper's, for a thread that waits */
     enum keeper_ask_e kind;
     struct slice pattern;
     enum err_e err;

@@ -171,6 +171,21 @@ def test_a_slow_query_lets_the_optimizer_work(make_server, tmp_path):
         assert len([one for one in actions(client) if one["system"] == "recovery"]) == 1
 
 
+def test_the_cache_is_emptied_when_a_rule_asks_for_it(make_server, tmp_path):
+    server = make_server(*config(tmp_path, """[recovery]
+verify = 0s
+[alert.busy]
+metric = connections_total
+threshold = 0
+action = INVALIDATE_CACHE
+"""))
+    with server.client() as client:
+        client.post("/v1/events", {"code": "e1", "name": "One"})
+        row = settled(server, "done")
+    assert row["action"] == "INVALIDATE_CACHE" and row["target"] == "cache"
+    assert row["detail"].startswith("dropped: ")
+
+
 def test_the_mode_ask_waits_for_an_admin(make_server, tmp_path):
     server = make_server(*config(tmp_path, OPTIMIZE.format(mode="ask", verify="0s")))
     with server.client() as client:
