@@ -15,6 +15,12 @@ static int setup(void **state) {
     return rig_setup(state);
 }
 
+/* The store alone: the test puts the cache in front. */
+static int setup_plain(void **state) {
+    assert_int_equal(setenv("TURNOUT_CONTRACT_CACHED", "0", 1), 0);
+    return rig_setup(state);
+}
+
 static uint64_t hits(struct rig *rig) {
     return rig_cached_hits(rig->store);
 }
@@ -266,6 +272,38 @@ static void figures_grow_old_without_a_write(void **state) {
     assert_int_equal(rig_stats(rig, "e").gates[0].last_minute, 0);
 }
 
+/* Reads the gate through `store`; *ret_stale_s as the operation has it. */
+static enum err_e read_gate_through(struct store *store, int64_t *ret_stale_s) {
+    struct store_op op;
+    store_op_init(&op, STORE_LOAD_GATE);
+    op.event = SLICE_LIT("e");
+    op.gate_write.values.code = SLICE_LIT("g1");
+    enum err_e err = store_run(store, &op);
+    *ret_stale_s = op.stale_s;
+    store_op_fini(&op);
+    return err;
+}
+
+static void when_the_store_fails_an_expired_answer_says_its_age(void **state) {
+    struct rig *rig = *state;
+    struct store *fault = fault_create(rig->store);
+    struct store *front = rig_cached_open(fault, &rig->clock.base);
+    const struct fault_plan failing = {.fail_nth = 1, .err = ERR_UNAVAILABLE};
+    int64_t stale_s;
+    assert_int_equal(read_gate_through(front, &stale_s), ERR_OK);
+    assert_int_equal(stale_s, 0);
+    virtual_clock_advance(&rig->clock, 301 * SECOND_MS); /* beyond its life */
+    fault_set_plan(fault, &failing);
+    assert_int_equal(read_gate_through(front, &stale_s), ERR_OK);
+    assert_true(stale_s >= 300 && stale_s <= 303);
+    assert_int_equal(read_gate_through(front, &stale_s), ERR_OK); /* the store is back */
+    assert_int_equal(stale_s, 0);
+    virtual_clock_advance(&rig->clock, 3600 * SECOND_MS); /* too old to be answered at all */
+    fault_set_plan(fault, &failing);
+    assert_int_equal(read_gate_through(front, &stale_s), ERR_UNAVAILABLE);
+    store_close(front); /* and the faulty double with it */
+}
+
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 int main(void) {
@@ -283,6 +321,8 @@ int main(void) {
         RIG_TEST(a_scan_at_an_unknown_gate_is_refused_without_the_store),
         RIG_TEST(what_owes_a_record_is_never_refused_by_the_cache),
         RIG_TEST(figures_grow_old_without_a_write),
+        cmocka_unit_test_setup_teardown(when_the_store_fails_an_expired_answer_says_its_age,
+                                        setup_plain, rig_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
