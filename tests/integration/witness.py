@@ -230,25 +230,30 @@ class Load:
                 seen = getattr(found, kind)
                 assert not seen, (f"{len(seen)} {kind} of {sum(found.done.values())} "
                                   f"(seed {self.seed}): " + "; ".join(seen[:5]))
-            wanted = [("read", n, what) for n in range(len(self.nodes)) for what in self.LOOKS]
-            wanted += [("write", what) for what in ("person", "event", "gate")]
-            wanted += [("scan", "admitted"), ("scan", "refused")]
-            missing = [each for each in wanted if found.done[each] == 0]
+            missing = self._missing(found)
             assert not missing, f"never happened: {missing}"
         return found
+
+    def _missing(self, found):
+        wanted = [("read", n, what) for n in range(len(self.nodes)) for what in self.LOOKS]
+        wanted += [("write", what) for what in ("person", "event", "gate")]
+        wanted += [("scan", "admitted"), ("scan", "refused")]
+        return [each for each in wanted if found.done[each] == 0]
 
     def look(self, seconds):
         """Lets the load run on for a while, which is no wait for anything."""
         self.ending.wait(seconds)
 
     def settle(self, more=20):
-        """Lets it run until each way to read was gone at least `more` times through every node."""
+        """Lets it run until each way to read was gone at least `more` times through every node,
+        and all that an account must have has happened since the mark."""
         found = self.found
         begun = found.done.copy()
 
         def all_seen():
-            return all(found.done[("read", n, what)] - begun[("read", n, what)] >= more
-                       for n in range(len(self.nodes)) for what in self.LOOKS)
+            return not self._missing(found) and all(
+                found.done[("read", n, what)] - begun[("read", n, what)] >= more
+                for n in range(len(self.nodes)) for what in self.LOOKS)
         rig.eventually(all_seen, lambda seen: seen, timeout_s=60)
 
     def _did(self, *what):
