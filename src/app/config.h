@@ -101,7 +101,7 @@ enum {
     X(cache, ttl, DURATION, "5m", "1s", "24h",                                                     \
       "Life of configuration, gates and participants in the process. Writes drop them anyway.")    \
     X(cache, l2_ttl, DURATION, "10m", "1s", "24h",                                                 \
-      "The same in Redis.")                                                                        \
+      "Longest life of an entry in Redis; invalidation ends it sooner.")                           \
     X(cache, stale, DURATION, "30s", "0s", "10m",                                                  \
       "How long after its life a value may be answered, marked, while the store fails.")           \
     X(cache, warm, CHOICE, "critical", "none|critical|all", "",                                    \
