@@ -205,6 +205,125 @@ test('the figures of the event are those of the server', () =>
         );
     }));
 
+// The rows of the table of this name, as texts.
+function rowsOf(page, label) {
+    return page.$$eval(`[role=region][aria-label="${label}"] tbody tr`, (rows) =>
+        rows.map((row) => [...row.cells].map((cell) => cell.textContent)),
+    );
+}
+
+// What stands behind this label in the card of this title.
+async function factOf(page, title, label) {
+    const card = page.locator('.card', { has: page.locator(`h2:text-is("${title}")`) });
+    return card
+        .locator('.facts div', { has: page.locator(`dt:text-is("${label}")`) })
+        .locator('dd')
+        .textContent();
+}
+
+test('the cache page shows the counters of the server, class by class', () =>
+    withPage({}, async (page, seen) => {
+        const read = async () =>
+            (await server.send('GET', '/v1/cache', undefined, analyst)).body;
+        const number = (text) => Number(text.replace(/\D/g, ''));
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        const low = await read();
+        await show(page, 'cache');
+        const rows = await rowsOf(page, 'Classes of keys');
+        const hits = await factOf(page, 'L1, in the process', 'Hits');
+        const entries = await factOf(page, 'L1, in the process', 'Entries');
+        const sizes = await rowsOf(page, 'L1 at other sizes');
+        const causes = await page.$$eval('[aria-label="Why L1 missed"] tr', (all) => all.length);
+        const left = await page.$$eval('[aria-label="Why entries left L1"] tr', (a) => a.length);
+        const high = await read();
+        assert.deepEqual(
+            rows.map(([prefix]) => prefix),
+            low.classes.map((one) => one.prefix),
+        );
+        rows.forEach((cells, i) => {
+            const [least, most] = [low.classes[i].l1_hits, high.classes[i].l1_hits];
+            assert.ok(least <= number(cells[2]) && number(cells[2]) <= most, cells.join(' '));
+        });
+        assert.ok(high.classes.some((one) => one.l1_hits > 0));
+        assert.ok(low.l1.hits <= number(hits) && number(hits) <= high.l1.hits);
+        assert.equal(number(entries.split('/')[1]), low.l1.capacity);
+        assert.equal(causes, Object.keys(low.l1.misses_by_cause).length);
+        assert.equal(left, Object.keys(low.l1.left_by_cause).length);
+        assert.deepEqual(
+            sizes.map(([size]) => number(size)),
+            low.estimates.map((one) => one.entries),
+        );
+        assert.equal(sizes.filter(([size]) => size.includes('(now)')).length, 1);
+        assert.equal(await factOf(page, 'L2, Redis Cluster', 'State'), 'off');
+        await page.waitForSelector('text=Nothing so far: there was no reason.');
+    }));
+
+// The server's own document, with trouble written into it.
+function inTrouble(document) {
+    document.l2 = { ...document.l2, state: 'open', nodes: 6, nodes_open: 2, breaker_opened: 3 };
+    document.channel = { ...document.channel, state: 'silent', heard_ms: 4200, pending: 7 };
+    document.estimates = document.estimates.map((one) => ({ ...one, hit_rate: 0.875 }));
+    const act = { at: document.at, act: 'trim', text: '', entries: 10, hit_rate_before: 0.5 };
+    document.management.acts = [
+        { ...act, hit_rate_after: null },
+        { ...act, act: 'renew', hit_rate_after: 0.625 },
+    ];
+    document.management.rests = true;
+    document.warming.state = 'running';
+    return document;
+}
+
+for (const [locale, words] of [
+    ['en-US', ['does not answer', 'silent', 'Read the hottest keys anew', 'rests for a while']],
+    ['ko-KR', ['응답하지 않음', '조용함', '가장 뜨거운 키를 새로 읽음', '잠시 쉽니다']],
+]) {
+    test(`breakers, the channel and the last acts of the cache are told: ${locale}`, () =>
+        withPage({ locale }, async (page, seen) => {
+            await page.route('**/v1/cache', async (route) => {
+                const answer = await route.fetch();
+                await route.fulfill({ response: answer, json: inTrouble(await answer.json()) });
+            });
+            await logIn(page, server.url, analyst);
+            forgetLogin(seen);
+            await show(page, 'cache');
+            const text = await page.textContent('main');
+            for (const shown of [...words, '2 / 6', '4,200 ms', '87.5 %', '50.0 %', '62.5 %']) {
+                assert.ok(text.includes(shown), shown);
+            }
+            const names = text.replace(/event_config|active_gates/g, ''); // as keys have them
+            assert.doesNotMatch(names, /[a-z0-9]_[a-z]|NaN|undefined/);
+            assert.deepEqual(await axe(page), []);
+        }));
+}
+
+test('nodes, alerts and the reports of the database are those of the routes', () =>
+    withPage({}, async (page, seen) => {
+        const items = async (path) =>
+            (await server.send('GET', path, undefined, analyst)).body.items;
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        await show(page, 'nodes');
+        const [node] = await items('/v1/nodes');
+        const [cells] = await rowsOf(page, 'Nodes');
+        assert.equal(cells[0], node.id);
+        assert.match(cells[1], /^(healthy|figures are old)/);
+        assert.deepEqual(cells.slice(-2), [node.url, node.version]);
+        await show(page, 'alerts');
+        const rules = (await items('/v1/alerts')).map((rule) => rule.rule);
+        assert.deepEqual((await rowsOf(page, 'Rules')).map((row) => row[1]).sort(), rules.sort());
+        await show(page, 'database');
+        for (const [title, path] of [
+            ['Critical queries', '/v1/database/queries'],
+            ['Indexes', '/v1/database/indexes'],
+            ['Partitions', '/v1/database/partitions'],
+        ]) {
+            const names = (await items(path)).map((one) => one.name);
+            const shown = (await rowsOf(page, title)).map((row) => row[1]);
+            assert.deepEqual(shown.sort(), names.sort(), path);
+        }
+    }));
+
 test('a name that is markup shows as text', () =>
     withPage({}, async (page, seen) => {
         await logIn(page, server.url, analyst);

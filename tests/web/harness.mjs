@@ -154,11 +154,22 @@ export class Crowd {
         return { token, gate, method: n % 5 === 0 ? 'nfc' : 'qr' };
     }
 
+    // What the screens at the doors ask for beside: the event, its gates, one of them, its figures.
+    async look(n) {
+        const gate = `gates/${this.scanOf(n).gate}`;
+        for (const path of ['', '/gates', `/${gate}`, '/stats']) {
+            await this.server
+                .send('GET', `/v1/events/demo${path}`, undefined, this.key)
+                .catch(() => null);
+        }
+    }
+
     async scan() {
         const n = this.next++;
         const path = '/v1/events/demo/checkins';
         const scan = this.scanOf(n);
         const answer = await this.server.send('POST', path, scan, this.key).catch(() => null);
+        await this.look(n);
         if (n % 6 === 0) {
             await this.server
                 .send('POST', path, { ...scan, direction: 'exit' }, this.key)

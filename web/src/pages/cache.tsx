@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the cache levels answer, and why they sometimes do not.
 import type { CacheLevel, Performance } from '../data/live';
-import { usePolled } from '../data/poll';
 import { useText } from '../i18n';
 import { judge } from '../logic/figures';
 import { formatCount, formatRatio, formatUs } from '../logic/format';
 import { Chart } from '../ui/chart';
-import { factText, flatten } from '../ui/facts';
-import { Bars, Card, Chip, Loaded, Table, Tiles, type Column } from '../ui/parts';
+import { Bars, Card, Table, Tiles, type Column } from '../ui/parts';
 import { RangedPage } from '../ui/range';
+import { SinceStart, StateChip } from './cache_since';
 
 type Level = CacheLevel & { name: string };
 
 function useColumns(): Column<Level>[] {
-  const { t, word } = useText();
+  const { t } = useText();
   const count = (
     key: 'hits' | 'misses' | 'entries' | 'capacity' | 'evictions',
     label: string,
@@ -31,23 +30,7 @@ function useColumns(): Column<Level>[] {
       label: t('fig.state'),
       read: (row) => row.state ?? '',
       show: (row) =>
-        row.state === undefined ? (
-          ''
-        ) : (
-          <Chip
-            tone={
-              row.state === 'open'
-                ? 'bad'
-                : row.state === 'half_open'
-                  ? 'warn'
-                  : row.state === 'closed'
-                    ? 'good'
-                    : 'none'
-            }
-          >
-            {word('cache.state', row.state)}
-          </Chip>
-        ),
+        row.state !== undefined && <StateChip state={row.state} words="cache.state" />,
     },
     {
       key: 'hit_rate',
@@ -143,35 +126,9 @@ export function CachePage({ figures }: { figures: Performance }) {
               ]}
             />
           </Card>
-          <Details />
+          <SinceStart />
         </>
       )}
     </RangedPage>
-  );
-}
-
-const PATH = '/v1/cache';
-
-// What the cache tells of itself, as it tells it.
-function Details() {
-  const { t } = useText();
-  const polled = usePolled<Record<string, unknown>>(PATH, 5000);
-  return (
-    <Card title={t('cache.detail')} what={t('cache.detail.what')} wide>
-      <Loaded from={polled} path={PATH}>
-        {(data) => (
-          <dl class="facts columns">
-            {flatten(data).map(({ name, value }) => (
-              <div key={name}>
-                <dt>
-                  <code>{name}</code>
-                </dt>
-                <dd>{factText(name, value)}</dd>
-              </div>
-            ))}
-          </dl>
-        )}
-      </Loaded>
-    </Card>
   );
 }

@@ -171,6 +171,9 @@ function useReportColumns(): Column<Item>[] {
         <div class="detail">
           {textOf(row.detail)}
           {row.sql !== null && row.sql !== undefined && <code>{textOf(row.sql)}</code>}
+          {row.lock !== null && row.lock !== undefined && (
+            <p class="quiet">{t('report.lock', { lock: textOf(row.lock) })}</p>
+          )}
         </div>
       ),
     },

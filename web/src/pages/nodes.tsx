@@ -45,7 +45,12 @@ function useColumns(): Column<ListedNode>[] {
       key: 'healthy',
       label: t('nodes.health'),
       read: (row) => healthOf(row).tone,
-      show: (row) => <Chip tone={healthOf(row).tone}>{t(healthOf(row).key)}</Chip>,
+      show: (row) => (
+        <Chip tone={healthOf(row).tone}>
+          {t(healthOf(row).key)}
+          {row.stale && ` (${formatSpan(row.age_s)})`}
+        </Chip>
+      ),
     },
     {
       key: 'cpu',

@@ -3,7 +3,7 @@
 import { formatBytes, formatMs } from '../logic/format';
 import { numberOf, textOf, type Item } from './listing';
 
-export function factText(name: string, value: unknown): string {
+function factText(name: string, value: unknown): string {
   const number = numberOf(value);
   if (number === null) {
     return value === null ? '–' : textOf(value);
@@ -29,19 +29,4 @@ export function Pairs({ of }: { of: unknown }) {
       ))}
     </ul>
   );
-}
-
-export interface Fact {
-  name: string;
-  value: unknown;
-}
-
-// A document as plain facts, the names of its objects in front: l1.hits, l1.misses. Bounded.
-export function flatten(document: unknown, name = '', most = 200): Fact[] {
-  if (document === null || typeof document !== 'object') {
-    return [{ name, value: document }];
-  }
-  return Object.entries(document)
-    .flatMap(([key, value]) => flatten(value, name === '' ? key : `${name}.${key}`, most))
-    .slice(0, most);
 }
