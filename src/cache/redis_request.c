@@ -87,8 +87,20 @@ static void hold(struct redis_request *request, int64_t pause_us) {
 
 static void on_reply(redisAsyncContext *ac, void *reply, void *data);
 
+/* hiredis looks for line ends with strchr, beyond the length that it is given: a NUL stops it. */
+static bool end_packet(struct buf *packet) {
+    if (!buf_reserve(packet, 1)) {
+        return false;
+    }
+    packet->at[packet->len] = '\0';
+    return true;
+}
+
 static bool write_to(struct redis_link *link, struct redis_request *request) {
     struct slice asking = SLICE_LIT("*1\r\n$6\r\nASKING\r\n");
+    if (!end_packet(&request->packet)) {
+        return false;
+    }
     if (request->asking &&
         redisAsyncFormattedCommand(link->ac, NULL, NULL, asking.at, asking.len) != REDIS_OK) {
         return false;
