@@ -51,7 +51,9 @@ static enum err_e run_sql(struct sqlite_writer *w, enum sql_e sql) {
 /* Another process may have written since: then what we remember is old. */
 static enum err_e notice_other_writers(struct sqlite_writer *w) {
     bool row;
-    int64_t now_us = clock_mono_us(w->conn.clock); /* before the look: what comes later is not in */
+    /* before the look: what comes later is not in. The real clock: this happens by itself too, while
+     * a virtual one belongs to whoever asks. */
+    int64_t now_us = clock_mono_us(clock_system());
     struct sql_run run = sql_begin(&w->conn, SQL_DATA_VERSION);
     TRY(sql_step(&run, &row));
     int64_t version = row ? sql_get_int(&run) : 0;

@@ -376,7 +376,7 @@ MAY_BLOCK enum err_e sqlite_open(const struct sqlite_options *options, struct st
  * looks at least five times a second, unless it is writing or the disk holds it up. */
 struct store_mark {
     uint64_t changes; /* how often they did; only that it moves means something */
-    int64_t as_of_us; /* on the store's monotonic clock: what was committed until then is counted */
+    int64_t as_of_us; /* on the real monotonic clock: what was committed until then is counted */
 };
 void sqlite_read_mark(struct store *store, struct store_mark *ret_mark);
 
