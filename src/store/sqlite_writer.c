@@ -51,8 +51,8 @@ static enum err_e run_sql(struct sqlite_writer *w, enum sql_e sql) {
 /* Another process may have written since: then what we remember is old. */
 static enum err_e notice_other_writers(struct sqlite_writer *w) {
     bool row;
-    /* before the look: what comes later is not in. The real clock: this happens by itself too, while
-     * a virtual one belongs to whoever asks. */
+    /* Before the look: what comes later is not in. The real clock: this happens by itself too,
+     * while a virtual one belongs to whoever asks. */
     int64_t now_us = clock_mono_us(clock_system());
     struct sql_run run = sql_begin(&w->conn, SQL_DATA_VERSION);
     TRY(sql_step(&run, &row));
