@@ -148,7 +148,8 @@ def test_a_second_signal_while_stopping_is_no_crash(make_server):
     except ProcessLookupError:
         pass
     process, server.process = server.process, None
-    assert process.wait(30) in (0, -signal.SIGTERM)
+    # 1: the second one came while it was stopping; 0: it had stopped already
+    assert process.wait(30) in (0, 1, -signal.SIGTERM)
 
 
 def test_idle_connections_do_not_hold_up_a_stop(make_server):
