@@ -75,7 +75,7 @@ class Node:
 
 @pytest.fixture
 def node(tmp_path):
-    node = Node(tmp_path, "--auth", "off")
+    node = Node(tmp_path, "--auth", "off", env={"TURNOUT_CACHE_WARM": "none"})
     assert node.ask("/v1/events", {"code": "e1", "name": "One"})[0] == 201
     assert node.ask("/v1/events/e1/gates", {"code": "g1", "name": "North"})[0] == 201
     assert node.ask("/v1/events/e1/participants", {"token": "t1", "name": "Ann"})[0] == 201

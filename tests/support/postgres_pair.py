@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 import tempfile
 
 from processes import Missing, children, end, program, until
@@ -60,6 +61,9 @@ ACCESS = """\
 host all         all        127.0.0.1/32 scram-sha-256
 host replication replicator 127.0.0.1/32 scram-sha-256
 """
+
+
+STARTS = 10
 
 
 class SqlError(OSError):
@@ -199,12 +203,17 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def start(self, seconds=60):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                self.command("postgres", "-D", self.data), cwd=self.folder,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        self.notice(self.name, self.process.pid)
-        until(self.answers_or_ended, seconds)
+        """After a crash the old server's last processes may hold its memory: then once more."""
+        for _ in range(STARTS):
+            with open(self.log, "ab") as log:
+                self.process = subprocess.Popen(
+                    self.command("postgres", "-D", self.data), cwd=self.folder,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.notice(self.name, self.process.pid)
+            until(self.answers_or_ended, seconds)
+            if self.is_running:
+                break
+            time.sleep(1)
         if not self.is_running:
             raise AssertionError(f"{self.name} did not start: {self.log_tail()}")
         return self
