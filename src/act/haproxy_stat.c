@@ -2,16 +2,6 @@
 /* Tables of HAProxy 2.6: 96 and more columns of which a dozen matter. */
 #include "act/haproxy_stat.h"
 
-static const char *const status_texts[] = {
-#define X(name, text) [HAPROXY_##name] = text,
-    HAPROXY_STATUS_TABLE(X)
-#undef X
-};
-
-const char *haproxy_status_text(enum haproxy_status_e status) {
-    return status_texts[status];
-}
-
 /* --- show stat --- */
 
 /* X(name in HAProxy): the columns that are read. */

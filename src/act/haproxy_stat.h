@@ -9,20 +9,19 @@
 
 #include "base/arena.h"
 
-/* X(NAME, what it means): a server as HAProxy sees it. */
+/* X(NAME): a server as HAProxy sees it. */
 #define HAPROXY_STATUS_TABLE(X)                                                                    \
-    X(UP, "takes traffic")                                                                         \
-    X(DOWN, "its check or its agent failed")                                                       \
-    X(DRAIN, "checked, and takes no new traffic")                                                  \
-    X(MAINT, "out of service, not checked")
+    X(UP)    /* takes traffic */                                                                   \
+    X(DOWN)  /* its check or its agent failed */                                                   \
+    X(DRAIN) /* checked, and takes no new traffic */                                               \
+    X(MAINT) /* out of service, not checked */
 
 enum haproxy_status_e {
-#define X(name, text) HAPROXY_##name,
+#define X(name) HAPROXY_##name,
     HAPROXY_STATUS_TABLE(X)
 #undef X
     HAPROXY_STATUS_COUNT
 };
-const char *haproxy_status_text(enum haproxy_status_e status);
 
 struct haproxy_row {
     struct slice backend;

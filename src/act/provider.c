@@ -176,8 +176,7 @@ const struct json_t *json_at_path(const struct json_t *value, const char *const 
 int64_t json_int_at(const struct json_t *value, const char *const *path, int64_t missing) {
     static const double exact_max = 9007199254740992.0; /* 2^53: a count, no id */
     value = json_at_path(value, path);
-    if (value == NULL ||
-        (json_kind(value) != JSON_KIND_INTEGER && json_kind(value) != JSON_KIND_REAL)) {
+    if (!json_is_numeric(value)) {
         return missing;
     }
     double number = json_number(value);

@@ -47,12 +47,10 @@ static enum err_e read_state(struct command *command, struct provider_state *ret
     enum err_e err =
         json_parse(&command->arena, buf_slice(&command->output), &document, NULL);
     if (err == ERR_OK) {
-        const struct json_t *busy = json_get(document, "busy");
         ret_state->desired = json_int_at(document, JSON_PATH("desired"), -1);
         ret_state->running = json_int_at(document, JSON_PATH("running"), -1);
         ret_state->ready = json_int_at(document, JSON_PATH("ready"), -1);
-        ret_state->busy =
-            busy != NULL && json_kind(busy) == JSON_KIND_BOOLEAN && json_truth(busy);
+        ret_state->busy = json_is_true_at(document, "busy");
     }
     if (err != ERR_OK || ret_state->desired < 0 || ret_state->running < 0 ||
         ret_state->ready < 0) {

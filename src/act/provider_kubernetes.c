@@ -31,9 +31,8 @@ static void begin_path(struct kubernetes *kubernetes, const char *behind) {
                behind);
 }
 
-static bool text_is(const struct json_t *value, const char *text) {
-    return value != NULL && json_kind(value) == JSON_KIND_STRING &&
-           slice_eq_nocase(json_text(value), slice_of(text));
+static bool text_is(const struct json_t *object, const char *key, const char *text) {
+    return slice_eq_nocase(json_text_at(object, key, SLICE_NONE), slice_of(text));
 }
 
 /* An autoscaler of the same target owns the count. */
@@ -52,11 +51,11 @@ static enum err_e check_autoscaler(struct kubernetes *kubernetes, struct problem
     }
     TRY(err);
     const struct json_t *items = json_get(list, "items");
-    for (size_t i = 0; items != NULL && i < json_count(items); i++) {
+    for (size_t i = 0; i < json_count(items); i++) {
         const struct json_t *target =
             json_at_path(json_at(items, i), JSON_PATH("spec", "scaleTargetRef"));
-        if (target != NULL && text_is(json_get(target, "kind"), kubernetes->options.kind) &&
-            text_is(json_get(target, "name"), kubernetes->options.name)) {
+        if (text_is(target, "kind", kubernetes->options.kind) &&
+            text_is(target, "name", kubernetes->options.name)) {
             return problem_set(problem, ERR_CONFIG, "provider",
                                "a HorizontalPodAutoscaler scales %s %s already: remove it, or set "
                                "provider = none",

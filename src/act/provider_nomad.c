@@ -29,12 +29,11 @@ static enum err_e look(struct provider *provider, struct provider_state *ret_sta
     TRY(talk_get(&nomad->talk, &document, problem));
     const struct json_t *group =
         json_at_path(document, JSON_PATH("TaskGroups", nomad->options.group));
-    const struct json_t *stopped = json_get(document, "JobStopped");
     if (group == NULL) {
         return problem_set(problem, ERR_CONFIG, "group", "the job %s has no task group %s",
                            nomad->options.job, nomad->options.group);
     }
-    if (stopped != NULL && json_kind(stopped) == JSON_KIND_BOOLEAN && json_truth(stopped)) {
+    if (json_is_true_at(document, "JobStopped")) {
         return problem_set(problem, ERR_CONFIG, "job", "the job %s is stopped",
                            nomad->options.job);
     }

@@ -33,10 +33,8 @@ static enum err_e read_service(struct swarm *swarm, const struct json_t **ret_se
 
 /* A resize during a rolling update can leave versions mixed. */
 static bool is_updating(const struct json_t *service) {
-    const struct json_t *state = json_at_path(service, JSON_PATH("UpdateStatus", "State"));
-    return state != NULL && json_kind(state) == JSON_KIND_STRING &&
-           (slice_eq_text(json_text(state), "updating") ||
-            slice_eq_text(json_text(state), "rollback_started"));
+    struct slice state = json_text_at(json_get(service, "UpdateStatus"), "State", SLICE_NONE);
+    return slice_eq_text(state, "updating") || slice_eq_text(state, "rollback_started");
 }
 
 static enum err_e count_running(struct swarm *swarm, int64_t *ret_running,
@@ -50,9 +48,8 @@ static enum err_e count_running(struct swarm *swarm, int64_t *ret_running,
     TRY(talk_get(&swarm->talk, &tasks, problem));
     *ret_running = 0;
     for (size_t i = 0; i < json_count(tasks); i++) {
-        const struct json_t *state = json_at_path(json_at(tasks, i), JSON_PATH("Status", "State"));
-        *ret_running += state != NULL && json_kind(state) == JSON_KIND_STRING &&
-                        slice_eq_text(json_text(state), "running");
+        const struct json_t *status = json_get(json_at(tasks, i), "Status");
+        *ret_running += slice_eq_text(json_text_at(status, "State", SLICE_NONE), "running");
     }
     return ERR_OK;
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* turnout cache stats, preload, warm, invalidate: the cache of a running node. */
 #include "app/cmd_cache.h"
-#include "app/node_ask.h"
-#include "app/report.h"
+#include "app/node_show.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { DOCUMENT_MEMORY = 4 << 20, TEXT_MAX = 64 << 10, BODY_MAX = 8192 };
+enum { TEXT_MAX = 64 << 10, BODY_MAX = 8192 };
 
 static const struct flag flags[] = {
     FLAG_NODE_URL,
@@ -54,21 +53,17 @@ const struct command_form cache_invalidate_form = {
 /* ── texts ── */
 
 static int64_t number(const struct json_t *object, const char *name) {
-    const struct json_t *value = object == NULL ? NULL : json_get(object, name);
-    return value != NULL && json_kind(value) == JSON_KIND_INTEGER ? (int64_t)json_number(value) : 0;
+    const struct json_t *value = json_get(object, name);
+    return value != NULL && json_kind(value) == JSON_KIND_INTEGER ? json_int(value) : 0;
 }
 
 static struct slice word(const struct json_t *object, const char *name) {
-    const struct json_t *value = object == NULL ? NULL : json_get(object, name);
-    return value != NULL && json_kind(value) == JSON_KIND_STRING ? json_text(value)
-                                                                 : SLICE_LIT("-");
+    return json_text_at(object, name, SLICE_LIT("-"));
 }
 
 static void add_share(struct buf *text, const struct json_t *object, const char *name) {
-    const struct json_t *value = object == NULL ? NULL : json_get(object, name);
-    bool is_number = value != NULL && (json_kind(value) == JSON_KIND_REAL ||
-                                       json_kind(value) == JSON_KIND_INTEGER);
-    if (is_number) {
+    const struct json_t *value = json_get(object, name);
+    if (json_is_numeric(value)) {
         buf_printf(text, "%7.2f %%", json_number(value) * 100);
     } else {
         buf_printf(text, "%9s", "-");
@@ -137,34 +132,32 @@ static void write_invalidated(struct buf *text, const struct json_t *document) {
 
 typedef void (*write_fn)(struct buf *text, const struct json_t *document);
 
-static int print(const struct args *args, struct slice body, write_fn write) {
-    if (args_has(args, "--json")) {
-        struct report_json report;
-        report_json_begin(&report);
-        json_add_raw(&report.json, body);
-        return report_json_end(&report);
-    }
-    struct arena arena;
-    struct json_t *document;
-    struct problem problem = {.field = ""};
-    arena_init(&arena, DOCUMENT_MEMORY);
-    int code;
-    if (json_parse(&arena, body, &document, &problem) != ERR_OK) {
-        problem_set(&problem, ERR_IO, "", "what answers there is not turnout");
-        code = report_failure(args->form, ERR_UNAVAILABLE, &problem);
-    } else {
-        struct buf text;
-        buf_init(&text, TEXT_MAX);
-        write(&text, document);
-        code = report_text(buf_slice(&text));
-        buf_fini(&text);
-    }
-    arena_fini(&arena);
+static int print(write_fn write, const struct json_t *document) {
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    write(&text, document);
+    int code = report_text(buf_slice(&text));
+    buf_fini(&text);
     return code;
 }
 
-static int ask(const struct command_form *form, int argc, char *const *argv, const char *path,
-               write_fn write) {
+static int print_stats(const struct args *args, const struct json_t *document) {
+    (void)args;
+    return print(write_stats, document);
+}
+
+static int print_warming(const struct args *args, const struct json_t *document) {
+    (void)args;
+    return print(write_warming, document);
+}
+
+static int print_invalidated(const struct args *args, const struct json_t *document) {
+    (void)args;
+    return print(write_invalidated, document);
+}
+
+static int ask(const struct command_form *form, int argc, char *const *argv,
+               struct node_question question) {
     struct args args;
     struct config config;
     enum flags_e result = flags_parse(form, argc, argv, &args);
@@ -174,9 +167,7 @@ static int ask(const struct command_form *form, int argc, char *const *argv, con
     if (!args_config(&args, &config)) {
         return EXIT_BAD_CONFIG;
     }
-    struct problem problem = {.field = ""};
-    struct buf body, sent;
-    buf_init(&body, REPORT_MAX);
+    struct buf sent;
     buf_init(&sent, BODY_MAX);
     if (args.rest_len > 0) {
         struct json_writer w;
@@ -185,34 +176,32 @@ static int ask(const struct command_form *form, int argc, char *const *argv, con
         json_put_cstr(&w, "pattern", args.rest[0]);
         json_end_object(&w);
     }
-    bool is_question = form == &cache_stats_form;
-    enum err_e err =
-        is_question ? node_ask(&args, &config, path, &body, &problem)
-                    : node_tell(&args, &config,
-                                &(struct node_order_text){path, buf_slice(&sent)}, &body, &problem);
-    int code = err == ERR_OK ? print(&args, buf_slice(&body), write)
-               : err == ERR_USAGE || err == ERR_CONFIG
-                   ? args_refuse(form, "%s%s%s", problem.field, problem.field[0] == '\0' ? "" : " ",
-                                 problem.detail)
-                   : report_failure(form, err, &problem);
-    buf_fini(&body);
+    const struct node_order_text order = {question.path, buf_slice(&sent)};
+    question.order = form == &cache_stats_form ? NULL : &order;
+    int code = node_show(&args, &config, &question, NULL);
     buf_fini(&sent);
     config_fini(&config);
     return code;
 }
 
 int cache_stats(int argc, char *const *argv) {
-    return ask(&cache_stats_form, argc, argv, "/v1/cache", write_stats);
+    static const char *const members[] = {"l1", "l2", "classes", NULL};
+    return ask(&cache_stats_form, argc, argv,
+               (struct node_question){
+                   .path = "/v1/cache", .members = members, .print = print_stats});
 }
 
 int cache_preload(int argc, char *const *argv) {
-    return ask(&cache_preload_form, argc, argv, "/v1/cache:preload", write_warming);
+    return ask(&cache_preload_form, argc, argv,
+               (struct node_question){.path = "/v1/cache:preload", .print = print_warming});
 }
 
 int cache_warm(int argc, char *const *argv) {
-    return ask(&cache_warm_form, argc, argv, "/v1/cache:warm", write_warming);
+    return ask(&cache_warm_form, argc, argv,
+               (struct node_question){.path = "/v1/cache:warm", .print = print_warming});
 }
 
 int cache_invalidate(int argc, char *const *argv) {
-    return ask(&cache_invalidate_form, argc, argv, "/v1/cache:invalidate", write_invalidated);
+    return ask(&cache_invalidate_form, argc, argv,
+               (struct node_question){.path = "/v1/cache:invalidate", .print = print_invalidated});
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* turnout kpi: the seven key figures of a running node against their goals. */
-#include "app/fetch.h"
-#include "app/node_ask.h"
-#include "app/report.h"
+#include "app/node_show.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,8 +23,6 @@ static const struct command_form form = {
                "are the load that there was: a quiet node misses them without being in trouble.",
     .flags = flags,
 };
-
-enum { DOCUMENT_MEMORY = 1 << 20 };
 
 /* ---- the table ---- */
 
@@ -57,21 +53,14 @@ static const struct {
 #undef X
 };
 
-static struct slice member_text(const struct json_t *item, const char *name) {
-    const struct json_t *value = json_get(item, name);
-    return value != NULL && json_kind(value) == JSON_KIND_STRING ? json_text(value) : SLICE_NONE;
-}
-
 static void format_number(const struct json_t *item, const char *name, char *to, size_t size) {
     const struct json_t *value = json_get(item, name);
-    struct slice word = member_text(item, "unit");
+    struct slice word = json_text_at(item, "unit", SLICE_NONE);
     struct unit unit = {"", "", 2, 1};
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         unit = slice_eq_text(word, units[i].word) ? units[i] : unit;
     }
-    bool is_number = value != NULL && (json_kind(value) == JSON_KIND_INTEGER ||
-                                       json_kind(value) == JSON_KIND_REAL);
-    if (!is_number) {
+    if (!json_is_numeric(value)) {
         snprintf(to, size, "-");
         return;
     }
@@ -82,8 +71,9 @@ static void format_number(const struct json_t *item, const char *name, char *to,
 
 static void add_row(struct buf *text, const struct json_t *item, bool is_coloured) {
     char value[48], goal[48], bound[64];
-    struct slice key = member_text(item, "key"), status = member_text(item, "status");
-    struct slice comparison = member_text(item, "comparison");
+    struct slice key = json_text_at(item, "key", SLICE_NONE);
+    struct slice status = json_text_at(item, "status", SLICE_NONE);
+    struct slice comparison = json_text_at(item, "comparison", SLICE_NONE);
     format_number(item, "value", value, sizeof value);
     format_number(item, "goal", goal, sizeof goal);
     snprintf(bound, sizeof bound, "%.*s %s", comparison.len > 4 ? 4 : (int)comparison.len,
@@ -97,7 +87,8 @@ static void add_row(struct buf *text, const struct json_t *item, bool is_coloure
                SLICE_ARG(status), is_coloured ? "\033[0m" : "");
 }
 
-static int print_table(const struct json_t *document) {
+static int print_table(const struct args *args, const struct json_t *document) {
+    (void)args;
     const struct json_t *items = json_get(document, "items");
     bool is_coloured = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
     struct buf text;
@@ -111,28 +102,6 @@ static int print_table(const struct json_t *document) {
     return code;
 }
 
-static int print(const struct args *args, struct slice body) {
-    struct arena arena;
-    struct json_t *document;
-    struct problem problem = {.field = ""};
-    arena_init(&arena, DOCUMENT_MEMORY);
-    int code;
-    enum err_e err = json_parse(&arena, body, &document, &problem);
-    if (err != ERR_OK || json_get(document, "items") == NULL) {
-        problem_set(&problem, ERR_IO, "", "what answers there is not turnout");
-        code = report_failure(&form, ERR_UNAVAILABLE, &problem);
-    } else if (args_has(args, "--json")) {
-        struct report_json report;
-        report_json_begin(&report);
-        json_add_raw(&report.json, body);
-        code = report_json_end(&report);
-    } else {
-        code = print_table(document);
-    }
-    arena_fini(&arena);
-    return code;
-}
-
 int cmd_kpi(int argc, char **argv) {
     struct args args;
     struct config config;
@@ -143,16 +112,10 @@ int cmd_kpi(int argc, char **argv) {
     if (!args_config(&args, &config)) {
         return EXIT_BAD_CONFIG;
     }
-    struct problem problem = {.field = ""};
-    struct buf body;
-    buf_init(&body, FETCH_ANSWER_MAX);
-    enum err_e err = node_ask(&args, &config, "/v1/performance/kpi", &body, &problem);
-    int code = err == ERR_OK ? print(&args, buf_slice(&body))
-               : err == ERR_USAGE || err == ERR_CONFIG
-                   ? args_refuse(&form, "%s%s%s", problem.field,
-                                 problem.field[0] == '\0' ? "" : " ", problem.detail)
-                   : report_failure(&form, err, &problem);
-    buf_fini(&body);
+    static const char *const members[] = {"items", NULL};
+    const struct node_question question = {
+        .path = "/v1/performance/kpi", .members = members, .print = print_table};
+    int code = node_show(&args, &config, &question, NULL);
     config_fini(&config);
     return code;
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* turnout nodes: the nodes that a running node's controller knows, as a table. */
-#include "app/node_ask.h"
-#include "app/fetch.h"
-#include "app/report.h"
+#include "app/node_show.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -25,28 +23,17 @@ static const struct command_form form = {
     .flags = flags,
 };
 
-enum { DOCUMENT_MEMORY = 4 << 20 };
-
 static struct slice text_of(const struct json_t *item, const char *name) {
-    const struct json_t *value = json_get(item, name);
-    return value != NULL && json_kind(value) == JSON_KIND_STRING ? json_text(value)
-                                                                 : SLICE_LIT("-");
+    return json_text_at(item, name, SLICE_LIT("-"));
 }
 
 static void number_of(const struct json_t *item, const char *name, double times, char to[24]) {
     const struct json_t *value = json_get(item, name);
-    bool is_number = value != NULL && (json_kind(value) == JSON_KIND_INTEGER ||
-                                       json_kind(value) == JSON_KIND_REAL);
-    if (is_number) {
+    if (json_is_numeric(value)) {
         snprintf(to, 24, "%.*f", times > 0 ? 1 : 0, json_number(value) * (times > 0 ? times : 1));
     } else {
         snprintf(to, 24, "-");
     }
-}
-
-static bool is_true(const struct json_t *item, const char *name) {
-    const struct json_t *value = json_get(item, name);
-    return value != NULL && json_kind(value) == JSON_KIND_BOOLEAN && json_truth(value);
 }
 
 static void add_node(struct buf *text, const struct json_t *item) {
@@ -55,8 +42,8 @@ static void add_node(struct buf *text, const struct json_t *item) {
     number_of(item, "memory", 1, memory);
     number_of(item, "connections", 0, connections);
     number_of(item, "hit_rate", 100, hits);
-    const char *state = !is_true(item, "healthy")  ? "unhealthy"
-                        : is_true(item, "stale") ? "stale"
+    const char *state = !json_is_true_at(item, "healthy")  ? "unhealthy"
+                        : json_is_true_at(item, "stale") ? "stale"
                                                  : "healthy";
     buf_printf(text, "%-28.*s %-10s %6s %8s %12s %7s  %.*s\n", SLICE_ARG(text_of(item, "id")),
                state, cpu, memory, connections, hits, SLICE_ARG(text_of(item, "url")));
@@ -85,7 +72,7 @@ static void write_table(struct buf *text, const struct json_t *document, bool *r
                "CONNECTIONS", "HITS %", "URL");
     for (size_t i = 0; i < json_count(items); i++) {
         add_node(text, json_at(items, i));
-        *ret_all_healthy &= is_true(json_at(items, i), "healthy");
+        *ret_all_healthy &= json_is_true_at(json_at(items, i), "healthy");
     }
     number_of(scale, "current", 0, current);
     number_of(scale, "desired", 0, desired);
@@ -96,52 +83,16 @@ static void write_table(struct buf *text, const struct json_t *document, bool *r
     buf_add_char(text, '\n');
 }
 
-static int print_table(const struct json_t *document, bool clears) {
+static int print_table(const struct args *args, const struct json_t *document) {
     struct buf text;
     bool all_healthy;
+    bool clears = args_has(args, "--watch") && isatty(STDOUT_FILENO);
     buf_init(&text, REPORT_MAX);
     buf_add_text(&text, clears ? "\033[H\033[2J" : "");
     write_table(&text, document, &all_healthy);
     int code = report_text(buf_slice(&text));
     buf_fini(&text);
     return code == EXIT_DONE && !all_healthy ? EXIT_FAILED : code;
-}
-
-static int print(const struct args *args, struct slice body) {
-    struct arena arena;
-    struct json_t *document;
-    struct problem problem = {.field = ""};
-    arena_init(&arena, DOCUMENT_MEMORY);
-    int code;
-    if (json_parse(&arena, body, &document, &problem) != ERR_OK ||
-        json_get(document, "items") == NULL || json_get(document, "scale") == NULL) {
-        problem_set(&problem, ERR_IO, "", "what answers there is not turnout");
-        code = report_failure(&form, ERR_UNAVAILABLE, &problem);
-    } else if (args_has(args, "--json")) {
-        struct report_json report;
-        report_json_begin(&report);
-        json_add_raw(&report.json, body);
-        code = report_json_end(&report);
-    } else {
-        code = print_table(document, args_has(args, "--watch") && isatty(STDOUT_FILENO));
-    }
-    arena_fini(&arena);
-    return code;
-}
-
-MAY_BLOCK static int show(const struct args *args, const struct config *config,
-                          enum err_e *ret_err) {
-    struct problem problem = {.field = ""};
-    struct buf body;
-    buf_init(&body, FETCH_ANSWER_MAX);
-    *ret_err = node_ask(args, config, "/v1/nodes", &body, &problem);
-    int code = *ret_err == ERR_OK ? print(args, buf_slice(&body))
-               : *ret_err == ERR_USAGE || *ret_err == ERR_CONFIG
-                   ? args_refuse(&form, "%s%s%s", problem.field,
-                                 problem.field[0] == '\0' ? "" : " ", problem.detail)
-                   : report_failure(&form, *ret_err, &problem);
-    buf_fini(&body);
-    return code;
 }
 
 int cmd_nodes(int argc, char **argv) {
@@ -154,11 +105,14 @@ int cmd_nodes(int argc, char **argv) {
     if (!args_config(&args, &config)) {
         return EXIT_BAD_CONFIG;
     }
+    static const char *const members[] = {"items", "scale", NULL};
+    const struct node_question question = {
+        .path = "/v1/nodes", .members = members, .print = print_table};
     enum err_e err;
-    int code = show(&args, &config, &err);
+    int code = node_show(&args, &config, &question, &err);
     while (args_has(&args, "--watch") && err == ERR_OK) {
         sleep(1);
-        code = show(&args, &config, &err);
+        code = node_show(&args, &config, &question, &err);
     }
     config_fini(&config);
     return code;

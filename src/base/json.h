@@ -55,8 +55,14 @@ bool json_truth(const struct json_t *value);
 /* A member, or NULL when `object` is no object or has none. A null member is a value:
  * JSON_KIND_NULL. */
 const struct json_t *json_get(const struct json_t *object, const char *key);
-size_t json_count(const struct json_t *value); /* of an array or object; else 0 */
+size_t json_count(const struct json_t *value); /* of an array or object; else, and of NULL, 0 */
 const struct json_t *json_at(const struct json_t *array, size_t index);
+/* For documents of others, where anything may be missing: a member's text, or `missing` when there
+ * is none; whether a value is there and a number; whether a member is there and true. `object` may
+ * be NULL. */
+struct slice json_text_at(const struct json_t *object, const char *key, struct slice missing);
+bool json_is_numeric(const struct json_t *value);
+bool json_is_true_at(const struct json_t *object, const char *key);
 /* Calls `fn` for each member in the order written; stops when it returns false. */
 typedef bool (*json_member_fn)(struct slice key, const struct json_t *value, void *data);
 void json_each(const struct json_t *object, json_member_fn fn, void *data);

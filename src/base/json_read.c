@@ -156,7 +156,20 @@ const struct json_t *json_get(const struct json_t *object, const char *key) {
 }
 
 size_t json_count(const struct json_t *value) {
-    return value->type == JSON_ARRAY ? json_array_size(value) : json_object_size(value);
+    return json_is_array(value) ? json_array_size(value) : json_object_size(value);
+}
+
+struct slice json_text_at(const struct json_t *object, const char *key, struct slice missing) {
+    const struct json_t *value = json_get(object, key);
+    return json_is_string(value) ? json_text(value) : missing;
+}
+
+bool json_is_numeric(const struct json_t *value) {
+    return json_is_number(value);
+}
+
+bool json_is_true_at(const struct json_t *object, const char *key) {
+    return json_is_true(json_get(object, key));
 }
 
 const struct json_t *json_at(const struct json_t *array, size_t index) {

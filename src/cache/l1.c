@@ -46,7 +46,10 @@ static void libc_give(struct l1_memory *memory, void *block) {
     free(block);
 }
 
-static struct l1_memory libc_memory = {libc_take, libc_give};
+struct l1_memory *l1_memory_libc(void) {
+    static struct l1_memory libc = {libc_take, libc_give};
+    return &libc;
+}
 
 struct l1_options l1_options_default(void) {
     return (struct l1_options){
@@ -101,7 +104,7 @@ static uint32_t shards_for(const struct l1_options *options) {
 
 static struct l1_options options_complete(struct l1_options options) {
     options.rng = options.rng == NULL ? rng_system() : options.rng;
-    options.memory = options.memory == NULL ? &libc_memory : options.memory;
+    options.memory = options.memory == NULL ? l1_memory_libc() : options.memory;
     return options;
 }
 

@@ -56,6 +56,7 @@ struct l1_memory {
     void *(*take)(struct l1_memory *memory, size_t size); /* NULL without memory */
     void (*give)(struct l1_memory *memory, void *block);  /* block may be NULL */
 };
+struct l1_memory *l1_memory_libc(void); /* process lifetime */
 
 struct l1_options {
     enum l1_policy_e policy;

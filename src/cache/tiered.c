@@ -31,18 +31,6 @@ bool tiered_class_of(struct slice key, enum tiered_class_e *ret_class) {
     return false;
 }
 
-static void *libc_take(struct l1_memory *memory, size_t size) {
-    (void)memory;
-    return malloc(size);
-}
-
-static void libc_give(struct l1_memory *memory, void *block) {
-    (void)memory;
-    free(block);
-}
-
-static struct l1_memory libc_memory = {libc_take, libc_give};
-
 struct tiered_options tiered_options_default(void) {
     return (struct tiered_options){
         .l1 = l1_options_default(),
@@ -109,7 +97,7 @@ static void release(struct tiered *tiered) {
 enum err_e tiered_create(const struct tiered_options *given, struct tiered **ret_tiered,
                          struct problem *ret_problem) {
     struct tiered_options options = *given;
-    options.l1.memory = options.l1.memory == NULL ? &libc_memory : options.l1.memory;
+    options.l1.memory = options.l1.memory == NULL ? l1_memory_libc() : options.l1.memory;
     options.l1.rng = options.l1.rng == NULL ? rng_system() : options.l1.rng;
     options.l1.grace_us = options.stale_ms * 1000;
     TRY(check_options(&options, ret_problem));

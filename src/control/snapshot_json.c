@@ -37,11 +37,6 @@ const char *metric_text(enum metric_e metric) {
     return metric_words[metric];
 }
 
-static bool is_number(const struct json_t *value) {
-    enum json_kind_e kind = json_kind(value);
-    return kind == JSON_KIND_INTEGER || kind == JSON_KIND_REAL;
-}
-
 struct expected {
     const char *name; /* how messages call it */
     double lowest;
@@ -55,7 +50,7 @@ static enum err_e read_number(const struct json_t *value, const struct expected 
     if (value == NULL || json_kind(value) == JSON_KIND_NULL) {
         return ERR_OK;
     }
-    if (!is_number(value)) {
+    if (!json_is_numeric(value)) {
         return problem_set(ret_problem, ERR_INVALID_FIELD, expected->name, "expected a number");
     }
     double number = json_number(value);

@@ -25,19 +25,9 @@ static const struct json_t *node_of(const struct json_t *node, const char *kind)
     return node == NULL ? NULL : json_get(node, kind);
 }
 
-static struct slice text_of(const struct json_t *object, const char *key) {
-    const struct json_t *value = object == NULL ? NULL : json_get(object, key);
-    return value != NULL && json_kind(value) == JSON_KIND_STRING ? json_text(value) : SLICE_NONE;
-}
-
 /* The text of element `i` of a list of names. */
 static struct slice name_at(const struct json_t *list, size_t i) {
-    return text_of(node_of(json_at(list, i), "String"), "sval");
-}
-
-static bool has_truth(const struct json_t *object, const char *key) {
-    const struct json_t *value = json_get(object, key);
-    return value != NULL && json_kind(value) == JSON_KIND_BOOLEAN && json_truth(value);
+    return json_text_at(node_of(json_at(list, i), "String"), "sval", SLICE_NONE);
 }
 
 /* ── columns ── */
@@ -145,7 +135,7 @@ static struct slice literal_of(struct reader *r, const struct json_t *node) {
     struct slice copy = SLICE_NONE;
     buf_init(&sql, 1024);
     if (text != NULL) {
-        struct slice inner = text_of(text, "sval");
+        struct slice inner = json_text_at(text, "sval", SLICE_NONE);
         buf_add_char(&sql, '\'');
         for (size_t i = 0; i < inner.len; i++) {
             buf_add(&sql, inner.at[i] == '\'' ? SLICE_LIT("''") : slice_from(inner.at + i, 1));
@@ -183,7 +173,7 @@ static void take_side(struct reader *r, const struct json_t *side, const struct 
 
 static void take_expression(struct reader *r, const struct json_t *expression) {
     struct shape_column wanted = {.use = SHAPE_EQUAL};
-    struct slice kind = text_of(expression, "kind");
+    struct slice kind = json_text_at(expression, "kind", SLICE_NONE);
     const struct json_t *left = json_get(expression, "lexpr");
     const struct json_t *right = json_get(expression, "rexpr");
     const struct json_t *names = json_get(expression, "name");
@@ -221,18 +211,18 @@ static void take_condition(struct reader *r, const struct json_t *node, int dept
     const struct json_t *expression = node_of(node, "A_Expr");
     if (boolean != NULL && depth < DEPTH_MAX) {
         const struct json_t *args = json_get(boolean, "args");
-        bool all = slice_eq_text(text_of(boolean, "boolop"), "AND_EXPR");
+        bool all = slice_eq_text(json_text_at(boolean, "boolop", SLICE_NONE), "AND_EXPR");
         for (size_t i = 0; all && i < json_count(args); i++) {
             take_condition(r, json_at(args, i), depth + 1);
         }
-        if (slice_eq_text(text_of(boolean, "boolop"), "NOT_EXPR")) {
+        if (slice_eq_text(json_text_at(boolean, "boolop", SLICE_NONE), "NOT_EXPR")) {
             take_test(r, json_at(args, 0), SHAPE_FALSE);
         }
     } else if (null != NULL) {
-        bool is_null = slice_eq_text(text_of(null, "nulltesttype"), "IS_NULL");
+        bool is_null = slice_eq_text(json_text_at(null, "nulltesttype", SLICE_NONE), "IS_NULL");
         take_test(r, json_get(null, "arg"), is_null ? SHAPE_NULL : SHAPE_NOT_NULL);
     } else if (truth != NULL) {
-        struct slice kind = text_of(truth, "booltesttype");
+        struct slice kind = json_text_at(truth, "booltesttype", SLICE_NONE);
         if (slice_eq_text(kind, "IS_TRUE") || slice_eq_text(kind, "IS_FALSE")) {
             take_test(r, json_get(truth, "arg"),
                       slice_eq_text(kind, "IS_TRUE") ? SHAPE_TRUE : SHAPE_FALSE);
@@ -252,9 +242,9 @@ static void take_table(struct reader *r, const struct json_t *range) {
         return;
     }
     struct shape_table *table = &r->shape->tables[r->shape->count++];
-    struct slice alias = text_of(json_get(range, "alias"), "aliasname");
-    *table = (struct shape_table){.schema = text_of(range, "schemaname"),
-                                  .name = text_of(range, "relname")};
+    struct slice alias = json_text_at(json_get(range, "alias"), "aliasname", SLICE_NONE);
+    *table = (struct shape_table){.schema = json_text_at(range, "schemaname", SLICE_NONE),
+                                  .name = json_text_at(range, "relname", SLICE_NONE)};
     table->alias = alias.len > 0 ? alias : table->name;
 }
 
@@ -286,8 +276,8 @@ static void take_join_conditions(struct reader *r, const struct json_t *node, in
 
 static bool take_sort_key(struct reader *r, const struct json_t *key) {
     struct slice name;
-    struct slice direction = text_of(key, "sortby_dir");
-    struct slice nulls = text_of(key, "sortby_nulls");
+    struct slice direction = json_text_at(key, "sortby_dir", SLICE_NONE);
+    struct slice nulls = json_text_at(key, "sortby_nulls", SLICE_NONE);
     struct shape_table *table = column_of(r, json_get(key, "node"), &name);
     if (table == NULL || !slice_eq_text(nulls, "SORTBY_NULLS_DEFAULT") ||
         slice_eq_text(direction, "SORTBY_USING")) {
@@ -325,7 +315,7 @@ static void take_result(struct reader *r, const struct json_t *target) {
     const struct json_t *value = target == NULL ? NULL : json_get(target, "val");
     struct shape_table *table = value == NULL ? NULL : column_of(r, value, &name);
     const struct json_t *call = value == NULL ? NULL : node_of(value, "FuncCall");
-    if (call != NULL && has_truth(call, "agg_star")) {
+    if (call != NULL && json_is_true_at(call, "agg_star")) {
         return; /* count(*) reads no column */
     }
     if (table == NULL) {
@@ -345,7 +335,7 @@ static void read_select(struct reader *r, const struct json_t *select) {
     const struct json_t *from = json_get(select, "fromClause");
     const struct json_t *targets = json_get(select, "targetList");
     if (from == NULL || json_get(select, "withClause") != NULL ||
-        !slice_eq_text(text_of(select, "op"), "SETOP_NONE")) {
+        !slice_eq_text(json_text_at(select, "op", SLICE_NONE), "SETOP_NONE")) {
         r->err = ERR_NOT_FOUND;
         return;
     }

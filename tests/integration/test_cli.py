@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line as its users meet it: help, settings, keys, import, doctor, serve."""
 
+import http.server
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -584,3 +586,33 @@ def test_a_demo_that_was_interrupted_goes_on(serve, tmp_path):
         node.end()
     again = serve("--auth", "off", "--demo").ask("/v1/events/demo/stats")
     assert again["participants"] == 50000
+
+
+# Commands that ask a node ------------------------------------------------------------------------
+
+@pytest.fixture
+def stranger():
+    """A server that answers every question with JSON, and is no turnout."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"hello":"world"}')
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("call", [["kpi"], ["nodes"], ["cache", "stats"]])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_answer_of_somebody_else_is_said_to_be_none_of_ours(turnout, stranger, call, form):
+    answer = turnout(*call, "--url", stranger, *form)
+    assert answer.returncode == 1
+    assert "what answers there is not turnout" in answer.stderr
+    assert answer.stdout == ""

@@ -25,7 +25,7 @@
 enum { LINE_MAX_SIZE = 1024, CONFIG_MAX = 1 << 20 };
 
 static const char *const status_words[] = {
-#define X(name, text) [HAPROXY_##name] = #name,
+#define X(name) [HAPROXY_##name] = #name,
     HAPROXY_STATUS_TABLE(X)
 #undef X
 };

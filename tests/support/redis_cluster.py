@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
+
+from processes import until
 
 
 def free_ports(count):
@@ -18,20 +19,6 @@ def free_ports(count):
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
-
-
-def until(what, seconds=20):
-    """Asks again until `what` holds; its last word is returned."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            seen = what()
-        except (OSError, subprocess.SubprocessError):
-            seen = None
-        if seen:
-            return seen
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {getattr(what, '__name__', what)}")
 
 
 class Binary:

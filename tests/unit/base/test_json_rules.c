@@ -82,8 +82,28 @@ static void a_doubled_key_is_an_error_unless_allowed(void **state) {
     assert_int_equal(2, json_int(json_get(value, "a")));
 }
 
+static void what_is_missing_or_of_another_kind_is_answered_for(void **state) {
+    (void)state;
+    struct json_t *value = NULL;
+    const char *text = "{\"t\":\"x\",\"n\":1,\"r\":0.5,\"y\":true,\"z\":null}";
+    assert_int_equal(parse(text, 8, 0, &value), ERR_OK);
+    assert_true(slice_eq_text(json_text_at(value, "t", SLICE_LIT("-")), "x"));
+    assert_true(slice_eq_text(json_text_at(value, "n", SLICE_LIT("-")), "-"));
+    assert_true(slice_eq_text(json_text_at(value, "gone", SLICE_LIT("-")), "-"));
+    assert_true(slice_eq_text(json_text_at(NULL, "t", SLICE_LIT("-")), "-"));
+    assert_true(json_is_numeric(json_get(value, "n")) && json_is_numeric(json_get(value, "r")));
+    assert_false(json_is_numeric(json_get(value, "t")) || json_is_numeric(NULL));
+    assert_true(json_is_true_at(value, "y"));
+    assert_false(json_is_true_at(value, "z") || json_is_true_at(value, "gone") ||
+                 json_is_true_at(NULL, "y"));
+    assert_int_equal(json_count(NULL), 0);
+    assert_int_equal(json_count(json_get(value, "n")), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_missing_or_of_another_kind_is_answered_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(nesting_is_allowed_up_to_the_rule_and_no_further, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(json_parse_keeps_its_64_levels, setup, teardown),
