@@ -10,6 +10,15 @@ static void put_text(struct pg_args *args, struct slice text) {
     pg_arg_text(args, text.len == 0 ? SLICE_LIT("") : text);
 }
 
+static void put_fence(struct pg_args *args, const struct action_fence *fence) {
+    pg_arg_int(args, fence->term);
+    put_text(args, fence->holder);
+}
+
+static enum err_e refuse_turn(struct store_op *op) {
+    return problem_set(&op->problem, ERR_CONFLICT, "", "another controller leads");
+}
+
 MAY_BLOCK enum err_e pg_add_action(struct pg_writer *w, void *data) {
     struct store_op *op = data;
     struct action_record *record = &op->action.values;
@@ -26,11 +35,12 @@ MAY_BLOCK enum err_e pg_add_action(struct pg_writer *w, void *data) {
     put_object(&args, record->before);
     put_object(&args, record->after);
     put_text(&args, record->detail);
+    put_fence(&args, &op->action.fence);
     size_t place = pg_put(&w->conn, PG_SQL_ACTION_INSERT, &args);
     TRY(pg_run(&w->conn));
     struct pg_rows rows = pg_rows_of(&w->conn, place);
     if (!pg_next(&rows)) {
-        return ERR_INTERNAL;
+        return refuse_turn(op);
     }
     record->id = pg_get_int(&rows);
     pg_args_init(&args);
@@ -56,14 +66,15 @@ MAY_BLOCK enum err_e pg_end_action(struct pg_writer *w, void *data) {
         put_text(&args, op->action.was);
         put_text(&args, record->actor);
     }
+    put_fence(&args, &op->action.fence);
     size_t place = pg_put(&w->conn, record->id != 0 ? PG_SQL_ACTION_END : PG_SQL_ACTIONS_END,
                           &args);
     TRY(pg_run(&w->conn));
     struct pg_rows rows = pg_rows_of(&w->conn, place);
-    while (pg_next(&rows)) {
-        op->action.changed++;
+    for (op->action.changed = 0; pg_next(&rows); op->action.changed++) {
     }
-    return ERR_OK;
+    bool is_refused = op->action.changed == 0 && record->id != 0 && op->action.fence.term != 0;
+    return is_refused ? refuse_turn(op) : ERR_OK;
 }
 
 static bool row_action(struct pg_rows *rows, struct arena *arena, struct action_record *ret) {

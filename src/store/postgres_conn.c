@@ -15,6 +15,7 @@ enum {
     VERSION_MIN = 150000,
     WRITER_TIMEOUT_MS = 12000, /* above the server's own limits below, which come first */
     READER_TIMEOUT_MS = 40000,
+    LEASE_TIMEOUT_MS = 2000, /* to open; then it is the lease's own */
     STANDBY_GOOD_US = 1000000, /* then the primary is looked for again */
 };
 
@@ -45,6 +46,25 @@ static const char reader_settings[] =
     "SET default_transaction_read_only = on; SET default_transaction_isolation = 'repeatable read';"
     "SET jit = off; SET statement_timeout = '30s';"
     "SET idle_in_transaction_session_timeout = '10s'";
+
+/* Elections go on while a standby is away: see store/lease.h. */
+static const char lease_settings[] =
+    "SET synchronous_commit = 'local'; SET statement_timeout = '2s'; SET lock_timeout = '1s'";
+
+static const struct {
+    const char *settings;
+    const char *statements; /* the role in PG_SQL_TABLE, beside B */
+    const char *target;     /* target_session_attrs */
+    const char *patience;   /* connect_timeout, seconds */
+    int64_t timeout_ms;
+} roles[] = {
+    [PG_WRITER] = {writer_settings, "W", "read-write", "5", WRITER_TIMEOUT_MS},
+    [PG_READER] = {reader_settings, "R", "read-write", "5", READER_TIMEOUT_MS},
+    /* nobody has to wait for a standby: without one the primary answers */
+    [PG_REPLICA] = {reader_settings, "R", "standby", "2", READER_TIMEOUT_MS},
+    /* nor for a lease: it is tried again */
+    [PG_LEASE] = {lease_settings, "L", "read-write", "2", LEASE_TIMEOUT_MS},
+};
 
 /* ── errors ── */
 
@@ -393,13 +413,11 @@ static void note_warning(void *data, const PGresult *result) {
 }
 
 /* The setting that the URL itself may name comes first: later keywords would override it. */
-MAY_BLOCK static PGconn *connect_as(const char *url, const char *target) {
+MAY_BLOCK static PGconn *connect_as(const char *url, const char *target, const char *patience) {
     const char *const keywords[] = {
         "fallback_application_name", "connect_timeout",      "keepalives_idle",
         "keepalives_interval",       "keepalives_count",     "tcp_user_timeout",
         "target_session_attrs",      "dbname",               "client_encoding", NULL};
-    /* Nobody has to wait for a standby: without one the primary answers. */
-    const char *patience = strcmp(target, "standby") == 0 ? "2" : "5";
     const char *const values[] = {"turnout", patience, "10",  "5",    "3",
                                   "20000",   target,   url,   "UTF8", NULL};
     PGconn *pg = PQconnectdbParams(keywords, values, 1);
@@ -459,7 +477,7 @@ static enum err_e check_server(PGconn *pg, struct problem *ret_problem) {
 MAY_BLOCK enum err_e pg_connect_plain(const char *url, PGconn **ret_pg,
                                       struct problem *ret_problem) {
     TRY(check_url(url, ret_problem));
-    PGconn *pg = connect_as(url, "read-write");
+    PGconn *pg = connect_as(url, roles[PG_WRITER].target, roles[PG_WRITER].patience);
     if (PQstatus(pg) != CONNECTION_OK) {
         return refuse_connection(pg, ret_problem);
     }
@@ -526,8 +544,9 @@ MAY_BLOCK static enum err_e check_schema(PGconn *pg, struct problem *ret_problem
     return ERR_OK;
 }
 
-static bool is_of_role(const char *roles, enum pg_role_e role) {
-    return strcmp(roles, "B") == 0 || strcmp(roles, role == PG_WRITER ? "W" : "R") == 0;
+static bool is_of_role(const char *whose, enum pg_role_e role) {
+    const char *own = roles[role].statements;
+    return strcmp(whose, own) == 0 || (strcmp(whose, "B") == 0 && role != PG_LEASE);
 }
 
 /* Every statement of the role in a few round trips. */
@@ -552,8 +571,7 @@ MAY_BLOCK static enum err_e prepare_all(struct pg_conn *conn) {
 
 MAY_BLOCK static enum err_e set_up(struct pg_conn *conn, struct problem *ret_problem) {
     TRY(check_server(conn->pg, ret_problem));
-    TRY(run_fixed(conn->pg, conn->role == PG_WRITER ? writer_settings : reader_settings,
-                  ret_problem));
+    TRY(run_fixed(conn->pg, roles[conn->role].settings, ret_problem));
     TRY(check_schema(conn->pg, ret_problem));
     if (PQsetnonblocking(conn->pg, 1) != 0 || PQenterPipelineMode(conn->pg) == 0) {
         return problem_set(ret_problem, ERR_UNAVAILABLE, "store.url", "no pipeline mode");
@@ -567,12 +585,13 @@ MAY_BLOCK static enum err_e set_up(struct pg_conn *conn, struct problem *ret_pro
 
 /* A reader without a primary reads from whatever server there is. */
 MAY_BLOCK static PGconn *connect_role(struct pg_conn *conn, const char *url) {
-    PGconn *pg = connect_as(url, conn->role == PG_REPLICA ? "standby" : "read-write");
+    const char *patience = roles[conn->role].patience;
+    PGconn *pg = connect_as(url, roles[conn->role].target, patience);
     conn->on_standby = false;
     if (PQstatus(pg) == CONNECTION_OK || conn->role != PG_READER) {
         return pg;
     }
-    PGconn *any = connect_as(url, "any");
+    PGconn *any = connect_as(url, "any", patience);
     if (PQstatus(any) != CONNECTION_OK) {
         PQfinish(any);
         return pg;
@@ -584,9 +603,7 @@ MAY_BLOCK static PGconn *connect_role(struct pg_conn *conn, const char *url) {
 
 MAY_BLOCK enum err_e pg_open(struct pg_conn *conn, const char *url, enum pg_role_e role,
                              struct problem *ret_problem) {
-    *conn = (struct pg_conn){.role = role,
-                             .timeout_ms = role == PG_WRITER ? WRITER_TIMEOUT_MS
-                                                             : READER_TIMEOUT_MS};
+    *conn = (struct pg_conn){.role = role, .timeout_ms = roles[role].timeout_ms};
     TRY(check_url(url, ret_problem));
     PGconn *pg = connect_role(conn, url);
     if (PQstatus(pg) != CONNECTION_OK) {

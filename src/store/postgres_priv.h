@@ -21,6 +21,8 @@
  *   postgres_connector   a thread that makes connections for loops
  *   postgres_store       the seam
  *   postgres_migrate     the schema
+ *   postgres_nodes       which nodes there are
+ *   postgres_lease       who acts for all of them (store/lease.h)
  *
  * Statements are fixed and prepared when a connection opens (postgres_sql_priv.h); values travel as
  * parameters only. Functions here are called from the thread that owns the connection.
@@ -117,7 +119,8 @@ bool pg_get_copy(struct pg_rows *rows, struct arena *arena, struct slice *ret_te
 /* ── postgres_conn ── */
 
 enum { PG_PIPELINE_MAX = 16 };
-enum pg_role_e { PG_WRITER, PG_READER, PG_REPLICA }; /* REPLICA: a reader on a standby alone */
+/* REPLICA: a reader on a standby alone; LEASE: a writer of nothing but its lease */
+enum pg_role_e { PG_WRITER, PG_READER, PG_REPLICA, PG_LEASE };
 
 /* What the last run failed of, and what may be done about it. */
 enum pg_failure_e {
@@ -283,6 +286,9 @@ MAY_BLOCK enum err_e pg_update_gate(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_create_key(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_add_action(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_end_action(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_register_node(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_leave_node(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_cluster_secret(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_revoke_key(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_create_participant(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_update_participant(struct pg_writer *w, void *op);
@@ -351,6 +357,7 @@ enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op);
 enum err_e pg_load_key(struct pg_reader *r, struct store_op *op);
 enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op);
 enum err_e pg_list_actions(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_nodes(struct pg_reader *r, struct store_op *op);
 
 /* ── the readers' standby ── */
 

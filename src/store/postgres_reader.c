@@ -30,6 +30,7 @@ static const pg_read_fn functions[STORE_OP_COUNT] = {
     [STORE_LOAD_KEY] = pg_load_key,
     [STORE_LIST_KEYS] = pg_list_keys,
     [STORE_LIST_ACTIONS] = pg_list_actions,
+    [STORE_LIST_NODES] = pg_list_nodes,
 };
 
 enum err_e pg_read(const struct pg_reader *r) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every fixed statement of the PostgreSQL store. A connection prepares those of its role when it
- * opens: W the writers', R the readers' (on a standby too), B both. Columns are read in the order
- * they stand here.
+ * opens: W the writers', R the readers' (on a standby too), B both, L a lease's. Columns are read
+ * in the order they stand here.
  */
 #ifndef TURNOUT_STORE_POSTGRES_SQL_PRIV_H
 #define TURNOUT_STORE_POSTGRES_SQL_PRIV_H
@@ -18,6 +18,10 @@
     " r.annulled_at, r.timestamp, r.recorded_at"
 #define PG_KEY_COLUMNS "id, name, scope, event, hash, created_at, revoked_at"
 #define PG_EVENT_ID "(SELECT id FROM events WHERE code = $1)"
+#define PG_IN_MS(ms) "clock_timestamp() + " ms "::bigint * interval '1 millisecond'"
+#define PG_IS_TURN(term, holder)                                                                   \
+    "(" term "::bigint = 0 OR EXISTS (SELECT FROM leases WHERE name = 'controller' AND holder = "  \
+    holder " AND leases.term = " term " AND until > clock_timestamp()))"
 
 /* size: one table of statements reads better than several */
 #define PG_SQL_TABLE(X)                                                                            \
@@ -172,18 +176,49 @@
     /* ── actions ── */                                                                            \
     X(ACTION_INSERT, W,                                                                            \
       "INSERT INTO action_journal (at, system, actor, action, target, outcome, evidence,"          \
-      " figures_before, figures_after, detail) VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb,"   \
-      " $8::text::jsonb, $9::text::jsonb, $10) RETURNING id")                                      \
+      " figures_before, figures_after, detail) SELECT $1::timestamptz, $2, $3, $4, $5, $6,"        \
+      " $7::text::jsonb, $8::text::jsonb, $9::text::jsonb, $10"                                    \
+      " WHERE " PG_IS_TURN("$11", "$12") " RETURNING id")                                          \
     X(ACTIONS_TRIM, W, "DELETE FROM action_journal WHERE id <= $1")                                \
     X(ACTION_END, W, "UPDATE action_journal SET outcome = $2, figures_after = $3::text::jsonb,"    \
-                     " detail = $4 WHERE id = $1 RETURNING id")                                    \
+                     " detail = $4 WHERE id = $1 AND " PG_IS_TURN("$5", "$6") " RETURNING id")     \
     X(ACTIONS_END, W, "UPDATE action_journal SET outcome = $2, figures_after = $3::text::jsonb,"   \
-                      " detail = $4 WHERE system = $1 AND outcome = $5 AND actor = $6"             \
+                      " detail = $4 WHERE system = $1 AND outcome = $5"                            \
+                      " AND ($6::text = '' OR actor = $6) AND " PG_IS_TURN("$7", "$8")             \
                       " RETURNING id")                                                             \
     X(ACTIONS_PAGE, R,                                                                             \
       "SELECT id, at, system, actor, action, target, outcome, evidence::text,"                     \
       " figures_before::text, figures_after::text, detail FROM action_journal"                     \
       " WHERE id < $1 ORDER BY id DESC LIMIT $2")                                                  \
+    /* ── nodes ── */                                                                              \
+    X(NODE_PUT, W,                                                                                 \
+      "INSERT INTO nodes (id, url, version, incarnation, started_at, capabilities, until)"         \
+      " VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, " PG_IN_MS("$7") ")"                          \
+      " ON CONFLICT (id) DO UPDATE SET url = excluded.url, version = excluded.version,"            \
+      "  incarnation = excluded.incarnation, started_at = excluded.started_at,"                    \
+      "  capabilities = excluded.capabilities, until = excluded.until"                             \
+      " WHERE $8::bigint = 1 OR nodes.incarnation = excluded.incarnation"                          \
+      "  OR nodes.until < clock_timestamp() RETURNING id")                                         \
+    X(NODE_DROP, W, "DELETE FROM nodes WHERE id = $1 AND incarnation = $2")                        \
+    /* whoever else is at a row takes care of it: nobody waits, so nobody deadlocks */             \
+    X(NODES_TRIM, W, "DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE until"             \
+                     " < clock_timestamp() - interval '1 hour' FOR UPDATE SKIP LOCKED)")           \
+    X(NODES_ALL, R,                                                                                \
+      "SELECT id, url, version, incarnation, capabilities::text, started_at,"                      \
+      " (date_part('epoch', until - clock_timestamp()) * 1000)::bigint FROM nodes"                 \
+      " WHERE until > clock_timestamp() - interval '1 hour' ORDER BY id LIMIT $1")                 \
+    /* Takes it when it is free, renews it when it is ours, and tells who has it. */               \
+    X(LEASE_TRY, L,                                                                                \
+      "WITH ours AS (INSERT INTO leases (name, holder, url, term, until)"                          \
+      "  VALUES ($1, $2, $3, 1, " PG_IN_MS("$4") ")"                                               \
+      "  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, url = excluded.url,"           \
+      "   term = leases.term + (leases.holder <> excluded.holder"                                  \
+      "    OR leases.until < clock_timestamp())::int, until = excluded.until"                      \
+      "  WHERE leases.holder = excluded.holder OR leases.until < clock_timestamp()"                \
+      "  RETURNING holder, url, term)"                                                             \
+      " SELECT holder, url, term FROM ours UNION ALL SELECT holder, url, term FROM leases"         \
+      " WHERE name = $1 AND NOT EXISTS (SELECT FROM ours)")                                        \
+    X(LEASE_GIVE_BACK, L, "UPDATE leases SET until = '-infinity' WHERE name = $1 AND holder = $2") \
     /* ── participants ── */                                                                       \
     X(PERSON_LOCKED, W, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                    \
                         " WHERE p.id = $2 AND p.event_id = " PG_EVENT_ID                           \

@@ -403,6 +403,9 @@ static const pg_work_fn works[STORE_OP_COUNT] = {
     [STORE_PROBE] = pg_probe,
     [STORE_ADD_ACTION] = pg_add_action,
     [STORE_END_ACTION] = pg_end_action,
+    [STORE_REGISTER_NODE] = pg_register_node,
+    [STORE_LEAVE_NODE] = pg_leave_node,
+    [STORE_CLUSTER_SECRET] = pg_cluster_secret,
 };
 
 MAY_BLOCK static void run_other(struct pg_writer_thread *t, struct store_op *op) {

@@ -84,11 +84,22 @@ static int reader_main(void *data) {
 
 /* ── the seam ── */
 
+/* There is one node, so there is nobody to know of. */
+static bool is_of_many_nodes(enum store_op_e kind) {
+    return kind == STORE_REGISTER_NODE || kind == STORE_LEAVE_NODE || kind == STORE_LIST_NODES ||
+           kind == STORE_CLUSTER_SECRET;
+}
+
 static void sqlite_submit(struct store *store, struct store_op *op) {
     struct sqlite_store *sqlite = (struct sqlite_store *)store;
     bool writes = store_op_writes(op->kind);
     op->submitted_us = clock_mono_us(sqlite->clock);
-    if (!mailbox_post(writes ? &sqlite->writer.box : &sqlite->reads, &op->link)) {
+    if (is_of_many_nodes(op->kind)) {
+        op->begun_us = op->submitted_us;
+        op->err = problem_set(&op->problem, ERR_CONFIG, "store.url",
+                              "one node alone serves a SQLite file: several need PostgreSQL");
+        sqlite_finish_op(op, sqlite->clock);
+    } else if (!mailbox_post(writes ? &sqlite->writer.box : &sqlite->reads, &op->link)) {
         op->err = ERR_OVERLOADED;
         op->begun_us = op->submitted_us;
         sqlite_finish_op(op, sqlite->clock);

@@ -27,6 +27,7 @@ enum {
     STORE_KEYS_MAX = 10000,       /* API keys that a list shows */
     STORE_ACTIONS_KEPT = 10000,   /* rows of the journal: the oldest go first */
     STORE_TIMELINE_MAX = 10000,   /* points in one timeline */
+    STORE_NODES_MAX = 256,        /* nodes that a list shows */
     STORE_OP_MEMORY = 16 << 20,   /* bytes one operation's results may take */
 };
 
@@ -58,6 +59,10 @@ enum {
     X(ADD_ACTION, true, "add_action")                                                              \
     X(END_ACTION, true, "end_action")                                                              \
     X(LIST_ACTIONS, false, "list_actions")                                                         \
+    X(REGISTER_NODE, true, "register_node")                                                        \
+    X(LEAVE_NODE, true, "leave_node")                                                              \
+    X(LIST_NODES, false, "list_nodes")                                                             \
+    X(CLUSTER_SECRET, true, "cluster_secret")                                                      \
     X(PROBE, true, "probe")
 
 enum store_op_e {
@@ -206,6 +211,24 @@ struct action_record {
     struct slice detail;
 };
 
+/* Whose turn it is to act (store/lease.h); term 0: it does not matter. */
+struct action_fence {
+    struct slice holder;
+    int64_t term;
+};
+
+/* A node that serves, by its own word. */
+struct node_record {
+    struct slice id;           /* "host:port" */
+    struct slice url;          /* where other nodes reach it */
+    struct slice version;
+    struct slice incarnation;  /* of this run of the process: random */
+    struct slice capabilities; /* a JSON object */
+    int64_t started_at_ms;     /* by its own clock */
+    int64_t left_ms;           /* out: until its registration ends; below 0: it has ended since */
+};
+enum { CLUSTER_SECRET_SIZE = 32 };
+
 /* A page: items behind `after`, at most `limit`; `more` when others follow. */
 struct store_op {
     struct message link; /* the store's while it has the op */
@@ -304,8 +327,10 @@ struct store_op {
         struct {
             struct action_record values; /* ADD_ACTION: all but id and at in, these two out.
                 END_ACTION: outcome, after and detail of the one with this id; id 0: of all of this
-                system and actor whose outcome is `was` */
+                system and actor (empty: any) whose outcome is `was` */
             struct slice was;
+            struct action_fence fence; /* ERR_CONFLICT, and nothing is written, when it is no
+                longer its turn */
             int64_t changed;        /* END_ACTION, out: rows */
         } action;
         struct {
@@ -315,6 +340,18 @@ struct store_op {
             size_t len;
             bool more;
         } actions;
+        /* Nodes register with PostgreSQL alone: a SQLite file has one, and refuses (ERR_CONFIG). */
+        struct {
+            struct node_record values;
+            int64_t life_ms;        /* REGISTER_NODE: the registration ends then */
+            bool takes;             /* also from another process that has the id and lives on; else
+                ERR_CONFLICT */
+        } node;                     /* REGISTER_NODE, LEAVE_NODE: of this id and incarnation */
+        struct {
+            struct node_record *items; /* by id; those whose registration ended, for an hour */
+            size_t len;
+        } nodes;
+        unsigned char secret[CLUSTER_SECRET_SIZE]; /* CLUSTER_SECRET, out: made by who asks first */
     };
 };
 
