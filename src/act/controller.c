@@ -45,7 +45,7 @@ MAY_BLOCK struct controller *controller_create(const struct controller_options *
     }
     controller->options = *options;
     controller->started_us = clock_mono_us(options->clock);
-    controller->advised_us = TIME_NONE;
+    actions_init(controller);
     history_init(&controller->history);
     for (size_t i = 0; i < ALERT_RULES_MAX; i++) {
         controller->times[i] = (struct alert_times){
@@ -131,11 +131,31 @@ static double t_of(const struct controller *controller) {
     return (double)(since_us / 1000) / 1000;
 }
 
+/* What is told once is told: the effects of earlier actions are this look's. */
+static size_t take_effects(struct controller *controller,
+                           struct told_effect ret_effects[SNAPSHOT_EFFECTS_MAX]) {
+    size_t len = controller->untold_len;
+    for (size_t i = 0; i < len; i++) {
+        const struct untold *untold = &controller->untold[i];
+        ret_effects[i] = (struct told_effect){
+            .rule = slice_of(controller->options.policy->rules[untold->rule].name),
+            .action = slice_of(action_text(untold->action)),
+            .effect = untold->effect};
+    }
+    controller->untold_len = 0;
+    return len;
+}
+
 static void write_snapshot(struct controller *controller, struct json_writer *w) {
     const struct sensed *sensed = &controller->sensed;
     struct node_figures nodes[CONTROLLER_NODES_MAX];
-    struct snapshot snapshot = {
-        .t = t_of(controller), .has_nodes = true, .nodes = nodes, .nodes_len = sensed->nodes_len};
+    struct told_effect effects[SNAPSHOT_EFFECTS_MAX];
+    struct snapshot snapshot = {.t = t_of(controller),
+                                .has_nodes = true,
+                                .nodes = nodes,
+                                .nodes_len = sensed->nodes_len,
+                                .effects = effects,
+                                .effects_len = take_effects(controller, effects)};
     for (size_t i = 0; i < sensed->nodes_len; i++) {
         nodes[i] = sensed->nodes[i].figures;
     }
@@ -202,7 +222,7 @@ static void log_change(const struct alert_rule *rule, const struct alert *alert)
 static void note_changes(struct controller *controller, int64_t now_ms) {
     const struct policy *policy = controller->options.policy;
     for (size_t i = 0; i < policy->rules_len; i++) {
-        const struct alert *alert = &controller->history.alerts[i];
+        const struct alert *alert = &controller->history.rules.alerts[i];
         struct alert_times *times = &controller->times[i];
         if (alert->state == times->state) {
             continue;

@@ -47,7 +47,8 @@ const char *recovery_mode_text(enum recovery_mode_e mode);
     X(BETTER, "better", "The figure that fired is better since.")                                  \
     X(NO_EFFECT, "no effect", "The figure that fired is as it was.")                               \
     X(WORSE, "worse", "The figure that fired is worse since.")                                     \
-    X(INTERRUPTED, "interrupted", "The node ended in the middle of it.")
+    X(INTERRUPTED, "interrupted", "The node ended in the middle of it.")                           \
+    X(CALLED, "called", "Nothing is left to try: it is for a person to look at.")
 #define X(name, text, meaning) OUTCOME_##name,
 enum action_outcome_e { ACTION_OUTCOME_TABLE(X) };
 #undef X

@@ -10,10 +10,15 @@
  *                         │   └──► DONE ── verify_ms later ──► BETTER, NO_EFFECT, WORSE
  *                         └── the process ends ── next start ──► INTERRUPTED
  *
+ * What did not help, or cannot be done here, is told to the deciders at the next look: the rule
+ * climbs its ladder, or a person is CALLED.
+ *
  * 1. BEGUN is durable before anything is done; when it cannot be written, nothing is done.
  * 2. At most `budget` actions begin within an hour, whatever the rules ask for.
  * 3. An end that cannot be written is lost, and the row says `begun` until the next start: never
  *    more than is known.
+ * 4. An action that is not carried out gets a row when something about it changed, and every five
+ *    minutes: a rule without a cooldown does not push everything else out of the journal.
  */
 #include "act/controller_priv.h"
 
@@ -23,6 +28,7 @@
 #include <stdio.h>
 
 #define HOUR_US 3600000000LL
+#define SAME_NEWS_US (5 * 60 * 1000000LL)
 
 enum { BETTER_PERCENT = 10 };
 
@@ -40,13 +46,23 @@ const char *action_outcome_text(enum action_outcome_e outcome) {
 static const struct {
     const char *target, *plan;
 } plans[ACTION_COUNT] = {
-    [ACTION_NONE] = {"", ""},
+    [ACTION_NONE] = {"", "call a person"},
     [ACTION_AUTO_SCALE] = {"nodes", "change the number of nodes"},
     [ACTION_OPTIMIZE_QUERIES] = {"store", "let the optimizer take few safe steps and measure"},
     [ACTION_INVALIDATE_CACHE] = {"cache", "empty every level of the cache"},
     [ACTION_RESTART_SERVICE] = {"node", "drain the node and start it anew"},
     [ACTION_SHED_LOAD] = {"api", "refuse analytics for a while, check-ins never"},
 };
+
+#define CALL_ACTION "CALL_PERSON"
+#define CALL_TARGET "person"
+
+void actions_init(struct controller *controller) {
+    controller->advised_us = TIME_NONE;
+    for (int i = 0; i < ACTION_COUNT; i++) {
+        controller->idle[i].at_us = TIME_NONE;
+    }
+}
 
 static int64_t now_us(const struct controller *controller) {
     return clock_mono_us(controller->options.clock);
@@ -90,8 +106,11 @@ static struct slice write_evidence(struct controller *controller, const struct a
         const struct alert_rule *rule = &controller->options.policy->rules[action->rule];
         json_put_cstr(&w, "rule", rule->name);
         json_put_cstr(&w, "metric", metric_text((enum metric_e)rule->metric));
-        put_known(&w, "value", controller->history.alerts[action->rule].value);
+        put_known(&w, "value", controller->history.rules.alerts[action->rule].value);
         json_put_real(&w, "threshold", rule->threshold, 6);
+    }
+    if (action->node[0] != '\0') {
+        json_put_cstr(&w, "node", action->node);
     }
     json_put_cstr(&w, "plan", plans[action->action].plan);
     json_end_object(&w);
@@ -137,6 +156,27 @@ MAY_BLOCK static bool end_row(struct controller *controller, const struct ongoin
     return err == ERR_OK;
 }
 
+/* ---- what the deciders are told ---- */
+
+/* Beyond the room for them effects are lost: the rule asks again. */
+static void tell(struct controller *controller, int rule, enum action_e action,
+                 enum effect_e effect) {
+    if (rule >= 0 && controller->untold_len < SNAPSHOT_EFFECTS_MAX) {
+        controller->untold[controller->untold_len++] = (struct untold){rule, action, effect};
+    }
+}
+
+static void tell_outcome(struct controller *controller, const struct ongoing *ongoing,
+                         enum action_outcome_e outcome) {
+    if (outcome == OUTCOME_BETTER) {
+        tell(controller, ongoing->rule, ongoing->action, EFFECT_HELPED);
+    } else if (outcome == OUTCOME_NO_EFFECT || outcome == OUTCOME_FAILED) {
+        tell(controller, ongoing->rule, ongoing->action, EFFECT_NONE);
+    } else if (outcome == OUTCOME_WORSE) {
+        tell(controller, ongoing->rule, ongoing->action, EFFECT_HARMED);
+    }
+}
+
 /* ---- doing it ---- */
 
 static bool is_within_budget(const struct controller *controller) {
@@ -173,7 +213,9 @@ MAY_BLOCK static void carry_out(struct controller *controller, struct ongoing *o
     size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
     controller->acted_us[controller->acted++ % size] = now_us(controller);
     enum err_e err = seams->act(seams->data, ongoing->action, ongoing->detail);
-    (void)end_row(controller, ongoing, err == ERR_OK ? OUTCOME_DONE : OUTCOME_FAILED, SLICE_NONE);
+    enum action_outcome_e outcome = err == ERR_OK ? OUTCOME_DONE : OUTCOME_FAILED;
+    (void)end_row(controller, ongoing, outcome, SLICE_NONE);
+    tell_outcome(controller, ongoing, outcome);
     if (err == ERR_OK) {
         watch(controller, ongoing);
     }
@@ -185,7 +227,7 @@ static struct ongoing ongoing_of(const struct controller *controller,
         .action = action->action,
         .rule = action->rule,
         .before = action->rule < 0 ? FIGURE_MISSING
-                                   : controller->history.alerts[action->rule].value,
+                                   : controller->history.rules.alerts[action->rule].value,
     };
 }
 
@@ -198,11 +240,36 @@ MAY_BLOCK static void begin(struct controller *controller, const struct control_
     }
 }
 
+/* A row about an action that is not carried out. */
+MAY_BLOCK static void stay_idle(struct controller *controller, const struct control_state *state,
+                                const struct action *action, enum action_outcome_e outcome,
+                                const char *detail) {
+    struct idle_row *row = &controller->idle[action->action];
+    bool is_same = row->at_us != TIME_NONE && row->rule == action->rule &&
+                   row->outcome == outcome && now_us(controller) - row->at_us < SAME_NEWS_US;
+    if (!is_same && add_row(controller, state, action, outcome, detail) != 0) {
+        *row = (struct idle_row){action->rule, outcome, now_us(controller)};
+    }
+}
+
+/* The waiting places are this thread's but for the approval. */
+static bool waits_already(const struct controller *controller, enum action_e action) {
+    for (size_t i = 0; i < CONTROLLER_WAITING_MAX; i++) {
+        if (controller->waiting[i].id != 0 && controller->waiting[i].action == action) {
+            return true;
+        }
+    }
+    return false;
+}
+
 MAY_BLOCK static void ask(struct controller *controller, const struct control_state *state,
                           const struct action *action) {
     struct ongoing *place = free_place(controller->waiting, CONTROLLER_WAITING_MAX);
+    if (waits_already(controller, action->action)) {
+        return;
+    }
     if (place == NULL) {
-        (void)add_row(controller, state, action, OUTCOME_HELD, "too many wait for an approval");
+        stay_idle(controller, state, action, OUTCOME_HELD, "too many wait for an approval");
         return;
     }
     struct ongoing ongoing = ongoing_of(controller, action);
@@ -239,12 +306,14 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
                            const struct action *action) {
     const struct controller_seams *seams = &controller->options.seams;
     const char *why_not = seams->refuse(seams->data, action->action);
-    if (controller->options.mode == RECOVERY_ADVISE || why_not != NULL) {
-        (void)add_row(controller, state, action, OUTCOME_ADVISED,
-                      why_not != NULL ? why_not : "recovery.mode is advise");
+    if (why_not != NULL) {
+        stay_idle(controller, state, action, OUTCOME_ADVISED, why_not);
+        tell(controller, action->rule, action->action, EFFECT_NONE);
+    } else if (controller->options.mode == RECOVERY_ADVISE) {
+        stay_idle(controller, state, action, OUTCOME_ADVISED, "recovery.mode is advise");
     } else if (!is_within_budget(controller)) {
-        (void)add_row(controller, state, action, OUTCOME_HELD,
-                      "the budget of this hour is used up: see recovery.budget");
+        stay_idle(controller, state, action, OUTCOME_HELD,
+                  "the budget of this hour is used up: see recovery.budget");
     } else if (controller->options.mode == RECOVERY_ASK) {
         ask(controller, state, action);
     } else {
@@ -252,8 +321,34 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
     }
 }
 
+/* What was tried is in the rows before. */
+MAY_BLOCK static void call_person(struct controller *controller,
+                                  const struct control_state *state, int rule) {
+    const struct policy *policy = controller->options.policy;
+    const struct alerts alerts = {policy->rules, &controller->history.rules, policy->rules_len};
+    struct action action = {.action = ACTION_NONE, .rule = rule};
+    recovery_describe(&alerts, (size_t)rule, action.reason);
+    const struct journal_entry entry = {
+        .action = CALL_ACTION,
+        .target = CALL_TARGET,
+        .outcome = action_outcome_text(OUTCOME_CALLED),
+        .evidence = write_evidence(controller, &action),
+        .before = write_figures(controller, &state->snapshot),
+        .detail = SLICE_LIT("what the rule may do about it did not help"),
+    };
+    const struct controller_seams *seams = &controller->options.seams;
+    int64_t id;
+    enum err_e err = seams->journal_add(seams->data, &entry, &id);
+    log_event(LOG_ERROR, "person_called", "rule=%s journal=%s reason=\"%s\"",
+              policy->rules[rule].name, err == ERR_OK ? "written" : err_code(err),
+              action.reason);
+}
+
 MAY_BLOCK void actions_take(struct controller *controller, const struct control_state *state,
                             const struct decision *decision) {
+    for (size_t i = 0; i < decision->calls.len; i++) {
+        call_person(controller, state, decision->calls.rules[i]);
+    }
     for (size_t i = 0; i < decision->actions.len; i++) {
         const struct action *action = &decision->actions.items[i];
         if (!is_old_news(controller, action, &decision->scale)) {
@@ -271,7 +366,7 @@ static bool higher_is_worse(enum op_e op) {
 static enum action_outcome_e judge(const struct controller *controller,
                                    const struct ongoing *watched) {
     const struct alert_rule *rule = &controller->options.policy->rules[watched->rule];
-    const struct alert *alert = &controller->history.alerts[watched->rule];
+    const struct alert *alert = &controller->history.rules.alerts[watched->rule];
     if (!figure_is_known(alert->value)) {
         return OUTCOME_DONE;
     }
@@ -291,8 +386,9 @@ static enum action_outcome_e judge(const struct controller *controller,
 
 MAY_BLOCK static void end_watch(struct controller *controller, const struct control_state *state,
                                 struct ongoing *watched) {
-    (void)end_row(controller, watched, judge(controller, watched),
-            write_figures(controller, &state->snapshot));
+    enum action_outcome_e outcome = judge(controller, watched);
+    (void)end_row(controller, watched, outcome, write_figures(controller, &state->snapshot));
+    tell_outcome(controller, watched, outcome);
     watched->id = 0;
 }
 

@@ -2,23 +2,64 @@
 /* The documents of a look: /v1/alerts and /v1/nodes. */
 #include "act/controller_priv.h"
 
-static void write_rule(struct json_writer *w, const struct alert_rule *rule,
-                       const struct alert *alert, const struct alert_times *times) {
+static void write_condition(struct json_writer *w, const struct alert_rule *rule) {
+    json_put_cstr(w, "metric", metric_text((enum metric_e)rule->metric));
+    json_put_cstr(w, "per",
+                  rule->per == 0 ? NULL : metric_text((enum metric_e)(rule->per - 1)));
+    json_put_real(w, "rate_over_s", (double)rule->rate_over_ms / 1000, 3);
+    json_put_cstr(w, "op", op_text((enum op_e)rule->op));
+    json_put_real(w, "threshold", rule->threshold, 6);
+    json_put_real(w, "clear", rule->clear, 6); /* none: null */
+    json_put_real(w, "for_s", (double)rule->for_ms / 1000, 3);
+    json_put_real(w, "cooldown_s", (double)rule->cooldown_ms / 1000, 3);
+}
+
+static void write_state(struct json_writer *w, const struct alert *alert, int64_t now_ms) {
+    json_put_cstr(w, "state", alert_state_text((enum alert_state_e)alert->state));
+    json_put_real(w, "value", alert->value, 3);
+    json_put_bool(w, "absent", !figure_is_known(alert->value));
+    json_put_cstr(w, "data", alert_data_text((enum alert_data_e)alert->data));
+    json_put_bool(w, "flapping", alert_is_flapping(alert, now_ms));
+}
+
+static void write_node_alert(struct json_writer *w, const struct node_alert *node,
+                             int64_t now_ms) {
+    json_begin_object(w);
+    json_put_text(w, "node", node_alert_id(node));
+    write_state(w, &node->alert, now_ms);
+    json_end_object(w);
+}
+
+/* Of a rule over nodes: the nodes that have something to say. */
+static void write_node_alerts(struct json_writer *w, const struct history *history, size_t place) {
+    json_key(w, "nodes");
+    json_begin_array(w);
+    for (size_t i = 0; i < history->rules.nodes_len; i++) {
+        const struct node_alert *node = &history->rules.nodes[i];
+        if ((size_t)node->rule == place && (node->alert.state != ALERT_INACTIVE ||
+                                            node->alert.data == ALERT_DATA_ABSENT)) {
+            write_node_alert(w, node, history->now_ms);
+        }
+    }
+    json_end_array(w);
+}
+
+static void write_rule(const struct controller *controller, struct json_writer *w, size_t place) {
+    const struct alert_rule *rule = &controller->options.policy->rules[place];
+    const struct alert_times *times = &controller->times[place];
+    const struct history *history = &controller->history;
     json_begin_object(w);
     json_put_cstr(w, "rule", rule->name);
-    json_put_cstr(w, "state", alert_state_text((enum alert_state_e)alert->state));
+    write_state(w, &history->rules.alerts[place], history->now_ms);
     json_put_cstr(w, "severity", severity_text((enum severity_e)rule->severity));
     json_put_cstr(w, "action",
                   rule->action == ACTION_NONE ? NULL : action_text((enum action_e)rule->action));
-    json_put_cstr(w, "metric", metric_text((enum metric_e)rule->metric));
-    json_put_cstr(w, "op", op_text((enum op_e)rule->op));
-    json_put_real(w, "threshold", rule->threshold, 6);
-    json_put_real(w, "value", alert->value, 3);
-    json_put_bool(w, "absent", !figure_is_known(alert->value));
-    json_put_real(w, "for_s", (double)rule->for_ms / 1000, 3);
-    json_put_real(w, "cooldown_s", (double)rule->cooldown_ms / 1000, 3);
+    write_condition(w, rule);
     json_put_time(w, "since", times->since_ms);
     json_put_time(w, "resolved_at", times->resolved_ms);
+    if (rule_is_per_node(rule)) {
+        write_node_alerts(w, history, place);
+    }
     json_end_object(w);
 }
 
@@ -28,14 +69,12 @@ static void write_alerts(const struct controller *controller, struct json_writer
     json_begin_object(w);
     json_put_time(w, "at", at_ms);
     json_put_cstr(w, "mode", recovery_mode_text(controller->options.mode));
+    json_put_int(w, "unwatched", (int64_t)controller->history.rules.unwatched);
     json_key(w, "items");
     json_begin_array(w);
     for (size_t i = 0; i < policy->rules_len; i++) {
-        const struct alert_rule *rule = &policy->rules[i];
-        const struct alert *alert = &controller->history.alerts[i];
-        if (!rule->disabled &&
-            (rule->listed == LISTED_ALWAYS || alert->state != ALERT_INACTIVE)) {
-            write_rule(w, rule, alert, &controller->times[i]);
+        if (alert_is_listed(&policy->rules[i], &controller->history.rules.alerts[i])) {
+            write_rule(controller, w, i);
         }
     }
     json_end_array(w);

@@ -15,6 +15,20 @@ struct alert_times {
     int64_t resolved_ms; /* TIME_NONE: not since the start */
 };
 
+/* What an action did, until the next look takes it. */
+struct untold {
+    int rule;
+    enum action_e action;
+    enum effect_e effect;
+};
+
+/* The last row about an action that was not carried out: the same again is no news for a while. */
+struct idle_row {
+    int rule;
+    enum action_outcome_e outcome;
+    int64_t at_us; /* TIME_NONE: none yet */
+};
+
 /* An action under way, waiting or watched. */
 struct ongoing {
     int64_t id; /* in the journal; 0: the place is free */
@@ -46,6 +60,9 @@ struct controller {
     size_t acted;
     int64_t advised_desired; /* of the scaler's own wish, the last time it was journaled */
     int64_t advised_us;      /* TIME_NONE: never */
+    struct idle_row idle[ACTION_COUNT];
+    struct untold untold[SNAPSHOT_EFFECTS_MAX];
+    size_t untold_len;
     bool is_settled;         /* what an earlier run left in the journal was ended */
     struct sensed sensed;
     struct buf line, text;
@@ -53,6 +70,7 @@ struct controller {
 };
 
 /* controller_actions.c */
+void actions_init(struct controller *controller);
 MAY_BLOCK void actions_take(struct controller *controller, const struct control_state *state,
                             const struct decision *decision);
 MAY_BLOCK void actions_go_on(struct controller *controller, const struct control_state *state);

@@ -20,9 +20,7 @@ void history_init(struct history *history) {
     *history = (struct history){0};
     scaler_history_init(&history->scaler);
     recovery_history_init(&history->recovery);
-    for (size_t i = 0; i < ALERT_RULES_MAX; i++) {
-        alert_init(&history->alerts[i]);
-    }
+    rules_init(&history->rules);
 }
 
 static int64_t step_ms(const struct history *history, double t) {
@@ -87,8 +85,9 @@ static void add_maxima(const struct snapshot *snapshot, int64_t stale_after_ms,
     }
 }
 
-/* Every metric a rule can name. memory_usage that is not given is the highest node's memory,
- * healthy or not: a node that fails for want of memory is the one to look at. */
+/* Every metric of the whole that a rule can name; those of nodes are missing. memory_usage that is
+ * not given is the highest node's memory, healthy or not: a node that fails for want of memory is
+ * the one to look at. */
 static void collect_metrics(const struct history *history, const struct snapshot *snapshot,
                             const struct load *load, int64_t stale_after_ms,
                             double ret_metrics[METRIC_COUNT]) {
@@ -111,16 +110,6 @@ static void collect_metrics(const struct history *history, const struct snapshot
 
 /* ---- The decision ---- */
 
-static void step_alerts(struct history *history, const struct policy *policy,
-                        const double metrics[METRIC_COUNT]) {
-    for (size_t i = 0; i < policy->rules_len; i++) {
-        const struct alert_rule *rule = &policy->rules[i];
-        if (!rule->disabled) {
-            alert_step(&history->alerts[i], rule, metrics[rule->metric], history->now_ms);
-        }
-    }
-}
-
 void decide(struct history *history, const struct snapshot *snapshot, const struct policy *policy,
             struct decision *ret_decision) {
     struct moment moment = advance(history, snapshot->t);
@@ -129,8 +118,13 @@ void decide(struct history *history, const struct snapshot *snapshot, const stru
     load_measure(snapshot, stale_after_ms, &load);
     double metrics[METRIC_COUNT];
     collect_metrics(history, snapshot, &load, stale_after_ms, metrics);
-    step_alerts(history, policy, metrics);
-    struct alerts alerts = {policy->rules, history->alerts, policy->rules_len};
+    rules_step(&history->rules, policy,
+               &(struct scene){.snapshot = snapshot,
+                               .metrics = metrics,
+                               .stale_after_ms = stale_after_ms,
+                               .now_ms = history->now_ms});
+    struct alerts alerts = {policy->rules, &history->rules, policy->rules_len};
+    recovery_look(&history->recovery, &alerts, snapshot, moment.now_ms, &ret_decision->calls);
     struct scale_request request = {
         .load = &load,
         .moment = moment,

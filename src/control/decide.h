@@ -18,7 +18,7 @@ struct history {
     int64_t interval_ms; /* between snapshots, smoothed; 0: not known yet */
     struct scaler_history scaler;
     struct recovery_history recovery;
-    struct alert alerts[ALERT_RULES_MAX]; /* place by place as in the policy */
+    struct rule_states rules;
 };
 
 struct decision {
@@ -26,6 +26,7 @@ struct decision {
     struct slice optimal[REQUEST_COUNT]; /* node ids, borrowed from the snapshot; at NULL: none */
     struct scale_decision scale;
     struct actions actions;
+    struct calls calls;
 };
 
 void history_init(struct history *history);

@@ -41,8 +41,25 @@ static void write_scale(struct json_writer *w, const struct scale_decision *scal
     json_end_object(w);
 }
 
+static void write_node_alerts(struct json_writer *w, const struct rule_states *states,
+                              size_t place) {
+    json_key(w, "nodes");
+    json_begin_array(w);
+    for (size_t i = 0; i < states->nodes_len; i++) {
+        const struct node_alert *node = &states->nodes[i];
+        if ((size_t)node->rule == place && node->alert.state != ALERT_INACTIVE) {
+            json_begin_object(w);
+            json_put_text(w, "node", node_alert_id(node));
+            json_put_cstr(w, "state", alert_state_text((enum alert_state_e)node->alert.state));
+            json_end_object(w);
+        }
+    }
+    json_end_array(w);
+}
+
 static void write_alert(struct json_writer *w, const struct alert_rule *rule,
-                        const struct alert *alert) {
+                        const struct rule_states *states, size_t place) {
+    const struct alert *alert = &states->alerts[place];
     json_begin_object(w);
     json_put_cstr(w, "rule", rule->name);
     json_put_cstr(w, "state", alert_state_text((enum alert_state_e)alert->state));
@@ -52,12 +69,10 @@ static void write_alert(struct json_writer *w, const struct alert_rule *rule,
     if (!figure_is_known(alert->value)) {
         json_put_bool(w, "absent", true);
     }
+    if (rule_is_per_node(rule)) {
+        write_node_alerts(w, states, place);
+    }
     json_end_object(w);
-}
-
-static bool is_listed(const struct alert_rule *rule, const struct alert *alert) {
-    return !rule->disabled &&
-           (rule->listed == LISTED_ALWAYS || alert->state != ALERT_INACTIVE);
 }
 
 static void write_alerts(struct json_writer *w, const struct history *history,
@@ -65,9 +80,19 @@ static void write_alerts(struct json_writer *w, const struct history *history,
     json_key(w, "alerts");
     json_begin_array(w);
     for (size_t i = 0; i < policy->rules_len; i++) {
-        if (is_listed(&policy->rules[i], &history->alerts[i])) {
-            write_alert(w, &policy->rules[i], &history->alerts[i]);
+        if (alert_is_listed(&policy->rules[i], &history->rules.alerts[i])) {
+            write_alert(w, &policy->rules[i], &history->rules, i);
         }
+    }
+    json_end_array(w);
+}
+
+static void write_calls(struct json_writer *w, const struct calls *calls,
+                        const struct policy *policy) {
+    json_key(w, "calls");
+    json_begin_array(w);
+    for (size_t i = 0; i < calls->len; i++) {
+        json_add_cstr(w, policy->rules[calls->rules[i]].name);
     }
     json_end_array(w);
 }
@@ -79,6 +104,9 @@ static void write_actions(struct json_writer *w, const struct actions *actions) 
         json_begin_object(w);
         json_put_cstr(w, "action", action_text(actions->items[i].action));
         json_put_cstr(w, "reason", actions->items[i].reason);
+        if (actions->items[i].node[0] != '\0') {
+            json_put_cstr(w, "node", actions->items[i].node);
+        }
         json_end_object(w);
     }
     json_end_array(w);
@@ -94,5 +122,8 @@ void decision_write(const struct decision *decision, const struct history *histo
     write_scale(&w, &decision->scale);
     write_alerts(&w, history, policy);
     write_actions(&w, &decision->actions);
+    if (decision->calls.len > 0) {
+        write_calls(&w, &decision->calls, policy);
+    }
     json_end_object(&w);
 }

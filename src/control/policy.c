@@ -21,6 +21,7 @@ static const char alert_prefix[] = "alert.";
 #define SETTING_OFFSET_DURATION(type, key) offsetof(type, key##_ms)
 #define SETTING_OFFSET_FLAG(type, key) offsetof(type, key)
 #define SETTING_OFFSET_CHOICE(type, key) offsetof(type, key)
+#define SETTING_OFFSET_LADDER(type, key) offsetof(type, key)
 
 static const struct policy_row all_rows[] = {
 #define X(key, type, preset, lowest, highest, meaning)                                             \
@@ -95,6 +96,13 @@ const char *op_text(enum op_e op) {
 
 const char *setting_type_text(enum setting_type_e type) {
     return type_words[type];
+}
+
+void rule_subject(const struct alert_rule *rule, char ret_text[SUBJECT_SIZE]) {
+    bool has_per = rule->per > 0;
+    snprintf(ret_text, SUBJECT_SIZE, "%s%s%s%s", metric_text((enum metric_e)rule->metric),
+             has_per ? " / " : "", has_per ? metric_text((enum metric_e)(rule->per - 1)) : "",
+             rule->rate_over_ms > 0 ? " a second" : "");
 }
 
 size_t policy_rows(const struct policy_row **ret_rows) {
@@ -219,7 +227,8 @@ static struct alert_rule *add_rule(struct policy *policy, struct slice name) {
         return NULL;
     }
     struct alert_rule *rule = &policy->rules[policy->rules_len++];
-    *rule = (struct alert_rule){.metric = -1, .threshold = FIGURE_MISSING};
+    *rule = (struct alert_rule){
+        .metric = -1, .threshold = FIGURE_MISSING, .clear = FIGURE_MISSING};
     bool fits = slice_to_cstr(name, rule->name, sizeof rule->name);
     ASSERT(fits);
     put_presets(&alert_rows, rule);
@@ -345,6 +354,64 @@ static bool was_left_out(const struct alert_rule *rule, const char *key) {
     return line_of(&alert_rows, rule->lines, key) == 0;
 }
 
+/* Where `key` of the rule was set; else where the rule begins. */
+static int rule_line(const struct alert_rule *rule, const char *key) {
+    int line = line_of(&alert_rows, rule->lines, key);
+    return line > 0 ? line : rule->line;
+}
+
+/* The condition to go on firing must be the wider one: else a rule would resolve while it fires. */
+static bool clear_is_narrower(const struct alert_rule *rule) {
+    switch ((enum op_e)rule->op) {
+    case OP_ABOVE:
+    case OP_AT_LEAST:
+        return rule->clear > rule->threshold;
+    case OP_BELOW:
+    case OP_AT_MOST:
+        return rule->clear < rule->threshold;
+    case OP_EQUAL:
+    case OP_NOT_EQUAL:
+        break;
+    }
+    return false;
+}
+
+static void check_condition(const struct policy *policy, const struct alert_rule *rule,
+                            struct buf *errors) {
+    bool has_clear = figure_is_known(rule->clear);
+    if (has_clear && (rule->op == OP_EQUAL || rule->op == OP_NOT_EQUAL)) {
+        report(policy, rule_line(rule, "clear"), errors,
+               "[alert.%s] clear means nothing with op = %s: leave it out", rule->name,
+               op_text((enum op_e)rule->op));
+    } else if (has_clear && figure_is_known(rule->threshold) && clear_is_narrower(rule)) {
+        report(policy, rule_line(rule, "clear"), errors,
+               "[alert.%s] clear = %.6g is on the wrong side of threshold = %.6g for op = %s",
+               rule->name, rule->clear, rule->threshold, op_text((enum op_e)rule->op));
+    }
+    if (rule->per > 0 && rule->per - 1 == rule->metric) {
+        report(policy, rule_line(rule, "per"), errors,
+               "[alert.%s] a metric divided by itself is always 1", rule->name);
+    }
+}
+
+static void check_ladder(const struct policy *policy, const struct alert_rule *rule,
+                         struct buf *errors) {
+    if (rule->then.len > 0 && rule->action == ACTION_NONE) {
+        report(policy, rule_line(rule, "then"), errors,
+               "[alert.%s] then needs an action before it", rule->name);
+        return;
+    }
+    for (size_t i = 1; i <= rule->then.len; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (rule_action(rule, i) == rule_action(rule, k)) {
+                report(policy, rule_line(rule, "then"), errors,
+                       "[alert.%s] %s is there twice: what did not help is not tried again",
+                       rule->name, action_text(rule_action(rule, i)));
+            }
+        }
+    }
+}
+
 static void check_rule(const struct policy *policy, const struct alert_rule *rule,
                        struct buf *errors) {
     if (rule->metric < 0 && was_left_out(rule, "metric")) {
@@ -355,6 +422,8 @@ static void check_rule(const struct policy *policy, const struct alert_rule *rul
         report(policy, rule->line, errors, "[alert.%s] needs a threshold, such as threshold = 2000",
                rule->name);
     }
+    check_condition(policy, rule, errors);
+    check_ladder(policy, rule, errors);
 }
 
 enum err_e policy_check(const struct policy *policy, struct buf *errors) {

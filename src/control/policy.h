@@ -63,8 +63,9 @@ const char *op_text(enum op_e op);
  *   DURATION   250ms, 10s, 5m, 1h                   member key_ms
  *   FLAG       yes or no                            member key, bool
  *   CHOICE     a word; `lowest` holds |one|two|…    member key, its index
+ *   LADDER     actions parted by commas, or none    member key, struct ladder
  *
- * The default "" means that a rule must give it.
+ * The default "" means that there is none: of metric and threshold, that a rule must give it.
  */
 #define POLICY_WORD(name, text) "|" text
 
@@ -108,13 +109,24 @@ const char *op_text(enum op_e op);
       "Live choices by key: a node with this times the average connections is passed over.")
 
 #define ALERT_TABLE(X)                                                                             \
-    X(metric, CHOICE, "", METRIC_TABLE(POLICY_WORD), "", "What the rule looks at.")                \
+    X(metric, CHOICE, "", METRIC_TABLE(POLICY_WORD), "",                                           \
+      "What the rule looks at. One that begins with node_ is looked at for each node by itself.")  \
+    X(per, CHOICE, "none", "|none" METRIC_TABLE(POLICY_WORD), "",                                  \
+      "Look at the metric divided by this one.")                                                   \
+    X(rate_over, DURATION, "0s", "0s", "24h",                                                      \
+      "Look at the change a second over this time. 0s: at the value itself.")                      \
     X(op, CHOICE, ">", OP_TABLE(POLICY_WORD), "", "How it is compared with the threshold.")        \
     X(threshold, NUMBER, "", "", "", "What it is compared with.")                                  \
+    X(clear, NUMBER, "", "", "",                                                                   \
+      "A firing rule is compared with this instead, so that it does not flap. Empty: threshold.")  \
     X(for, DURATION, "0s", "0s", "24h", "True this long before the rule fires; 0s fires at once.") \
     X(keep_firing_for, DURATION, "0s", "0s", "24h", "False this long before the rule resolves.")   \
+    X(absent_after, DURATION, "0s", "0s", "24h",                                                   \
+      "Without a sample this long the rule's data is absent, which is told. 0s: it is not.")       \
     X(severity, CHOICE, "warning", SEVERITY_TABLE(POLICY_WORD), "", "How bad it is.")              \
     X(action, CHOICE, "NONE", ACTION_TABLE(POLICY_WORD), "", "What is done about it.")             \
+    X(then, LADDER, "none", ACTION_TABLE(POLICY_WORD), "",                                         \
+      "What is done when that did not help, one after the other.")                                 \
     X(cooldown, DURATION, "5m", "0s", "24h", "Time between two runs of the action.")               \
     X(disabled, FLAG, "no", "", "", "The rule is left out.")
 
@@ -136,7 +148,8 @@ const char *op_text(enum op_e op);
     X(NUMBER, "number")                                                                            \
     X(DURATION, "duration")                                                                        \
     X(FLAG, "boolean")                                                                             \
-    X(CHOICE, "choice")
+    X(CHOICE, "choice")                                                                            \
+    X(LADDER, "actions")
 #define X(name, text) SETTING_##name,
 enum setting_type_e { SETTING_TYPE_TABLE(X) };
 #undef X
@@ -148,6 +161,14 @@ enum setting_type_e { SETTING_TYPE_TABLE(X) };
 #define SETTING_MEMBER_DURATION(key) int64_t key##_ms;
 #define SETTING_MEMBER_FLAG(key) bool key;
 #define SETTING_MEMBER_CHOICE(key) int key;
+#define SETTING_MEMBER_LADDER(key) struct ladder key;
+
+/* Actions in the order in which they are tried. */
+enum { LADDER_MAX = 3 };
+struct ladder {
+    int at[LADDER_MAX]; /* enum action_e */
+    size_t len;
+};
 
 #define X(key, type, preset, lowest, highest, meaning) SETTING_MEMBER_##type(key)
 struct scaler_policy {
@@ -172,6 +193,20 @@ struct alert_rule {
     int line;                        /* the first of them */
 };
 #undef X
+
+static inline bool rule_is_per_node(const struct alert_rule *rule) {
+    return metric_is_of_node((enum metric_e)rule->metric) ||
+           (rule->per > 0 && metric_is_of_node((enum metric_e)(rule->per - 1)));
+}
+/* Its action, and then those of its ladder; ACTION_NONE behind them. */
+static inline enum action_e rule_action(const struct alert_rule *rule, size_t rung) {
+    return rung == 0                 ? (enum action_e)rule->action
+           : rung <= rule->then.len ? (enum action_e)rule->then.at[rung - 1]
+                                     : ACTION_NONE;
+}
+/* "avg_query_time_ms", "node_connections / connections_total", "memory_max a second". */
+enum { SUBJECT_SIZE = 96 };
+void rule_subject(const struct alert_rule *rule, char ret_text[SUBJECT_SIZE]);
 
 struct policy {
     const char *file; /* for messages; borrowed, NULL: none */

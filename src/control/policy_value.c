@@ -108,7 +108,25 @@ static bool parse_choice(struct slice text, const char *words, int64_t *ret_valu
     return false;
 }
 
-/* Every type but NUMBER as an integer. */
+/* "none", or up to LADDER_MAX actions parted by commas. */
+static bool parse_ladder(const struct policy_row *row, struct slice text,
+                         struct ladder *ret_ladder) {
+    struct ladder ladder = {.len = 0};
+    struct slice rest = text;
+    struct slice word;
+    while (!slice_eq_text(text, "none") && slice_next(&rest, ',', &word)) {
+        int64_t action;
+        if (ladder.len == LADDER_MAX || !parse_choice(slice_trim(word), row->lowest, &action) ||
+            action == ACTION_NONE) {
+            return false;
+        }
+        ladder.at[ladder.len++] = (int)action;
+    }
+    *ret_ladder = ladder;
+    return text.len > 0 && text.at[text.len - 1] != ',';
+}
+
+/* Every type but NUMBER and LADDER as an integer. */
 static bool parse_integer(const struct policy_row *row, struct slice text, int64_t *ret_value) {
     switch (row->type) {
     case SETTING_COUNT:
@@ -124,6 +142,7 @@ static bool parse_integer(const struct policy_row *row, struct slice text, int64
     case SETTING_CHOICE:
         return parse_choice(text, row->lowest, ret_value);
     case SETTING_NUMBER:
+    case SETTING_LADDER:
         break;
     }
     UNREACHABLE();
@@ -165,6 +184,9 @@ bool policy_put(const struct policy_row *row, struct slice text, void *object) {
         *(double *)member = number;
         return true;
     }
+    if (row->type == SETTING_LADDER) {
+        return parse_ladder(row, text, member);
+    }
     int64_t value;
     if (!parse_integer(row, text, &value) || !is_in_range(row, value)) {
         return false;
@@ -173,13 +195,22 @@ bool policy_put(const struct policy_row *row, struct slice text, void *object) {
     return true;
 }
 
+/* "|one|two" as "one, two" */
+static void write_words(const char *words, struct buf *to) {
+    struct slice rest = slice_of(words + 1);
+    struct slice word;
+    for (int i = 0; slice_next(&rest, '|', &word); i++) {
+        buf_printf(to, "%s%.*s", i == 0 ? "" : ", ", SLICE_ARG(word));
+    }
+}
+
 void policy_row_range(const struct policy_row *row, struct buf *to) {
     if (row->type == SETTING_CHOICE) {
-        struct slice rest = slice_of(row->lowest + 1);
-        struct slice word;
-        for (int i = 0; slice_next(&rest, '|', &word); i++) {
-            buf_printf(to, "%s%.*s", i == 0 ? "" : ", ", SLICE_ARG(word));
-        }
+        write_words(row->lowest, to);
+    } else if (row->type == SETTING_LADDER) {
+        buf_printf(to, "up to %d of ", LADDER_MAX);
+        write_words(row->lowest + strlen("|NONE"), to);
+        buf_add_text(to, ", parted by commas");
     } else if (row->type == SETTING_FLAG) {
         buf_add_text(to, "yes or no");
     } else if (row->type == SETTING_NUMBER) {
@@ -198,10 +229,12 @@ void policy_expected(const struct policy_row *row, struct buf *to) {
         [SETTING_DURATION] = "a duration (ms, s, m, h) from ",
         [SETTING_FLAG] = "",
         [SETTING_CHOICE] = "one of ",
+        [SETTING_LADDER] = "",
     };
     buf_printf(to, "expected %s", nouns[row->type]);
     policy_row_range(row, to);
-    if (row->preset[0] != '\0' && row->type != SETTING_CHOICE && row->type != SETTING_FLAG) {
+    if (row->preset[0] != '\0' && row->type != SETTING_CHOICE && row->type != SETTING_FLAG &&
+        row->type != SETTING_LADDER) {
         buf_printf(to, ", such as %s", row->preset);
     }
 }

@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One look over the rules for each action: there are five, and rules in the hundreds at most. */
+/*
+ * One look over the rules for each action: there are five, and rules in the hundreds at most.
+ *
+ *                  it did not help            it did not help
+ *   action ──────────────────────► then[0] ─────────────────────► … ─── it did not help ──► called
+ *     ▲                                                                                        │
+ *     └─────────────────────────── the rule does not fire any more ────────────────────────────┘
+ *
+ * A rule whose ladder has ended goes on asking for its last action at its cooldown: what did no
+ * good may do some later. What did harm is barred for HARM_REST_MS, also when the rule fires anew.
+ */
 #include "control/recovery.h"
+
+#include "base/assert.h"
 
 #include <stdio.h>
 
@@ -8,43 +20,132 @@ void recovery_history_init(struct recovery_history *history) {
     for (int i = 0; i < ACTION_COUNT; i++) {
         history->last_run_ms[i] = TIME_NONE;
     }
+    for (int i = 0; i < ALERT_RULES_MAX; i++) {
+        history->climbs[i] = (struct climb){.rung = 0};
+        for (int k = 0; k < RUNGS_MAX; k++) {
+            history->climbs[i].barred_ms[k] = TIME_NONE;
+        }
+    }
 }
 
-static bool is_due(const struct recovery_history *history, const struct alert_rule *rule,
-                   const struct alert *alert, int64_t now_ms) {
-    if (rule->disabled || rule->action == ACTION_NONE || !alert_is_firing_now(alert)) {
+/* ---- the ladder ---- */
+
+static bool is_barred(const struct climb *climb, size_t rung, int64_t now_ms) {
+    return climb->barred_ms[rung] != TIME_NONE && now_ms < climb->barred_ms[rung];
+}
+
+/* The rung that is asked for: where the rule stands, or the next one down that is not barred.
+ * RUNGS_MAX: none. */
+static size_t open_rung(const struct climb *climb, int64_t now_ms) {
+    for (size_t i = climb->rung + 1; i > 0; i--) {
+        if (!is_barred(climb, i - 1, now_ms)) {
+            return i - 1;
+        }
+    }
+    return RUNGS_MAX;
+}
+
+static enum action_e wanted(const struct recovery_history *history, const struct alerts *alerts,
+                            size_t rule, int64_t now_ms) {
+    size_t rung = open_rung(&history->climbs[rule], now_ms);
+    return rung == RUNGS_MAX ? ACTION_NONE : rule_action(&alerts->rules[rule], rung);
+}
+
+static void call(struct climb *climb, size_t rule, struct calls *calls) {
+    if (!climb->is_called) {
+        climb->is_called = true;
+        calls->rules[calls->len++] = (int)rule;
+    }
+}
+
+static bool is_of(const struct told_effect *told, const struct alert_rule *rule, size_t rung) {
+    enum action_e action = rule_action(rule, rung);
+    return action != ACTION_NONE && slice_eq_text(told->action, action_text(action)) &&
+           told->effect != EFFECT_HELPED;
+}
+
+/* The rung that did not help; RUNGS_MAX: none of this rule's. */
+static size_t bar(struct climb *climb, const struct alert_rule *rule,
+                  const struct told_effect *told, int64_t now_ms) {
+    for (size_t i = 0; i < RUNGS_MAX; i++) {
+        if (is_of(told, rule, i)) {
+            climb->barred_ms[i] =
+                told->effect == EFFECT_HARMED ? now_ms + HARM_REST_MS : climb->barred_ms[i];
+            return i;
+        }
+    }
+    return RUNGS_MAX;
+}
+
+static bool is_last(const struct alert_rule *rule, size_t rung) {
+    return rung + 1 == RUNGS_MAX || rule_action(rule, rung + 1) == ACTION_NONE;
+}
+
+void recovery_look(struct recovery_history *history, const struct alerts *alerts,
+                   const struct snapshot *snapshot, int64_t now_ms, struct calls *ret_calls) {
+    ret_calls->len = 0;
+    for (size_t i = 0; i < alerts->len; i++) {
+        const struct alert_rule *rule = &alerts->rules[i];
+        struct climb *climb = &history->climbs[i];
+        bool fires = alerts->states->alerts[i].state == ALERT_FIRING;
+        for (size_t k = 0; k < snapshot->effects_len; k++) {
+            if (!slice_eq_text(snapshot->effects[k].rule, rule->name) ||
+                bar(climb, rule, &snapshot->effects[k], now_ms) != climb->rung || !fires) {
+                continue; /* what is told of a rung that the rule has left moves it no further */
+            }
+            if (is_last(rule, climb->rung)) {
+                call(climb, i, ret_calls);
+            } else {
+                climb->rung++;
+            }
+        }
+        climb->rung = fires ? climb->rung : 0;
+        climb->is_called = fires && climb->is_called;
+    }
+}
+
+/* ---- what is due ---- */
+
+static bool is_due(const struct recovery_history *history, const struct alerts *alerts, size_t rule,
+                   int64_t now_ms) {
+    enum action_e action = wanted(history, alerts, rule, now_ms);
+    if (alerts->rules[rule].disabled || action == ACTION_NONE ||
+        !alert_is_firing_now(&alerts->states->alerts[rule])) {
         return false;
     }
-    int64_t last_ms = history->last_run_ms[rule->action];
-    return last_ms == TIME_NONE || now_ms - last_ms >= rule->cooldown_ms;
+    int64_t last_ms = history->last_run_ms[action];
+    return last_ms == TIME_NONE || now_ms - last_ms >= alerts->rules[rule].cooldown_ms;
 }
 
 enum scale_wish_e recovery_scale_wish(const struct recovery_history *history,
                                       const struct alerts *alerts, int64_t now_ms) {
     enum scale_wish_e wish = SCALE_WISH_NONE;
     for (size_t i = 0; i < alerts->len; i++) {
-        const struct alert_rule *rule = &alerts->rules[i];
-        if (rule->disabled || rule->action != ACTION_AUTO_SCALE) {
+        if (alerts->rules[i].disabled ||
+            wanted(history, alerts, i, now_ms) != ACTION_AUTO_SCALE) {
             continue;
         }
-        if (is_due(history, rule, &alerts->states[i], now_ms)) {
+        if (is_due(history, alerts, i, now_ms)) {
             return SCALE_WISH_MORE;
         }
-        if (alerts->states[i].state == ALERT_FIRING) {
+        if (alerts->states->alerts[i].state == ALERT_FIRING) {
             wish = SCALE_WISH_NO_FEWER;
         }
     }
     return wish;
 }
 
-static void describe_rule(const struct alert_rule *rule, double value, char *ret_text,
-                          size_t size) {
-    int len = snprintf(ret_text, size, "%s: %s %.6g %s %.6g", rule->name,
-                       metric_text((enum metric_e)rule->metric), value,
-                       op_text((enum op_e)rule->op), rule->threshold);
-    if (rule->for_ms > 0 && len > 0 && (size_t)len < size) {
-        snprintf(ret_text + len, size - (size_t)len, " for %.6g s", (double)rule->for_ms / 1000);
+void recovery_describe(const struct alerts *alerts, size_t place, char ret_text[REASON_SIZE]) {
+    const struct alert_rule *rule = &alerts->rules[place];
+    struct slice node = rules_worst_node(alerts->states, place);
+    char subject[SUBJECT_SIZE], hold[32] = "";
+    rule_subject(rule, subject);
+    if (rule->for_ms > 0) {
+        snprintf(hold, sizeof hold, " for %.6g s", (double)rule->for_ms / 1000);
     }
+    snprintf(ret_text, REASON_SIZE, "%s: %s %.6g %s %.6g%s%s%.*s", rule->name, subject,
+             alerts->states->alerts[place].value, op_text((enum op_e)rule->op), rule->threshold,
+             hold, node.at == NULL ? "" : " on ", SLICE_ARG(node));
 }
 
 /* The most severe of the rules that ask for `action` now gives the reason; -1: none asks. */
@@ -52,10 +153,8 @@ static int find_reason(const struct recovery_history *history, const struct aler
                        enum action_e action, int64_t now_ms) {
     int found = -1;
     for (size_t i = 0; i < alerts->len; i++) {
-        const struct alert_rule *rule = &alerts->rules[i];
-        if ((enum action_e)rule->action == action &&
-            is_due(history, rule, &alerts->states[i], now_ms) &&
-            (found < 0 || rule->severity > alerts->rules[found].severity)) {
+        if (wanted(history, alerts, i, now_ms) == action && is_due(history, alerts, i, now_ms) &&
+            (found < 0 || alerts->rules[i].severity > alerts->rules[found].severity)) {
             found = (int)i;
         }
     }
@@ -66,6 +165,7 @@ static struct action *add_action(struct actions *actions, enum action_e action, 
     struct action *added = &actions->items[actions->len++];
     added->action = action;
     added->rule = rule;
+    added->node[0] = '\0';
     added->reason[0] = '\0';
     return added;
 }
@@ -82,7 +182,7 @@ static void choose_scaling(struct recovery_history *history, const struct alerts
     struct action *action = add_action(actions, ACTION_AUTO_SCALE, rule);
     char cause[REASON_SIZE] = "";
     if (rule >= 0) {
-        describe_rule(&alerts->rules[rule], alerts->states[rule].value, cause, sizeof cause);
+        recovery_describe(alerts, (size_t)rule, cause);
         history->last_run_ms[ACTION_AUTO_SCALE] = now_ms;
     }
     snprintf(action->reason, sizeof action->reason, "%s%s%s", cause, rule >= 0 ? "; " : "",
@@ -100,8 +200,10 @@ void recovery_choose(struct recovery_history *history, const struct alerts *aler
             continue;
         }
         struct action *action = add_action(ret_actions, (enum action_e)i, rule);
-        describe_rule(&alerts->rules[rule], alerts->states[rule].value, action->reason,
-                      sizeof action->reason);
+        recovery_describe(alerts, (size_t)rule, action->reason);
+        bool fits = slice_to_cstr(rules_worst_node(alerts->states, (size_t)rule), action->node,
+                                  sizeof action->node);
+        ASSERT(fits); /* ids are at most NODE_ID_MAX long */
         history->last_run_ms[i] = now_ms;
     }
 }

@@ -11,7 +11,7 @@
 #include "control/policy.h"
 #include "control/snapshot.h"
 
-enum { REASON_SIZE = 192 };
+enum { REASON_SIZE = 384 }; /* room for the longest rule, subject and node */
 
 /* What one snapshot says about the load, over healthy nodes whose figures are fresh. */
 struct load {

@@ -45,7 +45,16 @@ static inline bool figure_is_known(double figure) {
     X(UNHEALTHY_NODES, "unhealthy_nodes")                                                          \
     X(MEMORY_UPS_WITHOUT_EFFECT, "memory_ups_without_effect")
 
-#define METRIC_TABLE(X) METRIC_GIVEN_TABLE(X) METRIC_DERIVED_TABLE(X)
+/* X(NAME, word): what a rule sees of each node by itself. */
+#define METRIC_NODE_TABLE(X)                                                                       \
+    X(NODE_CPU, "node_cpu")                                                                        \
+    X(NODE_MEMORY, "node_memory")                                                                  \
+    X(NODE_CONNECTIONS, "node_connections")                                                        \
+    X(NODE_HIT_RATE, "node_hit_rate")                                                              \
+    X(NODE_UNHEALTHY, "node_unhealthy")                                                            \
+    X(NODE_AGE_S, "node_age_s")
+
+#define METRIC_TABLE(X) METRIC_GIVEN_TABLE(X) METRIC_DERIVED_TABLE(X) METRIC_NODE_TABLE(X)
 
 #define X(name, text) METRIC_##name,
 enum metric_e { METRIC_TABLE(X) METRIC_COUNT };
@@ -55,10 +64,14 @@ enum { METRIC_GIVEN_COUNT = 0 METRIC_GIVEN_TABLE(X) };
 #undef X
 
 const char *metric_text(enum metric_e metric);
+static inline bool metric_is_of_node(enum metric_e metric) {
+    return metric >= METRIC_NODE_CPU && metric < METRIC_COUNT;
+}
 
 enum {
     NODE_ID_MAX = 128,         /* bytes */
     SNAPSHOT_NODES_MAX = 4096, /* far beyond any scaler's maximum; bounds the work of a decision */
+    SNAPSHOT_EFFECTS_MAX = 64,
 };
 
 struct node_figures {
@@ -71,12 +84,28 @@ struct node_figures {
     int64_t healthy_for_ms; /* since the node last became healthy; INT64_MAX: long ago */
 };
 
+/* X(NAME, word): what an action that a rule asked for did to the figure that fired. */
+#define EFFECT_TABLE(X) X(HELPED, "helped") X(NONE, "none") X(HARMED, "harmed")
+#define X(name, text) EFFECT_##name,
+enum effect_e { EFFECT_TABLE(X) };
+#undef X
+const char *effect_text(enum effect_e effect);
+
+/* Told by whoever carried it out and looked again; a rule and an action that are not known are
+ * passed over. */
+struct told_effect {
+    struct slice rule, action;
+    enum effect_e effect;
+};
+
 struct snapshot {
     double t; /* seconds from any start */
     bool has_nodes; /* false: nothing is known of the nodes, which is not the same as none */
     const struct node_figures *nodes;
     size_t nodes_len;
     double metrics[METRIC_GIVEN_COUNT];
+    const struct told_effect *effects; /* since the last snapshot */
+    size_t effects_len;
 };
 
 /* The figures are too old to be believed: the node takes part as if it had said nothing. */

@@ -20,6 +20,13 @@ static const char *const metric_words[METRIC_COUNT] = {
 #undef X
 };
 
+static const char *const effect_words[] = {
+#define X(name, text) text,
+    EFFECT_TABLE(X)
+#undef X
+};
+enum { EFFECTS = sizeof effect_words / sizeof effect_words[0] };
+
 static const struct figure_row {
     const char *name;
     double highest;
@@ -35,6 +42,11 @@ enum { FIGURES = sizeof figure_rows / sizeof figure_rows[0] };
 const char *metric_text(enum metric_e metric) {
     ASSERT((unsigned)metric < METRIC_COUNT);
     return metric_words[metric];
+}
+
+const char *effect_text(enum effect_e effect) {
+    ASSERT((unsigned)effect < EFFECTS);
+    return effect_words[effect];
 }
 
 struct expected {
@@ -187,6 +199,45 @@ static enum err_e read_metrics(const struct json_t *object, struct snapshot *ret
     return ERR_OK;
 }
 
+static enum err_e read_effect(const struct json_t *object, size_t index,
+                              struct told_effect *ret_effect, struct problem *ret_problem) {
+    struct slice word = json_text_at(object, "effect", SLICE_NONE);
+    ret_effect->rule = json_text_at(object, "rule", SLICE_NONE);
+    ret_effect->action = json_text_at(object, "action", SLICE_NONE);
+    for (size_t i = 0; i < EFFECTS && ret_effect->rule.at != NULL; i++) {
+        if (word.at != NULL && slice_eq_text(word, effect_words[i]) &&
+            ret_effect->action.at != NULL) {
+            ret_effect->effect = (enum effect_e)i;
+            return ERR_OK;
+        }
+    }
+    return problem_set(ret_problem, ERR_INVALID_FIELD, "effects",
+                       "effects[%zu]: expected a rule, an action and an effect: helped, none or "
+                       "harmed", index);
+}
+
+static enum err_e read_effects(struct arena *arena, const struct json_t *array,
+                               struct snapshot *ret_snapshot, struct problem *ret_problem) {
+    if (array == NULL || json_kind(array) == JSON_KIND_NULL) {
+        return ERR_OK;
+    }
+    size_t len = json_count(array);
+    if (json_kind(array) != JSON_KIND_ARRAY || len > SNAPSHOT_EFFECTS_MAX) {
+        return problem_set(ret_problem, ERR_INVALID_FIELD, "effects",
+                           "expected an array of at most %d effects", SNAPSHOT_EFFECTS_MAX);
+    }
+    struct told_effect *effects = arena_alloc(arena, len * sizeof *effects + 1);
+    if (effects == NULL) {
+        return problem_set(ret_problem, ERR_NO_MEMORY, "effects", "they take too much memory");
+    }
+    ret_snapshot->effects = effects;
+    ret_snapshot->effects_len = len;
+    for (size_t i = 0; i < len; i++) {
+        TRY(read_effect(json_at(array, i), i, &effects[i], ret_problem));
+    }
+    return ERR_OK;
+}
+
 enum err_e snapshot_read(struct arena *arena, struct slice line, struct snapshot *ret_snapshot,
                          struct problem *ret_problem) {
     struct json_t *object;
@@ -201,5 +252,6 @@ enum err_e snapshot_read(struct arena *arena, struct slice line, struct snapshot
         return problem_set(ret_problem, ERR_INVALID_FIELD, "t", "expected a number of seconds");
     }
     TRY(read_nodes(arena, json_get(object, "nodes"), ret_snapshot, ret_problem));
-    return read_metrics(json_get(object, "metrics"), ret_snapshot, ret_problem);
+    TRY(read_metrics(json_get(object, "metrics"), ret_snapshot, ret_problem));
+    return read_effects(arena, json_get(object, "effects"), ret_snapshot, ret_problem);
 }

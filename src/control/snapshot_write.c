@@ -35,6 +35,19 @@ static void write_node(struct json_writer *w, const struct node_figures *node) {
     json_end_object(w);
 }
 
+static void write_effects(struct json_writer *w, const struct snapshot *snapshot) {
+    json_key(w, "effects");
+    json_begin_array(w);
+    for (size_t i = 0; i < snapshot->effects_len; i++) {
+        json_begin_object(w);
+        json_put_text(w, "rule", snapshot->effects[i].rule);
+        json_put_text(w, "action", snapshot->effects[i].action);
+        json_put_cstr(w, "effect", effect_text(snapshot->effects[i].effect));
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 void snapshot_write(struct json_writer *w, const struct snapshot *snapshot) {
     put_number(w, "t", snapshot->t);
     if (snapshot->has_nodes) {
@@ -51,4 +64,7 @@ void snapshot_write(struct json_writer *w, const struct snapshot *snapshot) {
         put_number(w, metric_text((enum metric_e)i), snapshot->metrics[i]);
     }
     json_end_object(w);
+    if (snapshot->effects_len > 0) {
+        write_effects(w, snapshot);
+    }
 }

@@ -81,7 +81,7 @@ static inline const struct decision *fixture_load(struct fixture *f, double t, s
 static inline enum alert_state_e fixture_state(const struct fixture *f, const char *rule) {
     for (size_t i = 0; i < f->policy.rules_len; i++) {
         if (slice_eq_text(slice_of(f->policy.rules[i].name), rule)) {
-            return (enum alert_state_e)f->history.alerts[i].state;
+            return (enum alert_state_e)f->history.rules.alerts[i].state;
         }
     }
     UNREACHABLE();

@@ -316,18 +316,23 @@ static void no_state_is_ever_skipped(void **state) {
         struct alert_rule slow = f.policy.rules[f.policy.rules_len - 1];
         slow.for_ms = (int64_t)rng_below(&rng.base, 3) * 5000;
         slow.keep_firing_for_ms = (int64_t)rng_below(&rng.base, 3) * 5000;
+        slow.clear = rng_below(&rng.base, 2) == 0 ? FIGURE_MISSING : 80;
         struct alert alert;
         alert_init(&alert);
         enum alert_state_e before = ALERT_INACTIVE;
         int64_t now_ms = 0;
         for (int step = 0; step < 300; step++) {
-            double values[] = {50, 101, 101, FIGURE_MISSING};
-            double value = values[rng_below(&rng.base, 4)];
+            double values[] = {50, 90, 101, 101, FIGURE_MISSING};
+            double value = values[rng_below(&rng.base, 5)];
+            double clear = figure_is_known(slow.clear) ? slow.clear : 100;
             now_ms += (int64_t)rng_below(&rng.base, 4000);
             alert_step(&alert, &slow, value, now_ms);
             enum alert_state_e after = (enum alert_state_e)alert.state;
             assert_true(may_follow(before, after, slow.for_ms));
-            assert_true(after != ALERT_RESOLVED || value == 50);
+            assert_true(after != ALERT_RESOLVED || value <= clear);
+            assert_true(before != ALERT_FIRING || after == ALERT_FIRING || value <= clear);
+            assert_true(before == ALERT_FIRING || after != ALERT_FIRING || value > 100);
+            assert_int_equal(alert.is_true, value > 100);
             assert_true(after != ALERT_PENDING || now_ms - alert.pending_at_ms < slow.for_ms);
             before = after;
         }

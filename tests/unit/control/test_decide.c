@@ -134,6 +134,12 @@ static void a_wrong_line_is_refused_with_the_field_named(void **state) {
         {"{\"t\":1,\"nodes\":[{\"id\":\"a\",\"age\":-1}]}", "nodes[0].age"},
         {"{\"t\":1,\"metrics\":[]}", "metrics"},
         {"{\"t\":1,\"metrics\":{\"memory_usage\":true}}", "memory_usage"},
+        {"{\"t\":1,\"effects\":{}}", "effects"},
+        {"{\"t\":1,\"effects\":[7]}", "effects"},
+        {"{\"t\":1,\"effects\":[{\"rule\":\"a\",\"action\":\"b\"}]}", "effects"},
+        {"{\"t\":1,\"effects\":[{\"rule\":\"a\",\"action\":\"b\",\"effect\":\"good\"}]}",
+         "effects"},
+        {"{\"t\":1,\"effects\":[{\"action\":\"b\",\"effect\":\"none\"}]}", "effects"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct problem problem = {0};
@@ -200,6 +206,38 @@ static void wild_times_never_stop_the_deciders(void **state) {
     }
 }
 
+static void a_snapshot_reads_back_as_it_was_written(void **state) {
+    (void)state;
+    struct problem problem;
+    static const char line[] = "{\"t\":7.25,\"nodes\":[{\"id\":\"a\",\"healthy\":false,\"cpu\":"
+        "12.5,\"memory\":null,\"connections\":3,\"hit_rate\":0.1,\"age\":2.5}],\"metrics\":{"
+        "\"avg_response_time_ms\":0.3,\"slow_query_count\":null,\"memory_usage\":null,"
+        "\"cache_hit_rate\":null,\"avg_query_time_ms\":1e-05},\"effects\":[{\"rule\":\"r\","
+        "\"action\":\"SHED_LOAD\",\"effect\":\"harmed\"}]}";
+    assert_int_equal(read_line(line, &problem), ERR_OK);
+    struct buf out;
+    struct json_writer w;
+    buf_init(&out, 4096);
+    json_writer_init(&w, &out);
+    json_begin_object(&w);
+    snapshot_write(&w, &f.snapshot);
+    json_end_object(&w);
+    buf_add_char(&out, '\0');
+    assert_string_equal(out.at, line);
+    buf_fini(&out);
+}
+
+static void a_rule_over_nodes_lists_the_nodes_that_have_something_to_say(void **state) {
+    (void)state;
+    fixture_set(&f, "alert.hot", "metric", "node_cpu");
+    fixture_set(&f, "alert.hot", "threshold", "90");
+    const char *text = answer("{\"t\":0,\"nodes\":[{\"id\":\"a\",\"cpu\":99},"
+                              "{\"id\":\"b\",\"cpu\":10}]}");
+    assert_non_null(strstr(text, "{\"rule\":\"hot\",\"state\":\"firing\",\"severity\":\"warning\","
+                                 "\"action\":null,"
+                                 "\"nodes\":[{\"node\":\"a\",\"state\":\"firing\"}]}"));
+}
+
 static void a_rule_on_a_derived_metric_sees_the_nodes(void **state) {
     (void)state;
     fixture_set(&f, "alert.lost", "metric", "unhealthy_nodes");
@@ -231,6 +269,8 @@ int main(void) {
         CLAIM(stale_figures_in_a_recording_choose_and_scale_nothing),
         CLAIM(a_rule_fires_after_a_clock_was_set_back),
         CLAIM(wild_times_never_stop_the_deciders),
+        CLAIM(a_snapshot_reads_back_as_it_was_written),
+        CLAIM(a_rule_over_nodes_lists_the_nodes_that_have_something_to_say),
         CLAIM(a_rule_on_a_derived_metric_sees_the_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

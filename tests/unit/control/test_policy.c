@@ -142,6 +142,13 @@ static void wrong_values_are_refused(void **state) {
         {"alert.x", "severity", "fatal"}, {"alert.x", "action", "auto_scale"},
         {"alert.x", "metric", "latency"}, {"alert.x", "disabled", "maybe"},
         {"balancer", "load_factor", "1"}, {"balancer", "stale_after", "0s"},
+        {"alert.x", "per", ""},          {"alert.x", "per", "cpu"},
+        {"alert.x", "rate_over", "5"},   {"alert.x", "clear", "low"},
+        {"alert.x", "absent_after", "-1s"},
+        {"alert.x", "then", ""},         {"alert.x", "then", "NONE"},
+        {"alert.x", "then", "AUTO_SCALE,"}, {"alert.x", "then", "AUTO_SCALE SHED_LOAD"},
+        {"alert.x", "then", "AUTO_SCALE, nothing"},
+        {"alert.x", "then", "AUTO_SCALE, SHED_LOAD, INVALIDATE_CACHE, OPTIMIZE_QUERIES"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         (void)fresh(NULL);
@@ -220,6 +227,52 @@ static void a_rule_needs_a_metric_and_a_threshold(void **state) {
     assert_non_null(strstr(errors.at, "t.ini:20: [alert.mine] needs a threshold"));
 }
 
+static void a_ladder_is_read_in_its_order(void **state) {
+    (void)state;
+    assert_int_equal(set(1, "alert.x", "action", "AUTO_SCALE"), ERR_OK);
+    assert_int_equal(set(2, "alert.x", "then", "SHED_LOAD ,OPTIMIZE_QUERIES"), ERR_OK);
+    assert_int_equal(rule_action(rule("x"), 0), ACTION_AUTO_SCALE);
+    assert_int_equal(rule_action(rule("x"), 1), ACTION_SHED_LOAD);
+    assert_int_equal(rule_action(rule("x"), 2), ACTION_OPTIMIZE_QUERIES);
+    assert_int_equal(rule_action(rule("x"), 3), ACTION_NONE);
+    (void)set(3, "alert.y", "then", "REBOOT");
+    assert_error("alert.y.then = REBOOT: expected up to 3 of AUTO_SCALE, OPTIMIZE_QUERIES, ");
+}
+
+static void a_rule_that_contradicts_itself_is_refused_at_its_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *lines[4][2];
+        const char *message;
+    } rows[] = {
+        {{{"threshold", "100"}, {"clear", "101"}},
+         "t.ini:12: [alert.x] clear = 101 is on the wrong side of threshold = 100 for op = >"},
+        {{{"threshold", "10"}, {"clear", "9"}, {"op", "<="}},
+         "t.ini:12: [alert.x] clear = 9 is on the wrong side of threshold = 10 for op = <="},
+        {{{"threshold", "10"}, {"clear", "10"}, {"op", "=="}},
+         "t.ini:12: [alert.x] clear means nothing with op = =="},
+        {{{"threshold", "10"}, {"per", "cpu_avg"}},
+         "t.ini:12: [alert.x] a metric divided by itself"},
+        {{{"threshold", "10"}, {"then", "SHED_LOAD"}},
+         "t.ini:12: [alert.x] then needs an action before it"},
+        {{{"threshold", "10"}, {"then", "SHED_LOAD, SHED_LOAD"}, {"action", "AUTO_SCALE"}},
+         "t.ini:12: [alert.x] SHED_LOAD is there twice"},
+        {{{"threshold", "10"}, {"then", "AUTO_SCALE"}, {"action", "AUTO_SCALE"}},
+         "t.ini:12: [alert.x] AUTO_SCALE is there twice"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        (void)done(NULL);
+        (void)fresh(NULL);
+        assert_int_equal(set(10, "alert.x", "metric", "cpu_avg"), ERR_OK);
+        for (int k = 0; k < 4 && rows[i].lines[k][0] != NULL; k++) {
+            assert_int_equal(set(11 + k, "alert.x", rows[i].lines[k][0], rows[i].lines[k][1]),
+                             ERR_OK);
+        }
+        assert_int_equal(policy_check(&policy, &errors), ERR_CONFIG);
+        assert_error(rows[i].message);
+    }
+}
+
 static void names_and_numbers_of_rules_are_bounded(void **state) {
     (void)state;
     assert_int_equal(set(1, "alert.", "threshold", "1"), ERR_CONFIG);
@@ -271,6 +324,8 @@ int main(void) {
         CLAIM(values_cannot_forge_a_line),
         CLAIM(limits_that_contradict_each_other_are_refused),
         CLAIM(a_rule_needs_a_metric_and_a_threshold),
+        CLAIM(a_ladder_is_read_in_its_order),
+        CLAIM(a_rule_that_contradicts_itself_is_refused_at_its_line),
         CLAIM(names_and_numbers_of_rules_are_bounded),
         CLAIM(every_row_can_be_explained_and_takes_its_own_default),
     };

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goal: what did not help is followed by the next thing, what did harm is left alone for a while,
+ * and where nothing is left a person is called, once. */
+#include "base/rng.h"
+#include "fixture.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static struct fixture f;
+static const char rule[] = "alert.slow";
+static struct told_effect effect;
+
+static int fresh(void **state) {
+    (void)state;
+    fixture_init(&f);
+    fixture_nodes(&f, 4, 50, 50);
+    fixture_set(&f, rule, "metric", "avg_query_time_ms");
+    fixture_set(&f, rule, "threshold", "100");
+    fixture_set(&f, rule, "action", "OPTIMIZE_QUERIES");
+    fixture_set(&f, rule, "then", "INVALIDATE_CACHE, SHED_LOAD");
+    return 0;
+}
+
+/* A look at `t` at this figure; the action that runs, or NONE. */
+static enum action_e look(double t, double value) {
+    f.snapshot.metrics[METRIC_AVG_QUERY_TIME_MS] = value;
+    (void)fixture_decide(&f, t);
+    f.snapshot.effects_len = 0;
+    assert_true(f.decision.actions.len <= 1);
+    return f.decision.actions.len == 0 ? ACTION_NONE : f.decision.actions.items[0].action;
+}
+
+/* What the next look is told. */
+static void tell(const char *action, enum effect_e word) {
+    effect = (struct told_effect){SLICE_LIT("slow"), slice_of(action), word};
+    f.snapshot.effects = &effect;
+    f.snapshot.effects_len = 1;
+}
+
+static void what_did_not_help_is_followed_by_the_next(void **state) {
+    (void)state;
+    assert_int_equal(look(0, 150), ACTION_OPTIMIZE_QUERIES);
+    assert_int_equal(look(1, 150), ACTION_NONE); /* until something is known */
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE);
+    assert_int_equal(look(60, 150), ACTION_INVALIDATE_CACHE);
+    tell("INVALIDATE_CACHE", EFFECT_NONE);
+    assert_int_equal(look(120, 150), ACTION_SHED_LOAD);
+    assert_int_equal(f.decision.calls.len, 0);
+    tell("SHED_LOAD", EFFECT_NONE);
+    assert_int_equal(look(180, 150), ACTION_NONE);
+    assert_int_equal(f.decision.calls.len, 1);
+    assert_string_equal(f.policy.rules[f.decision.calls.rules[0]].name, "slow");
+}
+
+static void what_helped_stays_the_first_choice(void **state) {
+    (void)state;
+    (void)look(0, 150);
+    tell("OPTIMIZE_QUERIES", EFFECT_HELPED);
+    assert_int_equal(look(60, 50), ACTION_NONE);
+    assert_int_equal(look(400, 150), ACTION_OPTIMIZE_QUERIES);
+}
+
+static void a_person_is_called_once_while_it_fires_and_the_last_action_goes_on(void **state) {
+    (void)state;
+    fixture_set(&f, rule, "then", "none");
+    assert_int_equal(look(0, 150), ACTION_OPTIMIZE_QUERIES);
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE);
+    (void)look(60, 150);
+    assert_int_equal(f.decision.calls.len, 1);
+    assert_int_equal(look(300, 150), ACTION_OPTIMIZE_QUERIES); /* its cooldown */
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE);
+    (void)look(360, 150);
+    assert_int_equal(f.decision.calls.len, 0);
+    (void)look(361, 50); /* resolved: from the start */
+    assert_int_equal(look(700, 150), ACTION_OPTIMIZE_QUERIES);
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE);
+    (void)look(760, 150);
+    assert_int_equal(f.decision.calls.len, 1);
+}
+
+static void what_did_harm_is_not_done_again_for_an_hour_even_if_the_rule_flaps(void **state) {
+    (void)state;
+    fixture_set(&f, rule, "cooldown", "0s");
+    fixture_set(&f, rule, "then", "none");
+    assert_int_equal(look(0, 150), ACTION_OPTIMIZE_QUERIES);
+    tell("OPTIMIZE_QUERIES", EFFECT_HARMED);
+    for (int t = 1; t < 3600; t += 2) {
+        assert_int_equal(look(t, 150), ACTION_NONE);
+        assert_int_equal(look(t + 1, 50), ACTION_NONE);
+    }
+    assert_int_equal(look(3601, 150), ACTION_OPTIMIZE_QUERIES);
+}
+
+static void above_a_barred_rung_the_next_one_down_is_taken(void **state) {
+    (void)state;
+    fixture_set(&f, rule, "cooldown", "0s");
+    (void)look(0, 150);
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE);
+    assert_int_equal(look(1, 150), ACTION_INVALIDATE_CACHE);
+    tell("INVALIDATE_CACHE", EFFECT_HARMED);
+    assert_int_equal(look(2, 150), ACTION_SHED_LOAD);
+    tell("SHED_LOAD", EFFECT_HARMED);
+    assert_int_equal(look(3, 150), ACTION_OPTIMIZE_QUERIES);
+    assert_int_equal(f.decision.calls.len, 1);
+}
+
+static void what_is_told_late_or_of_others_moves_nothing(void **state) {
+    (void)state;
+    (void)look(0, 150);
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE);
+    assert_int_equal(look(1, 150), ACTION_INVALIDATE_CACHE);
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE); /* a rung that was left already */
+    assert_int_equal(look(2, 150), ACTION_NONE);
+    tell("RESTART_SERVICE", EFFECT_NONE); /* not on this ladder */
+    assert_int_equal(look(3, 150), ACTION_NONE);
+    tell("nonsense", EFFECT_HARMED);
+    assert_int_equal(look(4, 150), ACTION_NONE);
+    effect.rule = SLICE_LIT("gone");
+    f.snapshot.effects_len = 1;
+    assert_int_equal(look(5, 150), ACTION_NONE);
+    (void)look(6, 50);
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE); /* resolved meanwhile */
+    (void)look(7, 50);
+    assert_int_equal(look(310, 150), ACTION_OPTIMIZE_QUERIES);
+}
+
+static void a_ladder_may_ask_the_scaler(void **state) {
+    (void)state;
+    fixture_set(&f, rule, "then", "AUTO_SCALE");
+    (void)look(0, 150);
+    assert_int_equal(f.decision.scale.desired, 4);
+    tell("OPTIMIZE_QUERIES", EFFECT_NONE);
+    assert_int_equal(look(1, 150), ACTION_AUTO_SCALE);
+    assert_int_equal(f.decision.scale.desired, 6);
+}
+
+/* Whatever is told and whatever the figures: an action runs at most once in a cooldown, a call
+ * comes at most once while a rule fires, and no barred action runs. */
+static void no_story_breaks_the_bounds(void **state) {
+    (void)state;
+    struct seeded_rng rng;
+    seeded_rng_init(&rng, 20261204);
+    static const char *const words[] = {"OPTIMIZE_QUERIES", "INVALIDATE_CACHE", "SHED_LOAD",
+                                        "AUTO_SCALE"};
+    for (int round = 0; round < 100; round++) {
+        (void)fresh(NULL);
+        double last[ACTION_COUNT], barred[ACTION_COUNT];
+        for (int i = 0; i < ACTION_COUNT; i++) {
+            last[i] = barred[i] = -1e9;
+        }
+        bool called = false;
+        double t = 0;
+        for (int step = 0; step < 400; step++) {
+            t += (double)rng_below(&rng.base, 200);
+            size_t which = rng_below(&rng.base, 4);
+            enum effect_e word = (enum effect_e)rng_below(&rng.base, 3);
+            if (rng_below(&rng.base, 3) == 0) {
+                tell(words[which], word);
+                if (word == EFFECT_HARMED && which < 3) {
+                    enum action_e action = which == 0   ? ACTION_OPTIMIZE_QUERIES
+                                           : which == 1 ? ACTION_INVALIDATE_CACHE
+                                                        : ACTION_SHED_LOAD;
+                    barred[action] = t;
+                }
+            }
+            enum action_e ran = look(t, rng_below(&rng.base, 5) == 0 ? 50 : 150);
+            assert_true(ran == ACTION_NONE || (t - last[ran] >= 300 && t - barred[ran] >= 3600));
+            last[ran] = t;
+            bool fires = fixture_state(&f, "slow") == ALERT_FIRING;
+            assert_true(f.decision.calls.len <= (fires && !called ? 1 : 0));
+            called = fires && (called || f.decision.calls.len > 0);
+        }
+    }
+}
+
+#define CLAIM(test) cmocka_unit_test_setup(test, fresh)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CLAIM(what_did_not_help_is_followed_by_the_next),
+        CLAIM(what_helped_stays_the_first_choice),
+        CLAIM(a_person_is_called_once_while_it_fires_and_the_last_action_goes_on),
+        CLAIM(what_did_harm_is_not_done_again_for_an_hour_even_if_the_rule_flaps),
+        CLAIM(above_a_barred_rung_the_next_one_down_is_taken),
+        CLAIM(what_is_told_late_or_of_others_moves_nothing),
+        CLAIM(a_ladder_may_ask_the_scaler),
+        CLAIM(no_story_breaks_the_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
