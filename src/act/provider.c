@@ -29,6 +29,12 @@ enum err_e provider_scale(struct provider *provider, const struct provider_chang
     return provider->vtable->scale(provider, change, ret_problem);
 }
 
+bool provider_instance(struct provider *provider, const struct provider_node *node,
+                       char ret_name[PROVIDER_NAME_MAX + 1]) {
+    return provider->vtable->instance != NULL &&
+           provider->vtable->instance(provider, node, ret_name) && provider_name_is_good(ret_name);
+}
+
 void provider_close(struct provider *provider) {
     if (provider != NULL) {
         provider->vtable->close(provider);
@@ -84,7 +90,7 @@ static void none_close(struct provider *provider) {
 }
 
 enum err_e provider_open_none(struct provider **ret_provider, struct problem *problem) {
-    static const struct provider_vtable vtable = {"none", none_look, none_scale, none_close};
+    static const struct provider_vtable vtable = {"none", none_look, none_scale, NULL, none_close};
     static struct provider none = {&vtable};
     (void)problem;
     *ret_provider = &none;

@@ -47,6 +47,16 @@ MAY_BLOCK enum err_e provider_look(struct provider *provider, struct provider_st
 MAY_BLOCK enum err_e provider_scale(struct provider *provider,
                                     const struct provider_change *change,
                                     struct problem *ret_problem) MUST_CHECK;
+
+/* A node as it calls itself, and where it serves. */
+struct provider_node {
+    struct slice id; /* "HOST:PORT" */
+    struct slice url;
+};
+/* What the provider calls it, to name it as a victim. False: it cannot tell, and chooses itself. */
+MAY_BLOCK bool provider_instance(struct provider *provider, const struct provider_node *node,
+                                 char ret_name[PROVIDER_NAME_MAX + 1]);
+
 void provider_close(struct provider *provider); /* NULL: nothing */
 const char *provider_name(const struct provider *provider);
 
@@ -54,6 +64,27 @@ const char *provider_name(const struct provider *provider);
 
 /* Advice only: nothing is started, and every change is refused with ERR_CONFIG. */
 enum err_e provider_open_none(struct provider **ret_provider, struct problem *problem) MUST_CHECK;
+
+/*
+ * Processes of this machine: `PROGRAM serve` each, on a free port. They outlive the controller, and
+ * the next one that opens the folder has them: every one is known by its pid and the moment when it
+ * began. One that ends by itself is started again after 1, 2, 4 … 60 s, one that is not ready in
+ * time is killed first. One that is to go gets SIGTERM, and SIGKILL when its time is up. Looking is
+ * what carries this on, so look at least each few seconds.
+ */
+struct process_options {
+    const char *program;      /* absolute path of turnout */
+    const char *folder;       /* absolute; for pid files and logs, made when it is not there */
+    const char *config;       /* absolute; NULL: none */
+    const char *listen;       /* "127.0.0.1:0" */
+    char *const *environment; /* of the nodes */
+    int64_t nodes_max;        /* 1..PROVIDER_NODES_MAX, those that stop included */
+    int64_t ready_ms;         /* until a node must serve */
+    int64_t stop_ms;          /* from SIGTERM to SIGKILL */
+};
+enum err_e provider_open_process(const struct process_options *options,
+                                 struct provider **ret_provider,
+                                 struct problem *problem) MUST_CHECK;
 
 /*
  * Kubernetes: the scale subresource of a Deployment or StatefulSet, as compare-and-set. Refuses

@@ -92,6 +92,19 @@ static enum err_e scale(struct provider *provider, const struct provider_change 
     return command->request.failed ? ERR_NO_MEMORY : run(command, problem);
 }
 
+/* The operator's program knows nodes as they call themselves, with _ for the colon. */
+static bool instance(struct provider *provider, const struct provider_node *node,
+                     char ret_name[PROVIDER_NAME_MAX + 1]) {
+    (void)provider;
+    if (!slice_to_cstr(node->id, ret_name, PROVIDER_NAME_MAX + 1)) {
+        return false;
+    }
+    for (char *at = ret_name; *at != '\0'; at++) {
+        *at = *at == ':' ? '_' : *at;
+    }
+    return true;
+}
+
 static void close_it(struct provider *provider) {
     struct command *command = (struct command *)provider;
     buf_fini(&command->request);
@@ -103,7 +116,7 @@ static void close_it(struct provider *provider) {
 
 enum err_e provider_open_command(const struct command_options *options,
                                  struct provider **ret_provider, struct problem *problem) {
-    static const struct provider_vtable vtable = {"command", look, scale, close_it};
+    static const struct provider_vtable vtable = {"command", look, scale, instance, close_it};
     if (options->program == NULL || options->program[0] != '/') {
         return problem_set(problem, ERR_CONFIG, "program",
                            "program is the absolute path of a program");

@@ -124,6 +124,16 @@ static enum err_e scale(struct provider *provider, const struct provider_change 
     return err;
 }
 
+/* A pod's host name is the pod's. A StatefulSet drops its highest ordinal, whoever is named. */
+static bool instance(struct provider *provider, const struct provider_node *node,
+                     char ret_name[PROVIDER_NAME_MAX + 1]) {
+    const struct kubernetes *kubernetes = (struct kubernetes *)provider;
+    struct slice rest = node->id;
+    struct slice host;
+    return strcmp(kubernetes->options.kind, "deployment") == 0 && slice_next(&rest, ':', &host) &&
+           slice_to_cstr(host, ret_name, PROVIDER_NAME_MAX + 1);
+}
+
 static void close_it(struct provider *provider) {
     struct kubernetes *kubernetes = (struct kubernetes *)provider;
     talk_fini(&kubernetes->talk);
@@ -142,7 +152,7 @@ static enum err_e check(const struct kubernetes_options *options, struct problem
 
 enum err_e provider_open_kubernetes(const struct kubernetes_options *options,
                                     struct provider **ret_provider, struct problem *problem) {
-    static const struct provider_vtable vtable = {"kubernetes", look, scale, close_it};
+    static const struct provider_vtable vtable = {"kubernetes", look, scale, instance, close_it};
     TRY(check(options, problem));
     struct kubernetes *kubernetes = calloc(1, sizeof *kubernetes);
     struct web_options web = {

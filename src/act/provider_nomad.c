@@ -93,7 +93,7 @@ static void close_it(struct provider *provider) {
 
 enum err_e provider_open_nomad(const struct nomad_options *options, struct provider **ret_provider,
                                struct problem *problem) {
-    static const struct provider_vtable vtable = {"nomad", look, scale, close_it};
+    static const struct provider_vtable vtable = {"nomad", look, scale, NULL, close_it};
     TRY(provider_check_name(options->job, "job", problem));
     TRY(provider_check_name(options->group, "group", problem));
     TRY(options->space == NULL ? ERR_OK

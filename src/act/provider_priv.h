@@ -14,6 +14,8 @@ struct provider_vtable {
                        struct problem *problem);
     enum err_e (*scale)(struct provider *provider, const struct provider_change *change,
                         struct problem *problem);
+    bool (*instance)(struct provider *provider, const struct provider_node *node,
+                     char ret_name[PROVIDER_NAME_MAX + 1]); /* NULL: it can tell of none */
     void (*close)(struct provider *provider);
 };
 struct provider {

@@ -127,7 +127,7 @@ static void close_it(struct provider *provider) {
 
 enum err_e provider_open_swarm(const struct swarm_options *options, struct provider **ret_provider,
                                struct problem *problem) {
-    static const struct provider_vtable vtable = {"swarm", look, scale, close_it};
+    static const struct provider_vtable vtable = {"swarm", look, scale, NULL, close_it};
     TRY(provider_check_name(options->service, "service", problem));
     struct swarm *swarm = calloc(1, sizeof *swarm);
     struct web_options web = {

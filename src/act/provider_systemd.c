@@ -176,7 +176,7 @@ static bool reserve(struct systemd *systemd) {
 
 enum err_e provider_open_systemd(const struct systemd_options *options,
                                  struct provider **ret_provider, struct problem *problem) {
-    static const struct provider_vtable vtable = {"systemd", look, scale, close_it};
+    static const struct provider_vtable vtable = {"systemd", look, scale, NULL, close_it};
     TRY(provider_check_name(options->template, "template", problem));
     if (options->nodes_max < 1 || options->nodes_max > PROVIDER_NODES_MAX) {
         return problem_set(problem, ERR_CONFIG, "max", "max is 1 to %d", PROVIDER_NODES_MAX);

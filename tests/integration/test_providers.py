@@ -2,13 +2,16 @@
 """What starts and stops nodes: the same promises, whatever is behind.
 
 Kubernetes, Nomad and Docker's engine are played by tests/support/platforms.py; systemctl and the
-operator's program are programs that the tests write. What is not tried here on the real thing is
-said in docs/scaling.md.
+operator's program are programs that the tests write. Processes are real ones, mostly of a program
+that is quick to start. What is not tried here on the real thing is said in docs/scaling.md.
 """
 
+import fcntl
 import json
 import os
 import pathlib
+import select
+import signal
 import subprocess
 import sys
 
@@ -85,6 +88,21 @@ else:
 """
 
 
+NODE = """#!/usr/bin/python3
+import os, pathlib, signal, sys
+mood = pathlib.Path("mood").read_text()
+assert sys.argv[1:4] == ["serve", "--listen", "127.0.0.1:0"], sys.argv
+if mood == "dies":
+    sys.exit("no store")
+if mood == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if mood != "silent":
+    print(f"ready url=http://127.0.0.1:{os.getpid() % 50000} pid={os.getpid()}", flush=True)
+while True:
+    signal.pause()
+"""
+
+
 class Stage:
     """A provider, and a way to see and change the count behind its back."""
 
@@ -115,6 +133,22 @@ class Stage:
         self.units = {f"turnout@{n}.service": "active" for n in (1, 2)}
         return {"template": "turnout", "nodes_max": 10, "systemctl": program}
 
+    def _process(self):
+        self.home = self.folder / "nodes"
+        self.home.mkdir()
+        (self.home / "mood").write_text("good")
+        self.options = {"program": platforms.write_program(self.folder / "turnout", NODE),
+                        "folder": self.home}
+        self.set(2)
+        return self.options
+
+    def slots(self):
+        return {path.stem: json.loads(path.read_text()) for path in self.home.glob("node-*.json")}
+
+    def settle(self, count):
+        """Until so many are wanted, run and serve."""
+        processes.until(lambda: self.provider.look()[:3] == (count, count, count))
+
     def _command(self):
         program = platforms.write_program(self.folder / "program", PROGRAM)
         self.set(2)
@@ -132,6 +166,7 @@ class Stage:
         return {"kubernetes": lambda: self.platform.replicas,
                 "nomad": lambda: self.platform.count,
                 "swarm": lambda: self.platform.replicas(),
+                "process": lambda: [slot["stopping_us"] for slot in self.slots().values()].count(0),
                 "systemd": lambda: list(self.units.values()).count("active"),
                 "command": lambda: int((self.folder / "count").read_text())}[self.kind]()
 
@@ -142,6 +177,11 @@ class Stage:
             self.platform.count = count
         elif self.kind == "swarm":
             self.platform.spec = platforms.Docker.SPEC % count
+        elif self.kind == "process":
+            other = Provider("process", **self.options)
+            assert other.scale(self.count(), count) == "ok", other.detail
+            processes.until(lambda: other.look()[2] == count)
+            other.stop()
         elif self.kind == "systemd":
             self.units = {f"turnout@{n}.service": "active" for n in range(1, count + 1)}
         else:
@@ -151,9 +191,20 @@ class Stage:
         self.provider.stop()
         if self.platform:
             self.platform.stop()
+        if self.kind == "process":
+            end_nodes(self.home)
 
 
-@pytest.fixture(name="stage", params=["kubernetes", "nomad", "swarm", "systemd", "command"])
+def end_nodes(home):
+    """Whatever still runs there."""
+    for path in home.glob("node-*.json"):
+        slot = json.loads(path.read_text())
+        if slot["pid"] and processes.started_at(slot["pid"]) == slot["began"]:
+            processes.end(slot["pid"], signal.SIGKILL)
+
+
+@pytest.fixture(name="stage", params=["kubernetes", "nomad", "swarm", "systemd", "command",
+                                       "process"])
 def _stage(request, tmp_path):
     stage = Stage(request.param, tmp_path)
     yield stage
@@ -303,6 +354,190 @@ def test_systemd_units_that_fail_or_start_are_told_apart(stage):
     assert stage.provider.look() == (2, 3, 1, 0)
 
 
+@only("process")
+def test_processes_outlive_the_controller_and_are_adopted(stage):
+    before = {slot["pid"] for slot in stage.slots().values()}
+    stage.provider.stop()
+    stage.provider = Provider("process", **stage.options)
+    assert stage.provider.look() == (2, 2, 2, 0)
+    assert {slot["pid"] for slot in stage.slots().values()} == before
+    url = stage.slots()["node-2"]["url"]
+    assert stage.provider.say(f"instance host:1 {url}") == "node-2"
+    assert stage.provider.say("instance host:1 http://127.0.0.1:1") == "-"
+    assert stage.provider.scale(2, 0) == "ok"
+    stage.settle(0)
+    assert not [pid for pid in before if processes.started_at(pid)]
+    assert stage.slots() == {}
+
+
+@only("process")
+def test_a_process_that_ended_by_itself_is_started_again(stage):
+    victim = stage.slots()["node-1"]["pid"]
+    os.kill(victim, signal.SIGKILL)
+    processes.until(lambda: stage.provider.look()[2] == 1)
+    stage.settle(2)
+    assert stage.slots()["node-1"]["pid"] not in (0, victim)
+
+
+@only("process")
+def test_the_named_stop_first_then_those_that_do_not_serve_then_the_highest(stage):
+    stage.set(4)
+    (stage.home / "mood").write_text("silent")
+    os.kill(stage.slots()["node-2"]["pid"], signal.SIGKILL)
+    processes.until(lambda: stage.provider.look()[2] == 3)
+    for count, victims, left in ((4, ["node-1"], "234"), (3, [], "34"), (2, [], "3")):
+        assert stage.provider.scale(count, count - 1, *victims) == "ok"
+        processes.until(lambda: set(stage.slots()) == {f"node-{n}" for n in left}
+                        or not stage.provider.look())
+    # the lowest free number comes first
+    (stage.home / "mood").write_text("good")
+    assert stage.provider.scale(1, 2) == "ok"
+    assert set(stage.slots()) == {"node-1", "node-3"}
+
+
+@only("process")
+def test_a_pid_that_is_somebody_elses_by_now_is_never_touched(stage):
+    stranger = subprocess.Popen(["sleep", "1000"])
+    try:
+        slot = stage.slots()["node-1"]
+        processes.end(slot["pid"], signal.SIGKILL)
+        (stage.home / "node-1.json").write_text(json.dumps({**slot, "pid": stranger.pid}))
+        processes.until(lambda: stage.provider.look()[2] == 1)  # seen as ended
+        (stage.home / "node-1.json").write_text(json.dumps({**slot, "pid": stranger.pid}))
+        assert stage.provider.scale(2, 0) == "ok"
+        stage.settle(0)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@only("process")
+def test_pids_of_another_boot_are_nobodys(stage):
+    for name, slot in stage.slots().items():
+        processes.end(slot["pid"], signal.SIGKILL)
+        later = {**slot, "pid": os.getpid(), "began": processes.started_at(os.getpid()),
+                 "boot": "another", "started_us": 1 << 52, "rests_until_us": 1 << 52}
+        (stage.home / f"{name}.json").write_text(json.dumps(later))
+    stage.settle(2)
+
+
+@only("process")
+def test_a_process_that_never_serves_is_killed_and_rests(stage):
+    stage.provider.stop()
+    stage.provider = Provider("process", **stage.options, ready_ms=100)
+    (stage.home / "mood").write_text("silent")
+    assert stage.provider.scale(2, 3) == "ok"
+    first = stage.slots()["node-3"]["pid"]
+    processes.until(lambda: stage.provider.look() and stage.slots()["node-3"]["tries"] >= 1)
+    assert processes.started_at(first) is None
+    (stage.home / "mood").write_text("good")
+    # it takes its own time to start: the limit is for those that do not
+    stage.provider.stop()
+    stage.provider = Provider("process", **stage.options)
+    stage.settle(3)
+
+
+@only("process")
+def test_a_process_that_dies_at_once_rests_longer_each_time(stage):
+    (stage.home / "mood").write_text("dies")
+    assert stage.provider.scale(2, 3) == "ok"
+    processes.until(lambda: stage.provider.look() and stage.slots()["node-3"]["tries"] >= 2)
+    slot = stage.slots()["node-3"]
+    assert slot["rests_until_us"] - slot["started_us"] >= 2_000_000
+    assert (stage.home / "node-3.log").read_text().splitlines() == ["no store"] * slot["tries"]
+    assert stage.provider.look() == (3, 2, 2, 0)
+    assert stage.provider.scale(3, 2) == "ok"  # it goes first
+    assert set(stage.slots()) == {"node-1", "node-2"}
+
+
+@only("process")
+@pytest.mark.parametrize("how", ["deaf", "frozen"])
+def test_a_process_that_does_not_stop_is_killed(stage, how):
+    stage.provider.stop()
+    stage.provider = Provider("process", **stage.options, stop_ms=100)
+    (stage.home / "mood").write_text(how)
+    assert stage.provider.scale(2, 3) == "ok"
+    stage.settle(3)
+    pid = stage.slots()["node-3"]["pid"]
+    if how == "frozen":
+        os.kill(pid, signal.SIGSTOP)
+    assert stage.provider.scale(3, 2, "node-3") == "ok"
+    stage.settle(2)
+    assert processes.started_at(pid) is None
+
+
+@only("process")
+def test_a_controller_killed_at_any_moment_leaves_no_process_that_nobody_knows(stage):
+    stage.provider.stop()
+    for turn in range(30):
+        count = stage.count()
+        controller = Provider("process", **stage.options)
+        after = count + 1 if count < 4 else 1
+        controller.process.stdin.write(f"scale {count} {after}\n")
+        controller.process.stdin.flush()
+        if turn % 3:  # else before it can have begun
+            processes.until(lambda: stage.count() != count or has_answered(controller),
+                            pause=0.0001 * turn)
+        controller.process.kill()
+        controller.process.wait()
+    # one that was marked as stopping and not told before the end is killed when its time is up
+    stage.provider = Provider("process", **stage.options, stop_ms=500)
+    stage.settle(stage.count())
+    running = {int(path.parent.name) for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+               if str(stage.options["program"]).encode() in words_of(path)[1:2]}
+    assert running == {slot["pid"] for slot in stage.slots().values()}
+
+
+def has_answered(provider):
+    return bool(select.select([provider.process.stdout], [], [], 0)[0])
+
+
+def words_of(path):
+    try:
+        return path.read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+@only("process")
+def test_two_at_once_are_a_conflict_and_damage_is_named(stage):
+    with open(stage.home / "lock", "r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        assert stage.provider.look() == "conflict"
+        assert stage.provider.scale(2, 3) == "conflict"
+    whole = (stage.home / "node-1.json").read_text()
+    for text in ("", "{}", "[1", '{"pid":"1"}', whole.replace('"pid":', '"pid":-')):
+        (stage.home / "node-1.json").write_text(text)
+        assert stage.provider.look() == "io_error"
+        assert "node-1.json is damaged" in stage.provider.detail
+    (stage.home / "node-1.json").write_text(whole)
+    assert stage.provider.look() == (2, 2, 2, 0)
+    assert stage.provider.scale(2, 11) == "bad_configuration"
+
+
+def test_turnout_itself_is_started_serves_and_is_stopped(tmp_path):
+    config = tmp_path / "turnout.ini"
+    config.write_text(f"[store]\nurl = sqlite:{tmp_path}/turnout.db\n[auth]\nmode = off\n")
+    home = tmp_path / "nodes"
+    provider = Provider("process", program=rig.BIN, folder=home, config=config)
+    try:
+        assert provider.look() == (0, 0, 0, 0)
+        assert provider.scale(0, 1) == "ok", provider.detail
+        processes.until(lambda: provider.look()[2] == 1)
+        slot = json.loads((home / "node-1.json").read_text())
+        host, _, port = slot["url"].rpartition("/")[2].partition(":")
+        with rig.Client(host, int(port)) as client:
+            assert client.get("/readyz").status == 200
+        assert provider.scale(1, 0) == "ok"
+        processes.until(lambda: provider.look() == (0, 0, 0, 0))
+        assert "event=stopped" in (home / "node-1.log").read_text()
+        assert processes.started_at(slot["pid"]) is None
+    finally:
+        provider.stop()
+        end_nodes(home)
+
+
 @only("command")
 def test_the_program_is_told_everything_and_runs_without_a_shell(stage):
     assert stage.provider.scale(2, 1, "n1", "n2") == "ok"
@@ -355,6 +590,9 @@ def test_a_program_that_reads_nothing_is_no_trouble(tmp_path):
     ("systemd", {"template": "-x"}, "template"),
     ("systemd", {"template": "x", "nodes_max": 0}, "max"),
     ("command", {"program": "relative"}, "program"),
+    ("process", {"program": "relative", "folder": "/tmp/x"}, "program"),
+    ("process", {"program": "/bin/true", "folder": "relative"}, "folder"),
+    ("process", {"program": "/bin/true", "folder": "/tmp/x", "nodes_max": 0}, "max"),
 ])
 def test_an_option_that_cannot_be_is_refused_at_the_start(kind, options, field):
     provider = Provider(kind, **options)

@@ -5,13 +5,16 @@
  *   provider_probe KIND [NAME=VALUE…]      the names are those of the provider's options
  *
  * Commands a line on standard input: "look", "scale FROM TO [VICTIM…]". Answers a line each:
- * "CODE DESIRED RUNNING READY BUSY" and "CODE", with the problem's sentence behind a "|".
+ * "CODE DESIRED RUNNING READY BUSY" and "CODE", with the problem's sentence behind a "|". "instance
+ * ID URL" answers with the name, or "-".
  */
 #include "act/provider.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+extern char **environ;
 
 enum { LINE_SIZE = 65536, VICTIMS_MAX = 100 };
 
@@ -57,6 +60,17 @@ static enum err_e open_it(const char *kind, struct provider **provider, struct p
                                           timeout_ms};
         return provider_open_systemd(&options, provider, problem);
     }
+    if (strcmp(kind, "process") == 0) {
+        struct process_options options = {.program = option("program"),
+                                          .folder = option("folder"),
+                                          .config = option("config"),
+                                          .listen = "127.0.0.1:0",
+                                          .environment = environ,
+                                          .nodes_max = number("nodes_max", 10),
+                                          .ready_ms = number("ready_ms", 30000),
+                                          .stop_ms = number("stop_ms", 30000)};
+        return provider_open_process(&options, provider, problem);
+    }
     if (strcmp(kind, "command") == 0) {
         struct command_options options = {option("program"), timeout_ms};
         return provider_open_command(&options, provider, problem);
@@ -92,6 +106,15 @@ static void scale(struct provider *provider, char *words) {
     say(provider_scale(provider, &change, &problem), &problem);
 }
 
+static void instance(struct provider *provider, char *words) {
+    char name[PROVIDER_NAME_MAX + 1];
+    char *rest = NULL;
+    struct provider_node node = {.id = slice_of(strtok_r(words, " \n", &rest))};
+    node.url = slice_of(strtok_r(NULL, " \n", &rest));
+    printf("%s|\n", provider_instance(provider, &node, name) ? name : "-");
+    fflush(stdout);
+}
+
 int main(int argc, char **argv) {
     static char line[LINE_SIZE];
     struct provider *provider = NULL;
@@ -112,6 +135,8 @@ int main(int argc, char **argv) {
             look(provider);
         } else if (strncmp(line, "scale ", 6) == 0) {
             scale(provider, line + 6);
+        } else if (strncmp(line, "instance ", 9) == 0) {
+            instance(provider, line + 9);
         }
     }
     provider_close(provider);
