@@ -109,10 +109,12 @@ static const char *route_name_of(const struct call *call) {
 
 void api_store_seen(const struct store_op *op, void *owner, void *data) {
     struct call *call = owner;
+    struct cells_request *measured = call == NULL ? NULL : &call->measured;
+    cells_cache(measured, op);
     if (op->is_cached) {
         return; /* no store worked for it */
     }
-    int64_t took_us = cells_query(data, call == NULL ? NULL : &call->measured, op);
+    int64_t took_us = cells_query(data, measured, op);
     if (took_us <= SLOW_QUERY_US) {
         return;
     }

@@ -129,6 +129,12 @@ int64_t cells_commit_us(const struct store_op *op) {
     return op->committing_us == 0 ? 0 : span_us(op->committing_us, op->ended_us);
 }
 
+void cells_cache(struct cells_request *request, const struct store_op *op) {
+    if (request != NULL) {
+        request->cache_us += op->cache_us;
+    }
+}
+
 int64_t cells_query(struct cells *cells, struct cells_request *request,
                     const struct store_op *op) {
     struct query_cells *at = &cells->queries[op->kind];

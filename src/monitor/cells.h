@@ -43,7 +43,7 @@ struct cells_request {
     int64_t queue_us;   /* store operations of this request, waiting */
     int64_t store_us;   /* the same, being run */
     int64_t commit_us;  /* the same, being committed */
-    int64_t cache_us;   /* waiting for a cache; whoever waited adds it */
+    int64_t cache_us;   /* waiting for a cache, whether or not it answered */
     bool is_stream;     /* see cells_stream */
     bool is_slow;       /* counted as slow already */
     bool is_hanging;    /* told already */
@@ -114,6 +114,9 @@ void cells_look(struct cells *cells, int64_t now_us, cells_hanging_fn tell, void
 /* An operation that came back; `request` is who asked for it, or NULL. Returns how long it took
  * from submission to its answer, in microseconds. */
 int64_t cells_query(struct cells *cells, struct cells_request *request, const struct store_op *op);
+/* What an operation waited for a cache, one that a cache answered too. Nothing without a
+ * request. */
+void cells_cache(struct cells_request *request, const struct store_op *op);
 int64_t cells_commit_us(const struct store_op *op); /* of its running time; 0: it had no commit */
 
 #endif

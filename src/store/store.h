@@ -248,6 +248,8 @@ struct store_op {
     struct arena arena; /* of the results */
     int64_t submitted_us, begun_us, ended_us; /* for the monitor: queue and store phases */
     int64_t committing_us; /* its commit began; 0: it has none, or did not come so far */
+    int64_t cache_us; /* waiting in a cache in front: for its second level, or for what another
+                         operation asks the store; not the store's own time */
     bool is_cached;   /* a cache answered: no store worked for it */
     int64_t stale_s;  /* of a cached answer that may be out of date, as the store is away: its age;
                          0: it is not */

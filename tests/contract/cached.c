@@ -304,6 +304,113 @@ static void when_the_store_fails_an_expired_answer_says_its_age(void **state) {
     store_close(front); /* and the faulty double with it */
 }
 
+/* A store that keeps what it is asked until it is told to answer. */
+struct keeping {
+    struct store base;
+    mtx_t lock;
+    cnd_t moved;
+    struct store_op *kept[4];
+    size_t len;
+};
+
+static void keep(struct store *store, struct store_op *op) {
+    struct keeping *keeping = (struct keeping *)store;
+    mtx_lock(&keeping->lock);
+    assert_in_range(keeping->len, 0, 3);
+    keeping->kept[keeping->len++] = op;
+    cnd_signal(&keeping->moved);
+    mtx_unlock(&keeping->lock);
+}
+
+static void close_keeping(struct store *store) {
+    struct keeping *keeping = (struct keeping *)store;
+    cnd_destroy(&keeping->moved);
+    mtx_destroy(&keeping->lock);
+}
+
+static void wait_until_kept(struct keeping *keeping, size_t len) {
+    mtx_lock(&keeping->lock);
+    while (keeping->len < len) {
+        cnd_wait(&keeping->moved, &keeping->lock);
+    }
+    mtx_unlock(&keeping->lock);
+}
+
+/* One operation on its way; its `done` is told to whoever waits in wait_until_answered. */
+struct sent {
+    struct store_op op;
+    struct keeping *keeping; /* lends its lock */
+    bool is_answered;
+};
+
+static void on_answered(struct store_op *op) {
+    struct sent *sent = op->owner;
+    mtx_lock(&sent->keeping->lock);
+    sent->is_answered = true;
+    cnd_signal(&sent->keeping->moved);
+    mtx_unlock(&sent->keeping->lock);
+}
+
+static void send(struct sent *sent, struct keeping *keeping, struct store *front,
+                 enum store_op_e kind) {
+    store_op_init(&sent->op, kind);
+    sent->op.event = SLICE_LIT("e");
+    sent->op.gate_write.values.code = SLICE_LIT("g1");
+    sent->op.done = on_answered;
+    sent->op.owner = sent;
+    sent->keeping = keeping;
+    sent->is_answered = false;
+    store_submit(front, &sent->op);
+}
+
+static void wait_until_answered(struct sent *sent) {
+    mtx_lock(&sent->keeping->lock);
+    while (!sent->is_answered) {
+        cnd_wait(&sent->keeping->moved, &sent->keeping->lock);
+    }
+    mtx_unlock(&sent->keeping->lock);
+    assert_int_equal(sent->op.err, ERR_OK);
+}
+
+/* Who asks the store has waited for the store, who joins that question for the cache; and a hit in
+ * L1 for nobody. */
+static void what_is_waited_for_in_the_cache_is_told_apart(void **state) {
+    enum { WAIT_MS = 700 };
+    static const struct store_vtable vtable = {"keeping", keep, NULL, close_keeping};
+    struct rig *rig = *state;
+    struct keeping keeping = {.base.vtable = &vtable};
+    assert_int_equal(mtx_init(&keeping.lock, mtx_plain), thrd_success);
+    assert_int_equal(cnd_init(&keeping.moved), thrd_success);
+    struct store *front = rig_cached_open(&keeping.base, &rig->clock.base);
+    struct sent first, joined, behind, again;
+    send(&first, &keeping, front, STORE_LOAD_GATE);
+    send(&joined, &keeping, front, STORE_LOAD_GATE);
+    send(&behind, &keeping, front, STORE_PROBE); /* no cache has it: once it is kept, both wait */
+    wait_until_kept(&keeping, 2);
+    assert_ptr_equal(keeping.kept[0], &first.op);
+    assert_ptr_equal(keeping.kept[1], &behind.op);
+    virtual_clock_advance(&rig->clock, WAIT_MS);
+    keeping.kept[0]->done(keeping.kept[0]);
+    keeping.kept[1]->done(keeping.kept[1]);
+    wait_until_answered(&first);
+    wait_until_answered(&joined);
+    wait_until_answered(&behind);
+    send(&again, &keeping, front, STORE_LOAD_GATE);
+    wait_until_answered(&again);
+    assert_int_equal(first.op.cache_us, 0);
+    assert_false(first.op.is_cached);
+    assert_int_equal(joined.op.cache_us, WAIT_MS * 1000);
+    assert_true(joined.op.is_cached);
+    assert_int_equal(again.op.cache_us, 0);
+    assert_true(again.op.is_cached);
+    assert_int_equal(behind.op.cache_us, 0);
+    struct store_op *all[] = {&first.op, &joined.op, &behind.op, &again.op};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        store_op_fini(all[i]);
+    }
+    store_close(front); /* and the keeping one with it */
+}
+
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 int main(void) {
@@ -322,6 +429,8 @@ int main(void) {
         RIG_TEST(what_owes_a_record_is_never_refused_by_the_cache),
         RIG_TEST(figures_grow_old_without_a_write),
         cmocka_unit_test_setup_teardown(when_the_store_fails_an_expired_answer_says_its_age,
+                                        setup_plain, rig_teardown),
+        cmocka_unit_test_setup_teardown(what_is_waited_for_in_the_cache_is_told_apart,
                                         setup_plain, rig_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

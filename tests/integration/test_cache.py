@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cache of running nodes: what is written is seen, by whomever and wherever; what is asked of
 the cache is done; and without Redis, or when it dies, nothing fails."""
+import contextlib
 import json
 import os
 import pathlib
+import re
 import stat
+import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -302,7 +306,7 @@ class Pair:
     """Two nodes on one database, with or without one Redis."""
 
     def __init__(self, postgres, folder, redis=None):
-        database = postgres.create()
+        self.database = database = postgres.create()
         turnout("db", "migrate", "--store", postgres.url(database))
         args = [] if redis is None else ["--redis", f"127.0.0.1:{redis.port}"]
         self.nodes = []
@@ -346,6 +350,53 @@ def test_without_redis_another_node_sees_a_write(postgres, tmp_path):
     with Pair(postgres, tmp_path) as (a, b):
         write_here_and_read_there(a, b, make_event(a), 6)
         assert a.get("/v1/cache").json["l2"]["state"] == "off"
+
+
+@contextlib.contextmanager
+def table_held(postgres, database, table):
+    """Nobody reads or writes the table meanwhile."""
+    holder = subprocess.Popen(["psql", "-XAtq", f"{postgres.settings} dbname={database}"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        holder.stdin.write(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; SELECT 'held';\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "held\n"
+        yield
+    finally:
+        holder.stdin.close()
+        holder.wait(30)
+        holder.stdout.close()
+
+
+def read_once(node, path):
+    with node.client() as client:
+        return client.get(path).status
+
+
+def slow_count(client, route):
+    """Requests of the route that took over a second, those that still wait among them."""
+    found = [one["slow_count"] for one in client.get("/v1/performance").json["api"]["endpoints"]
+             if one["route"] == route]
+    return found[0] if found else 0
+
+
+def test_a_slow_request_tells_the_store_and_the_wait_for_anothers_read_apart(postgres, tmp_path):
+    pair = Pair(postgres, tmp_path)
+    with pair as (a, _), ThreadPoolExecutor(2) as pool:
+        make_event(a)
+        with table_held(postgres, pair.database, "gates"):
+            asked = [pool.submit(read_once, pair.nodes[0], f"{EVENT}/gates/g1") for _ in range(2)]
+            rig.eventually(lambda: slow_count(a, "GET /v1/events/{event}/gates/{gate}"),
+                           lambda count: count == 2, timeout_s=30)
+        assert [one.result() for one in asked] == [200, 200]
+        lines = [line for line in pair.nodes[0].log_path.read_text().splitlines()
+                 if " event=slow_request " in line]
+        phases = [{name: float(ms) for name, ms in re.findall(r"(\w+)_ms=([\d.]+)", line)}
+                  for line in lines]
+        asker, joined = sorted(phases, key=lambda one: one["cache"])
+        # what is no wait for the store or the cache is far less than the second that both took
+        assert asker["cache"] == 0 and asker["queue"] + asker["store"] > asker["took"] / 2
+        assert joined["queue"] == joined["store"] == 0 and joined["cache"] > joined["took"] / 2
 
 
 def test_with_redis_another_node_sees_a_write_and_reads_what_the_first_loaded(postgres, redis,

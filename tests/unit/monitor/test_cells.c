@@ -166,6 +166,19 @@ static void an_operation_tells_waiting_and_running_apart(void **state) {
     assert_int_equal(counter_read(&list->failed), 0);
 }
 
+static void a_wait_for_the_cache_is_told_whoever_answered(void **state) {
+    (void)state;
+    struct store_op op = op_of(STORE_LOAD_EVENT, ERR_OK);
+    struct cells_request request = {.route = 0};
+    op.cache_us = 250;
+    cells_cache(&request, &op);
+    op.is_cached = true;
+    cells_cache(&request, &op);
+    cells_cache(NULL, &op); /* in the background: nobody waited */
+    assert_int_equal(request.cache_us, 500);
+    assert_int_equal(request.store_us, 0);
+}
+
 static void a_commit_is_told_apart_from_the_rest_of_the_run(void **state) {
     (void)state;
     struct store_op op = op_of(STORE_CREATE_EVENT, ERR_OK);
@@ -247,6 +260,7 @@ int main(void) {
         EACH(what_hangs_is_slow_before_it_ends_and_counted_once),
         EACH(answers_of_special_interest_have_their_counters),
         EACH(an_operation_tells_waiting_and_running_apart),
+        EACH(a_wait_for_the_cache_is_told_whoever_answered),
         EACH(a_commit_is_told_apart_from_the_rest_of_the_run),
         EACH(a_full_queue_is_a_failure_without_a_time),
         EACH(what_is_the_clients_mistake_is_no_failure_of_the_store),
