@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOK_EVERY_S = 1 };
+enum { LOOK_EVERY_S = 1, NS_PER_S = 1000000000 };
 
 struct access_log {
     char path[PATH_MAX];
@@ -22,15 +22,25 @@ struct access_log {
     time_t looked_s;
     pthread_t thread;
     pthread_mutex_t lock; /* held for a copy or a swap, never for a write */
-    pthread_cond_t filled;
-    bool ends;
+    pthread_cond_t filled, ended; /* ended: on the monotonic clock */
+    bool ends, has_ended;
+    bool is_left; /* nobody waits for the thread any more: the log is the thread's */
     char *filling, *writing;
-    size_t len; /* of `filling` */
+    size_t len;         /* of `filling` */
+    size_t writing_len; /* taken to be written, maybe in part by now */
 };
 
+/* A pipe without a reader is ENXIO, rather than a wait for one. */
 MAY_BLOCK static int open_file(const char *path) {
-    return strcmp(path, "-") == 0 ? dup(STDOUT_FILENO)
-                                  : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (strcmp(path, "-") == 0) {
+        return dup(STDOUT_FILENO);
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640);
+    if (fd >= 0 && fcntl(fd, F_SETFL, O_APPEND) != 0) { /* writes wait, on a thread that may */
+        close(fd);
+        return -1;
+    }
+    return fd;
 }
 
 /* The file that is written may not be the one of that name any more. */
@@ -71,16 +81,40 @@ MAY_BLOCK static void write_all(struct access_log *log, const char *bytes, size_
 /* Waits for bytes and swaps the buffers. 0: it ends, and nothing is left. */
 MAY_BLOCK static size_t take(struct access_log *log) {
     pthread_mutex_lock(&log->lock);
+    log->writing_len = 0;
     while (log->len == 0 && !log->ends) {
         pthread_cond_wait(&log->filled, &log->lock);
     }
     char *full = log->filling;
     log->filling = log->writing;
     log->writing = full;
-    size_t len = log->len;
+    size_t len = log->writing_len = log->len;
     log->len = 0;
     pthread_mutex_unlock(&log->lock);
     return len;
+}
+
+static void free_log(struct access_log *log) {
+    if (log->fd >= 0) {
+        close(log->fd);
+    }
+    pthread_cond_destroy(&log->filled);
+    pthread_cond_destroy(&log->ended);
+    pthread_mutex_destroy(&log->lock);
+    free(log->filling);
+    free(log->writing);
+    free(log);
+}
+
+MAY_BLOCK static void end_thread(struct access_log *log) {
+    pthread_mutex_lock(&log->lock);
+    bool is_left = log->is_left;
+    log->has_ended = true;
+    pthread_cond_signal(&log->ended);
+    pthread_mutex_unlock(&log->lock);
+    if (is_left) {
+        free_log(log);
+    }
 }
 
 MAY_BLOCK static void *access_main(void *data) {
@@ -93,18 +127,18 @@ MAY_BLOCK static void *access_main(void *data) {
         follow_rotation(log);
         write_all(log, log->writing, len);
     }
+    end_thread(log);
     return NULL;
 }
 
-static void free_log(struct access_log *log) {
-    if (log->fd >= 0) {
-        close(log->fd);
-    }
-    pthread_cond_destroy(&log->filled);
-    pthread_mutex_destroy(&log->lock);
-    free(log->filling);
-    free(log->writing);
-    free(log);
+static void init_locks(struct access_log *log) {
+    pthread_condattr_t monotonic;
+    ASSERT(pthread_condattr_init(&monotonic) == 0);
+    ASSERT(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+    ASSERT(pthread_mutex_init(&log->lock, NULL) == 0);
+    ASSERT(pthread_cond_init(&log->filled, NULL) == 0);
+    ASSERT(pthread_cond_init(&log->ended, &monotonic) == 0);
+    pthread_condattr_destroy(&monotonic);
 }
 
 MAY_BLOCK enum err_e access_open(const char *path, struct access_log **ret_log,
@@ -113,8 +147,7 @@ MAY_BLOCK enum err_e access_open(const char *path, struct access_log **ret_log,
     if (log == NULL) {
         return ERR_NO_MEMORY;
     }
-    ASSERT(pthread_mutex_init(&log->lock, NULL) == 0);
-    ASSERT(pthread_cond_init(&log->filled, NULL) == 0);
+    init_locks(log);
     log->filling = malloc(ACCESS_BUFFER);
     log->writing = malloc(ACCESS_BUFFER);
     bool fits = slice_to_cstr(slice_of(path), log->path, sizeof log->path);
@@ -123,7 +156,7 @@ MAY_BLOCK enum err_e access_open(const char *path, struct access_log **ret_log,
     if (log->fd < 0) {
         free_log(log);
         return problem_set(ret_problem, ERR_CONFIG, "log.access", "cannot be opened: %s",
-                           strerror(reason));
+                           reason == ENXIO ? "a pipe that nobody reads" : strerror(reason));
     }
     if (log->filling == NULL || log->writing == NULL ||
         pthread_create(&log->thread, NULL, access_main, log) != 0) {
@@ -134,16 +167,41 @@ MAY_BLOCK enum err_e access_open(const char *path, struct access_log **ret_log,
     return ERR_OK;
 }
 
+/* False: what is written stands still, with at most `ret_left` bytes to go. */
+MAY_BLOCK static bool end_in_time(struct access_log *log, size_t *ret_left) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ACCESS_CLOSE_MS / 1000;
+    until.tv_nsec += ACCESS_CLOSE_MS % 1000 * 1000000L;
+    until.tv_sec += until.tv_nsec / NS_PER_S;
+    until.tv_nsec %= NS_PER_S;
+    int waited = 0;
+    pthread_mutex_lock(&log->lock);
+    log->ends = true;
+    pthread_cond_signal(&log->filled);
+    while (!log->has_ended && waited == 0) {
+        waited = pthread_cond_timedwait(&log->ended, &log->lock, &until);
+    }
+    bool has_ended = log->has_ended;
+    log->is_left = !has_ended;
+    *ret_left = log->len + log->writing_len;
+    pthread_mutex_unlock(&log->lock);
+    return has_ended;
+}
+
 MAY_BLOCK void access_close(struct access_log *log) {
     if (log == NULL) {
         return;
     }
-    pthread_mutex_lock(&log->lock);
-    log->ends = true;
-    pthread_cond_signal(&log->filled);
-    pthread_mutex_unlock(&log->lock);
-    ASSERT(pthread_join(log->thread, NULL) == 0);
-    free_log(log);
+    size_t left;
+    if (end_in_time(log, &left)) {
+        ASSERT(pthread_join(log->thread, NULL) == 0);
+        free_log(log);
+        return;
+    }
+    log_event(LOG_WARN, "access_log_left", "after_ms=%d lost_bytes_at_most=%zu", ACCESS_CLOSE_MS,
+              left);
+    ASSERT(pthread_detach(log->thread) == 0);
 }
 
 bool access_write(struct access_log *log, struct slice line) {

@@ -16,14 +16,17 @@
 enum {
     ACCESS_BUFFER = 1 << 20, /* bytes that wait: some 5,000 lines */
     ACCESS_LINE_MAX = 640,
+    ACCESS_CLOSE_MS = 2000,  /* that closing waits for a disk or a pipe that stands still */
 };
 
 struct access_log;
 
-/* `path` "-" is standard output. ERR_CONFIG with what is wrong. */
+/* `path` "-" is standard output. ERR_CONFIG with what is wrong, a pipe that nobody reads among it:
+ * opening waits for no reader. */
 MAY_BLOCK enum err_e access_open(const char *path, struct access_log **ret_log,
                                  struct problem *ret_problem) MUST_CHECK;
-/* Writes what waits. NULL: nothing. */
+/* Writes what waits, for at most ACCESS_CLOSE_MS. What cannot be written by then is lost, and said;
+ * its thread stays with its write, and frees the log should that ever end. NULL: nothing. */
 MAY_BLOCK void access_close(struct access_log *log);
 
 /* `line` with its end. False: there was no room, and it is dropped. */

@@ -103,8 +103,18 @@ def test_a_disk_that_stands_still_holds_up_nobody(make_server, tmp_path):
                 return float(re.search(r"^turnout_access_log_dropped_total (\S+)$", text, re.M)[1])
 
             eventually(dropped, lambda count: count > 0, 120)
+        server.stop()  # and it ends, with nobody reading still
+        assert " event=access_log_left " in server.log_path.read_text()
     finally:
-        os.close(reader)  # the writer ends with an error, so that the node can
+        os.close(reader)
+
+
+def test_a_pipe_that_nobody_reads_is_said_at_the_start(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = rig.run("serve", "--auth", "off", "--listen", "127.0.0.1:0", "--store",
+                   f"sqlite:{tmp_path}/t.db", env=access(pipe))
+    assert done.returncode == 78 and "log.access" in done.stderr and "pipe" in done.stderr
 
 
 def test_a_file_that_cannot_be_opened_is_said_at_the_start(tmp_path):
