@@ -343,6 +343,9 @@ static void answer(struct monitor *monitor, struct message *asks) {
 
 MAY_BLOCK void monitor_turn(struct monitor *monitor, struct message *asks) {
     int64_t now_us = now_of(monitor);
+    if (monitor->next_second_us - now_us > SECOND_US) { /* the clock has stepped back */
+        monitor->next_second_us = now_us + SECOND_US;
+    }
     bool is_second = now_us >= monitor->next_second_us;
     if (asks == NULL && !is_second) {
         return;

@@ -39,6 +39,13 @@ static void read_cache(void *cache, struct cache_figures *ret_figures) {
 }
 
 static struct cache_figures cache;
+static int views; /* seconds that were told */
+
+static void count_view(const struct view *view, void *data) {
+    (void)view;
+    (void)data;
+    views++;
+}
 
 static int make(void **state) {
     (void)state;
@@ -57,6 +64,7 @@ static int make(void **state) {
                                                        .read_loop = read_loop,
                                                        .read_cache = read_cache,
                                                        .cache = &cache,
+                                                       .on_view = count_view,
                                                        .root = "/nowhere"});
     arena_init(&arena, 16 << 20);
     return monitor == NULL ? -1 : 0;
@@ -107,6 +115,13 @@ static void pass(int seconds) {
         virtual_clock_advance(&clock_now, 1000);
         monitor_turn(monitor, NULL);
     }
+}
+
+/* How many of the next seconds come. */
+static int turns_of_a_second(int seconds) {
+    int before = views;
+    pass(seconds);
+    return views - before;
 }
 
 static const struct json_t *member(const struct json_t *of, const char *a, const char *b) {
@@ -173,6 +188,96 @@ static void a_monitor_that_slept_long_leaves_out_what_nobody_can_date(void **sta
     virtual_clock_advance(&clock_now, 400000);
     monitor_turn(monitor, NULL);
     assert_int_equal(json_int(member(ask(DOCUMENT_PERFORMANCE), "api", "count")), 0);
+}
+
+static int64_t requests_of(const struct json_t *row) {
+    return json_int(json_get(row, "requests"));
+}
+
+static int64_t moment_of(const struct json_t *row) {
+    int64_t at_ms;
+    assert_true(time_parse(json_text(json_get(row, "at")), &at_ms));
+    return at_ms;
+}
+
+/* Rows of the window's seconds: in order, and all requests are in them. */
+static void expect_seconds(int64_t requests) {
+    const struct json_t *items = json_get(ask(DOCUMENT_SECONDS), "items");
+    int64_t sum = 0;
+    for (size_t i = 0; i < json_count(items); i++) {
+        sum += requests_of(json_at(items, i));
+        if (i > 0) {
+            assert_int_equal(moment_of(json_at(items, i)),
+                             moment_of(json_at(items, i - 1)) + 1000);
+        }
+    }
+    assert_int_equal(sum, requests);
+}
+
+static void set_wall_clock(int64_t by_ms) {
+    clock_now.now_wall_ms += by_ms;
+}
+
+static void a_wall_clock_that_is_set_moves_nothing_in_the_window(void **state) {
+    (void)state;
+    static const int64_t jumps[] = {86400000, -2 * 86400000LL, 3600000};
+    for (int i = 0; i < 3; i++) {
+        answer(0, SCAN, 200, 10000);
+        pass(10);
+        set_wall_clock(jumps[i]);
+        pass(10);
+        assert_int_equal(json_int(member(ask(DOCUMENT_PERFORMANCE), "api", "count")), i + 1);
+        expect_seconds(i + 1);
+    }
+    pass(239); /* the first one is 299 seconds old, by the clock that nobody sets */
+    assert_int_equal(json_int(member(ask(DOCUMENT_PERFORMANCE), "api", "count")), 3);
+    set_wall_clock(-86400000);
+    pass(2);
+    assert_int_equal(json_int(member(ask(DOCUMENT_PERFORMANCE), "api", "count")), 2);
+    expect_seconds(2);
+}
+
+static void a_leap_ahead_empties_the_window_and_it_goes_on(void **state) {
+    (void)state;
+    enum { DAYS_MS = 3 * 86400000 };
+    for (int i = 0; i < 2; i++) {
+        answer(0, SCAN, 200, 10000);
+        pass(5);
+        assert_int_equal(json_int(member(ask(DOCUMENT_PERFORMANCE), "api", "count")), 1);
+        virtual_clock_advance(&clock_now, DAYS_MS);
+        monitor_turn(monitor, NULL);
+        assert_int_equal(json_int(member(ask(DOCUMENT_PERFORMANCE), "api", "count")), 0);
+    }
+    answer(0, SCAN, 500, 20000);
+    pass(5);
+    const struct json_t *document = ask(DOCUMENT_PERFORMANCE);
+    assert_int_equal(json_int(member(document, "api", "count")), 1);
+    assert_true(json_number(member(document, "api", "error_rate")) == 1);
+    assert_true(json_number(member(document, "api", "avg_ms")) == 20);
+}
+
+/* No kernel does it, but a machine that is moved might: nothing is lost or counted twice, seconds
+ * keep coming, and once time has caught up all of it grows old as ever. */
+static void a_step_back_loses_nothing_and_stops_nothing(void **state) {
+    (void)state;
+    enum { BACK_S = 3600 };
+    struct cells_request hanging = {.route = 0};
+    answer(0, SCAN, 200, 10000);
+    cells_begin(monitor_cells(monitor, 1), &hanging, SCAN, clock_now.now_mono_us,
+                clock_now.now_mono_us);
+    pass(10);
+    clock_now.now_mono_us -= (int64_t)BACK_S * 1000000;
+    answer(0, SCAN, 200, 30000);
+    pass(3);
+    const struct json_t *document = ask(DOCUMENT_PERFORMANCE);
+    assert_int_equal(json_int(member(document, "api", "count")), 2);
+    assert_true(json_number(member(document, "api", "avg_ms")) == 20);
+    assert_int_equal(json_int(member(document, "api", "oldest_in_flight_ms")), 0); /* not known */
+    assert_int_equal(turns_of_a_second(3), 3);
+    pass(BACK_S + 299);
+    document = ask(DOCUMENT_PERFORMANCE);
+    assert_int_equal(json_int(member(document, "api", "count")), 0);
+    assert_int_equal(json_int(member(document, "api", "in_flight")), 1);
 }
 
 static void what_is_in_flight_has_its_age(void **state) {
@@ -377,6 +482,9 @@ int main(void) {
         EACH(answers_leave_the_window_after_five_minutes),
         EACH(an_idle_route_that_is_hit_again_is_not_taken_for_a_gap),
         EACH(a_monitor_that_slept_long_leaves_out_what_nobody_can_date),
+        EACH(a_wall_clock_that_is_set_moves_nothing_in_the_window),
+        EACH(a_leap_ahead_empties_the_window_and_it_goes_on),
+        EACH(a_step_back_loses_nothing_and_stops_nothing),
         EACH(what_is_in_flight_has_its_age),
         EACH(operations_tell_their_wait),
         EACH(both_cache_levels_make_one_hit_rate),
