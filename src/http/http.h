@@ -27,6 +27,7 @@ struct http_options {
     size_t connections_max;    /* on this loop; beyond it, new ones wait in the backlog */
     size_t body_budget;        /* of unfinished bodies on this loop; then the largest is cut off */
     const char *server_name;   /* Server header, e.g. "turnout" */
+    bool yields_at_first;      /* accepts nothing before http_server_open */
 };
 
 /* Numbers of the server, written by its loop only, read by any thread (relaxed atomics inside). */
@@ -46,12 +47,25 @@ typedef void (*http_handler_fn)(struct http_request *request, void *data);
  * with a sentence in `ret_problem` when it cannot listen. The descriptor is the caller's. */
 MAY_BLOCK enum err_e http_listen(struct slice address, int *ret_fd, int *ret_port,
                                  struct problem *ret_problem) MUST_CHECK;
+/* The same for a socket that somebody else made: ERR_CONFIG when it listens on no TCP address. It
+ * does not block and is closed by exec afterwards. */
+enum err_e http_listen_adopt(int fd, int *ret_port, struct problem *ret_problem) MUST_CHECK;
+/* "127.0.0.1:8080" or "[::1]:8080": where a listening socket listens. Empty when it does not. */
+enum { HTTP_ADDRESS_SIZE = 64 };
+void http_listen_address(int fd, char ret_address[HTTP_ADDRESS_SIZE]);
 bool http_address_is_loopback(struct slice address);
 
 /* Listens on a duplicate of `listen_fd`. NULL without memory. The handler also runs for paths that
  * no route knows. */
 struct http_server *http_server_create(struct loop *loop, const struct http_options *options,
                                        int listen_fd, http_handler_fn handler, void *data);
+/* Others from now on: sizes and times of `options`. */
+void http_server_set_limits(struct http_server *server, const struct http_options *options);
+/* Accepts no more: another process does, on the same socket. Connections stay, each until its next
+ * answer, which says Connection: close, or until it has been idle for request_timeout_ms: so no
+ * request meets a closed door. */
+void http_server_yield(struct http_server *server);
+void http_server_open(struct http_server *server); /* accepts, for the first time or again */
 /* Accepts no more and closes idle connections; each running answer says Connection: close. */
 void http_server_drain(struct http_server *server);
 /* No connection left, and no request whose handler has not answered. */

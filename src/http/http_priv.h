@@ -95,6 +95,7 @@ struct http_server {
     size_t orphan_count;
     struct seeded_rng ids;
     bool draining;
+    bool yielding;
     struct loop_message dispose;
     struct counter open, total, seen, in_flight, rejected, timed_out, bytes_out;
 };

@@ -139,6 +139,46 @@ MAY_BLOCK enum err_e http_listen(struct slice address, int *ret_fd, int *ret_por
     return ERR_OK;
 }
 
+void http_listen_address(int fd, char ret_address[HTTP_ADDRESS_SIZE]) {
+    union address bound;
+    char host[INET6_ADDRSTRLEN];
+    socklen_t len = sizeof bound;
+    ret_address[0] = '\0';
+    if (getsockname(fd, &bound.any, &len) != 0) {
+        return;
+    }
+    if (bound.any.sa_family == AF_INET6 &&
+        inet_ntop(AF_INET6, &bound.in6.sin6_addr, host, sizeof host) != NULL) {
+        snprintf(ret_address, HTTP_ADDRESS_SIZE, "[%s]:%d", host, ntohs(bound.in6.sin6_port));
+    } else if (bound.any.sa_family == AF_INET &&
+               inet_ntop(AF_INET, &bound.in.sin_addr, host, sizeof host) != NULL) {
+        snprintf(ret_address, HTTP_ADDRESS_SIZE, "%s:%d", host, ntohs(bound.in.sin_port));
+    }
+}
+
+static bool listens(int fd) {
+    int answer = 0;
+    socklen_t len = sizeof answer;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &answer, &len) == 0 && answer != 0;
+}
+
+enum err_e http_listen_adopt(int fd, int *ret_port, struct problem *ret_problem) {
+    char address[HTTP_ADDRESS_SIZE];
+    http_listen_address(fd, address);
+    if (address[0] == '\0' || !listens(fd)) {
+        return problem_set(ret_problem, ERR_CONFIG, "listen",
+                           "descriptor %d is no TCP socket that listens", fd);
+    }
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        return problem_set(ret_problem, ERR_CONFIG, "listen", "descriptor %d: %s", fd,
+                           strerror(errno));
+    }
+    *ret_port = port_of(fd);
+    return ERR_OK;
+}
+
 /* ---- accepting ---- */
 
 static void on_pause_over(void *data) {
@@ -203,7 +243,7 @@ static void on_connections_wait(uv_poll_t *poll, int status, int events) {
 }
 
 void listener_start(struct http_server *server) {
-    if (server->draining || server->pause != NULL ||
+    if (server->draining || server->yielding || server->pause != NULL ||
         uv_is_active((uv_handle_t *)&server->listener) ||
         counter_read(&server->open) >= server->options.connections_max) {
         return;

@@ -337,7 +337,7 @@ static void start_answer(struct http_request *request, const char *content_type,
     h2o->res.status = request->status;
     h2o->res.reason = status_phrase(request->status);
     h2o->res.content_length = has_no_body(request->status) ? SIZE_MAX : length;
-    if (request->server->draining) {
+    if (request->server->draining || request->server->yielding) {
         h2o->http1_is_persistent = 0;
     }
     if (content_type != NULL) {

@@ -97,6 +97,12 @@ static int64_t sweep_ms(const struct http_options *options) {
     return period < SWEEP_MS_MIN ? SWEEP_MS_MIN : period > SWEEP_MS_MAX ? SWEEP_MS_MAX : period;
 }
 
+static bool start_sweeping(struct http_server *server) {
+    int64_t period = sweep_ms(&server->options);
+    server->sweep = loop_timer_start(server->loop, period, period, on_sweep, server);
+    return server->sweep != NULL;
+}
+
 static struct http_server *alloc_server(struct loop *loop, const struct http_options *options) {
     struct http_server *server = calloc(1, sizeof *server);
     if (server == NULL) {
@@ -104,6 +110,7 @@ static struct http_server *alloc_server(struct loop *loop, const struct http_opt
     }
     server->loop = loop;
     server->options = *options;
+    server->yielding = options->yields_at_first;
     snprintf(server->name, sizeof server->name, "%s", options->server_name);
     seeded_rng_init(&server->ids, rng_u64(rng_system()));
     if (!pool_init(&server->requests, sizeof(struct http_request),
@@ -134,9 +141,7 @@ struct http_server *http_server_create(struct loop *loop, const struct http_opti
     }
     init_h2o(server);
     init_handles(server);
-    int64_t period = sweep_ms(options);
-    server->sweep = loop_timer_start(loop, period, period, on_sweep, server);
-    if (server->sweep == NULL) {
+    if (!start_sweeping(server)) {
         http_server_destroy(server);
         return NULL;
     }
@@ -144,11 +149,44 @@ struct http_server *http_server_create(struct loop *loop, const struct http_opti
     return server;
 }
 
-void http_server_drain(struct http_server *server) {
-    server->draining = true;
+void http_server_set_limits(struct http_server *server, const struct http_options *options) {
+    struct http_options *own = &server->options;
+    int64_t period = sweep_ms(own);
+    own->body_max = options->body_max;
+    own->head_max = options->head_max;
+    own->body_budget = options->body_budget;
+    own->request_timeout_ms = options->request_timeout_ms;
+    own->response_timeout_ms = options->response_timeout_ms;
+    if (sweep_ms(own) == period) {
+        return;
+    }
+    struct loop_timer *old = server->sweep;
+    if (start_sweeping(server)) {
+        loop_timer_stop(old);
+    } else {
+        server->sweep = old; /* no memory: it looks as often as before */
+    }
+}
+
+static void stop_accepting(struct http_server *server) {
     listener_stop(server);
     loop_timer_stop(server->pause);
     server->pause = NULL;
+}
+
+void http_server_yield(struct http_server *server) {
+    server->yielding = true;
+    stop_accepting(server);
+}
+
+void http_server_open(struct http_server *server) {
+    server->yielding = false;
+    listener_start(server);
+}
+
+void http_server_drain(struct http_server *server) {
+    server->draining = true;
+    stop_accepting(server);
     struct connection *next = server->connections[CONNECTION_IDLE].first;
     while (next != NULL) {
         struct connection *connection = next;
