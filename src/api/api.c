@@ -57,8 +57,8 @@ struct api *api_create(struct loop *loop, struct api_node *node, struct store *s
         .store = store,
         .clock = node->clock,
         .rng = node->rng,
-        .deadline_ms = node->store_deadline_ms,
-        .session_ms = node->session_ms,
+        .deadline_ms = &node->store_deadline_ms,
+        .session_ms = &node->session_ms,
         .meter = api->meter,
     });
     bool can_look = api->cells == NULL || api->look != NULL;
@@ -87,6 +87,10 @@ void api_destroy(struct api *api) {
 
 bool api_is_idle(const struct api *api) {
     return api->waiting == 0 && api->ops.out == 0 && auth_is_idle(api->auth);
+}
+
+void api_yield(struct api *api) {
+    streams_end_all(&api->streams);
 }
 
 void api_drain(struct api *api) {

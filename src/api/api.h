@@ -28,8 +28,8 @@ struct api_node {
     struct rng *rng;             /* for tokens: the system's */
     enum api_auth_e auth;
     atomic_bool draining;        /* set once at stop: /readyz says 503, new work is refused */
-    int64_t store_deadline_ms;   /* reads and administrative writes that wait longer fail */
-    int64_t session_ms;          /* how long a login of the dashboard lasts */
+    _Atomic int64_t store_deadline_ms; /* reads and administrative writes that wait longer fail */
+    _Atomic int64_t session_ms;  /* how long a login of the dashboard lasts */
     size_t ops_max;              /* store operations in flight per loop */
     const char *version;
     struct monitor *monitor;     /* NULL: nothing is measured */
@@ -46,6 +46,8 @@ struct api *api_create(struct loop *loop, struct api_node *node, struct store *s
 void api_destroy(struct api *api); /* nothing in flight */
 void api_handle(struct http_request *request, void *api); /* an http_handler_fn */
 bool api_is_idle(const struct api *api); /* no request waits, no event stream is open */
+/* Ends the event streams, whose clients come back; those that come later stay. */
+void api_yield(struct api *api);
 /* Ends the event streams; new requests are refused by `draining`. */
 void api_drain(struct api *api);
 /* For monitor_attach: the document is the event of this second. */

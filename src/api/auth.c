@@ -278,7 +278,7 @@ static struct load *ask(struct auth *auth, struct slice id) {
     auth->under_way = load;
     load->op.key.id = load_id(load);
     load->op.deadline_us =
-        clock_mono_us(auth->options.clock) + auth->options.deadline_ms * 1000;
+        clock_mono_us(auth->options.clock) + *auth->options.deadline_ms * 1000;
     load->op.owner = load;
     load->op.done = post_loaded;
     store_submit(auth->options.store, &load->op);
@@ -340,7 +340,7 @@ static bool has_ended(const struct auth *auth, const struct auth_request *reques
         return false;
     }
     int64_t left_ms = request->ends_s * 1000 - clock_wall_ms(auth->options.clock);
-    return left_ms <= 0 || left_ms > auth->options.session_ms + SKEW_MS;
+    return left_ms <= 0 || left_ms > *auth->options.session_ms + SKEW_MS;
 }
 
 static void check_shown(struct auth *auth, struct auth_request *request) {

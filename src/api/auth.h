@@ -65,8 +65,8 @@ struct auth_options {
     struct store *store;
     struct clock *clock;
     struct rng *rng;
-    int64_t deadline_ms; /* of a question to the store */
-    int64_t session_ms;  /* no session may end later than that from now */
+    const _Atomic int64_t *deadline_ms; /* of a question to the store; outlives the auth */
+    const _Atomic int64_t *session_ms;  /* no session may end later than that from now; likewise */
     struct store_meter meter; /* told about every question, with the first asker's owner */
 };
 

@@ -11,6 +11,7 @@ struct stream {
     uint64_t sent;  /* number of the event sent last */
     bool is_ready;  /* its socket has taken what was written */
     bool greeted;
+    bool ends; /* as soon as it is ready */
 };
 
 void streams_init(struct streams *streams, struct api *api) {
@@ -57,7 +58,7 @@ static void on_more(struct http_request *request, void *data) {
     struct stream *stream = data;
     struct streams *streams = &stream->call->api->streams;
     stream->is_ready = true;
-    if (streams->is_draining || http_is_gone(request)) {
+    if (streams->is_draining || stream->ends || http_is_gone(request)) {
         end_stream(streams, stream);
     } else if (!stream->greeted) {
         stream->greeted = true;
@@ -125,14 +126,19 @@ static void on_beat(void *data) {
     streams->said = streams->number;
 }
 
-void streams_drain(struct streams *streams) {
-    streams->is_draining = true;
+void streams_end_all(struct streams *streams) {
     for (struct stream *next, *stream = streams->first; stream != NULL; stream = next) {
         next = stream->after;
+        stream->ends = true;
         if (stream->is_ready) {
             end_stream(streams, stream);
         }
     }
+}
+
+void streams_drain(struct streams *streams) {
+    streams->is_draining = true;
+    streams_end_all(streams);
 }
 
 /* ---- the route ---- */

@@ -48,6 +48,7 @@ struct streams {
 void streams_init(struct streams *streams, struct api *api);
 void streams_fini(struct streams *streams); /* all have ended */
 void streams_offer(struct document *document, void *streams); /* for monitor_attach */
+void streams_end_all(struct streams *streams);
 void streams_drain(struct streams *streams); /* ends all, and refuses new ones */
 
 #endif

@@ -24,6 +24,7 @@ struct setting {
     const char *type;
     const char *preset;
     const char *meaning;
+    enum config_change_e change;
     struct buf range;
     char environment[CONFIG_ENVIRONMENT_SIZE]; /* empty: it has no variable */
 };
@@ -37,7 +38,8 @@ static void each_own(setting_fn fn, void *data) {
                                   .key = row->key,
                                   .type = config_type_text(row->type),
                                   .preset = row->preset,
-                                  .meaning = row->meaning};
+                                  .meaning = row->meaning,
+                                  .change = config_change((enum config_key_e)i)};
         buf_init(&setting.range, RANGE_MAX);
         config_row_range(row, &setting.range);
         config_row_environment(row, setting.environment);
@@ -54,7 +56,8 @@ static void each_decider(setting_fn fn, void *data) {
                                   .key = rows[i].key,
                                   .type = setting_type_text(rows[i].type),
                                   .preset = rows[i].preset,
-                                  .meaning = rows[i].meaning};
+                                  .meaning = rows[i].meaning,
+                                  .change = CONFIG_CHANGE_RESTART};
         buf_init(&setting.range, RANGE_MAX);
         policy_row_range(&rows[i], &setting.range);
         if (strchr(rows[i].section, '.') == NULL) { /* alert rules are set in the file alone */
@@ -76,6 +79,7 @@ static void put_setting(const struct setting *setting, void *data) {
     json_put_text(json, "range", buf_slice(&setting->range));
     json_put_cstr(json, "environment",
                   setting->environment[0] == '\0' ? NULL : setting->environment);
+    json_put_cstr(json, "change", config_change_text(setting->change));
     json_put_cstr(json, "meaning", setting->meaning);
     json_end_object(json);
 }
@@ -109,6 +113,7 @@ static void write_setting(const struct setting *setting, void *data) {
     if (setting->environment[0] != '\0') {
         buf_printf(&page->text, "; %s", setting->environment);
     }
+    buf_printf(&page->text, "; %s", config_change_text(setting->change));
     buf_add_char(&page->text, '\n');
 }
 
@@ -118,7 +123,8 @@ static int print_settings(void) {
     buf_add_text(&page.text,
                  "Settings come from a flag, else from the environment, else from the INI file\n"
                  "(--config FILE), else from the default shown. Durations take ms, s, m, h; sizes\n"
-                 "K, M, G. Unknown sections and keys are errors.\n");
+                 "K, M, G. Unknown sections and keys are errors. The last word says what a change\n"
+                 "takes in a running node: live (SIGHUP) or restart (stop and start).\n");
     each_own(write_setting, &page);
     each_decider(write_setting, &page);
     int code = report_text(buf_slice(&page.text));

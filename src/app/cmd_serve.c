@@ -20,9 +20,15 @@ static const struct command_form form = {
     .details = "Prints one line on standard output once it serves: ready url=… pid=…\n"
                "Log lines go to standard error. On SIGTERM or SIGINT it takes no new requests,\n"
                "finishes those in flight within server.drain_timeout and exits 0; a second signal\n"
-               "ends it at once. Every setting: turnout help config.",
+               "ends it at once. On SIGHUP it reads the configuration again: what can change in\n"
+               "a running node changes, the log names the rest and what it takes, and a broken\n"
+               "file changes nothing. Every setting: turnout help config.",
     .flags = flags,
 };
+
+static enum err_e load(void *data, struct config *ret_config, struct buf *ret_errors) {
+    return args_load(data, ret_config, ret_errors);
+}
 
 int cmd_serve(int argc, char **argv) {
     struct args args;
@@ -35,8 +41,12 @@ int cmd_serve(int argc, char **argv) {
     if (!args_config(&args, &config)) {
         return EXIT_BAD_CONFIG;
     }
-    enum err_e err =
-        node_serve(&config, args_has(&args, "--demo") ? NODE_DEMO : NODE_PLAIN, &problem);
+    const struct node_options options = {
+        .config = &config,
+        .source = {load, &args},
+        .demo = args_has(&args, "--demo") ? NODE_DEMO : NODE_PLAIN,
+    };
+    enum err_e err = node_serve(&options, &problem);
     config_fini(&config);
     return err == ERR_OK ? EXIT_DONE : report_failure(&form, err, &problem);
 }

@@ -214,6 +214,26 @@ void config_fini(struct config *config);
 /* The control plane's settings of a loaded configuration. */
 void config_policy(const struct config *config, struct policy *ret_policy);
 
+/* X(NAME, word, what it takes) How a setting that was changed comes into effect in a running
+ * node. */
+#define CONFIG_CHANGE_TABLE(X)                                                                     \
+    X(RESTART, "restart", "stop the process and start it")                                         \
+    X(LIVE, "live", "kill -HUP the process")
+#define X(name, text, remedy) CONFIG_CHANGE_##name,
+enum config_change_e { CONFIG_CHANGE_TABLE(X) };
+#undef X
+enum config_change_e config_change(enum config_key_e key);
+const char *config_change_text(enum config_change_e change);
+const char *config_change_remedy(enum config_change_e change);
+
+bool config_differs(const struct config *a, const struct config *b, enum config_key_e key);
+/* The value, its origin and its line. */
+void config_copy(struct config *to, const struct config *from, enum config_key_e key);
+/* As it is written in a file. A text is never shown, as it may hold a password: "(text)". */
+void config_show(const struct config *config, enum config_key_e key, struct buf *to);
+/* The lines of the control plane say the same, wherever they stand. */
+bool config_control_differs(const struct config *a, const struct config *b);
+
 /* One row of the table, for help and documentation. */
 struct config_row {
     const char *section;

@@ -13,6 +13,9 @@
 bool config_put(struct config *config, enum config_key_e key, struct slice text,
                 const char **ret_why);
 
+/* Where the value is. */
+void *config_member(struct config *config, enum config_key_e key);
+
 /* "expected a size from 64K to 1G, such as 32M" */
 void config_expected(enum config_key_e key, struct buf *to);
 

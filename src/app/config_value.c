@@ -224,7 +224,11 @@ static bool put_text(struct config *config, enum config_key_e key, struct slice 
     if (*ret_why != NULL || !is_in_range(&rows[key], (int64_t)text.len)) {
         return false;
     }
-    return slice_to_cstr(text, (char *)config + offsets[key], CONFIG_TEXT_SIZE);
+    return slice_to_cstr(text, config_member(config, key), CONFIG_TEXT_SIZE);
+}
+
+void *config_member(struct config *config, enum config_key_e key) {
+    return (char *)config + offsets[key];
 }
 
 bool config_put(struct config *config, enum config_key_e key, struct slice text,
@@ -238,7 +242,7 @@ bool config_put(struct config *config, enum config_key_e key, struct slice text,
     if (!parse_number(row, text, &value) || !is_in_range(row, value)) {
         return false;
     }
-    void *member = (char *)config + offsets[key];
+    void *member = config_member(config, key);
     if (row->type == CONFIG_TYPE_CHOICE) {
         *(int *)member = (int)value;
     } else if (row->type == CONFIG_TYPE_BOOL) {

@@ -28,7 +28,8 @@ enum { CACHE_SAVE_EVERY_MS = 300000 };
 enum { CUT_OFF_SHARE = 10, CUT_OFF_MAX_MS = 1000 };
 
 struct node {
-    const struct config *config;
+    const struct config *config; /* as at start */
+    struct node_reload reload;   /* as it stands now */
     struct problem *problem;
     struct api_node api_node;
     struct node_parts parts;
@@ -36,7 +37,8 @@ struct node {
     struct node_loop *loops;
     size_t loops_len; /* started */
     int lock_fd;
-    int signal_fd;
+    int signal_fd; /* SIGTERM, SIGINT */
+    int order_fd;  /* SIGHUP */
     int port;
     int64_t connections_max;
     char url[NODE_URL_SIZE];
@@ -107,17 +109,25 @@ static void fit_connections(struct node *node) {
     }
 }
 
-/* Signals come through a descriptor; other threads start with them blocked. */
+static int watch_signals(const int *numbers, size_t len) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < len; i++) {
+        sigaddset(&set, numbers[i]);
+    }
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Signals come through descriptors; other threads start with them blocked. */
 static enum err_e take_signals(struct node *node) {
-    sigset_t stops;
-    sigemptyset(&stops);
-    sigaddset(&stops, SIGTERM);
-    sigaddset(&stops, SIGINT);
+    static const int stops[] = {SIGTERM, SIGINT};
+    static const int orders[] = {SIGHUP};
     signal(SIGPIPE, SIG_IGN);
-    pthread_sigmask(SIG_BLOCK, &stops, NULL);
-    node->signal_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
+    node->signal_fd = watch_signals(stops, sizeof stops / sizeof stops[0]);
+    node->order_fd = watch_signals(orders, sizeof orders / sizeof orders[0]);
     node->parts.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (node->signal_fd < 0 || node->parts.wake < 0) {
+    if (node->signal_fd < 0 || node->order_fd < 0 || node->parts.wake < 0) {
         return problem_set(node->problem, ERR_NO_MEMORY, "", "no descriptors for signals: %s",
                            strerror(errno));
     }
@@ -195,7 +205,6 @@ MAY_BLOCK static void warn_without_keys(struct node *node) {
 
 static void fill_parts(struct node *node, size_t loops) {
     const struct config *config = node->config;
-    size_t connections = ((size_t)node->connections_max + loops - 1) / loops;
     node->api_node.clock = clock_system();
     node->api_node.rng = rng_system();
     node->api_node.auth = (enum api_auth_e)config->auth_mode;
@@ -206,21 +215,7 @@ static void fill_parts(struct node *node, size_t loops) {
     atomic_init(&node->api_node.draining, false);
     node->parts.api_node = &node->api_node;
     node->api_node.cache = node_cache_keeper(node->parts.cache);
-    node->parts.checkin = (struct checkin_options){
-        .scans_max = (size_t)config->checkin_scans_max,
-        .batches_max = (size_t)config->checkin_batches_max,
-        .chunk = (size_t)config->checkin_chunk,
-        .deadline_ms = config->store_deadline_ms,
-    };
-    node->parts.http = (struct http_options){
-        .body_max = (size_t)config->server_body_max,
-        .head_max = (size_t)config->server_head_max,
-        .request_timeout_ms = config->server_request_timeout_ms,
-        .response_timeout_ms = config->server_response_timeout_ms,
-        .connections_max = connections,
-        .body_budget = (size_t)config->server_body_budget / loops,
-        .server_name = "turnout",
-    };
+    node_limits_from(config, loops, node->connections_max, &node->parts.limits);
 }
 
 static void log_settings(const struct node *node, size_t loops) {
@@ -253,28 +248,34 @@ static size_t count_loops(const struct node *node, enum node_loop_state_e state)
     return count;
 }
 
-/* Waits for a signal or a move of a loop, up to `timeout_ms` (-1: for ever). Returns the signal, 0
- * for anything else. */
-MAY_BLOCK static int wait_event(struct node *node, int64_t timeout_ms) {
+/* The number of a signal that came through `fd`; 0: none did. */
+static int read_signal(int fd) {
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}
+
+/* Waits for a signal or a move of a loop, up to `timeout_ms` (-1: for ever). Returns SIGTERM or
+ * SIGINT, else 0. Orders are only waited for when `ret_order` is there for one. */
+MAY_BLOCK static int wait_event(struct node *node, int64_t timeout_ms, int *ret_order) {
     struct pollfd fds[] = {{.fd = node->signal_fd, .events = POLLIN},
-                           {.fd = node->parts.wake, .events = POLLIN}};
+                           {.fd = node->parts.wake, .events = POLLIN},
+                           {.fd = node->order_fd, .events = POLLIN}};
     int timeout = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
-    int ready = poll(fds, 2, timeout);
+    int ready = poll(fds, ret_order == NULL ? 2 : 3, timeout);
     ASSERT(ready >= 0 || errno == EINTR);
     uint64_t moves;
     ssize_t ignored = read(node->parts.wake, &moves, sizeof moves);
     (void)ignored; /* EAGAIN: nobody moved; the states are what counts */
-    struct signalfd_siginfo info;
-    if (read(node->signal_fd, &info, sizeof info) == sizeof info) {
-        return (int)info.ssi_signo;
+    if (ret_order != NULL) {
+        *ret_order = read_signal(node->order_fd);
     }
-    return 0;
+    return read_signal(node->signal_fd);
 }
 
 MAY_BLOCK static enum err_e wait_serving(struct node *node, int *ret_signal) {
     *ret_signal = 0;
     while (count_loops(node, NODE_LOOP_NEW) > 0) {
-        int signal_number = wait_event(node, -1);
+        int signal_number = wait_event(node, -1, NULL);
         *ret_signal = signal_number != 0 ? signal_number : *ret_signal;
     }
     return count_loops(node, NODE_LOOP_FAILED) == 0
@@ -291,7 +292,7 @@ MAY_BLOCK static bool wait_ended(struct node *node, int64_t until_us) {
         if (left_us <= 0) {
             return false;
         }
-        if (wait_event(node, left_us / 1000 + 1) != 0) {
+        if (wait_event(node, left_us / 1000 + 1, NULL) != 0) {
             log_event(LOG_WARN, "stopped_at_once", "reason=\"second signal\"");
             _exit(1); /* what is acknowledged is durable; what is in flight gets no answer */
         }
@@ -381,7 +382,7 @@ MAY_BLOCK static enum err_e start_loops(struct node *node, size_t loops) {
 /* Drains every loop that serves; false when something is still in flight at the deadline. */
 MAY_BLOCK static bool stop_loops(struct node *node) {
     int64_t begun_us = clock_mono_us(clock_system());
-    int64_t drain_ms = node->config->server_drain_timeout_ms;
+    int64_t drain_ms = node->reload.now.server_drain_timeout_ms;
     int64_t closing_ms = drain_ms / CUT_OFF_SHARE;
     closing_ms = closing_ms < CUT_OFF_MAX_MS ? closing_ms : CUT_OFF_MAX_MS;
     atomic_store(&node->api_node.draining, true);
@@ -410,6 +411,14 @@ static void say_ready(const struct node *node) {
     log_event(LOG_INFO, "ready", "url=%s", node->url);
 }
 
+static void prepare_reload(struct node *node) {
+    node->reload.api_node = &node->api_node;
+    node->reload.cache = node->parts.cache;
+    node->reload.loops = node->loops;
+    node->reload.loops_len = node->loops_len;
+    node->reload.connections_max = node->connections_max;
+}
+
 MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops) {
     int signal_number;
     enum err_e started = start_loops(node, loops);
@@ -419,9 +428,14 @@ MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops) {
     if (signal_number == 0) {
         say_ready(node);
     }
+    prepare_reload(node);
     int64_t saved_us = clock_mono_us(clock_system());
     while (signal_number == 0) {
-        signal_number = wait_event(node, CACHE_SAVE_EVERY_MS);
+        int order;
+        signal_number = wait_event(node, CACHE_SAVE_EVERY_MS, &order);
+        if (order == SIGHUP) {
+            (void)node_reload(&node->reload); /* told in the log */
+        }
         if (clock_mono_us(clock_system()) - saved_us >= (int64_t)CACHE_SAVE_EVERY_MS * 1000) {
             node_cache_save(node->parts.cache); /* a node that is killed has not much forgotten */
             saved_us = clock_mono_us(clock_system());
@@ -478,19 +492,22 @@ MAY_BLOCK static void close_all(struct node *node) {
         store_unlock(store_sqlite_path(node->config), node->lock_fd);
     }
     close_fd(node->signal_fd);
+    close_fd(node->order_fd);
     close_fd(node->parts.wake);
 }
 
-enum err_e node_serve(const struct config *config, enum node_demo_e demo,
-                      struct problem *ret_problem) {
+enum err_e node_serve(const struct node_options *options, struct problem *ret_problem) {
+    const struct config *config = options->config;
     struct node node = {.config = config,
+                        .reload = {.source = options->source, .now = *config},
                         .problem = ret_problem,
                         .parts = {.listen_fd = -1, .wake = -1},
                         .lock_fd = -1,
-                        .signal_fd = -1};
+                        .signal_fd = -1,
+                        .order_fd = -1};
     *ret_problem = (struct problem){0};
     size_t loops = node_loops(config);
-    enum err_e err = open_all(&node, demo);
+    enum err_e err = open_all(&node, options->demo);
     if (err == ERR_OK) {
         fill_parts(&node, loops);
         log_settings(&node, loops);

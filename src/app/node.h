@@ -7,16 +7,21 @@
 #ifndef TURNOUT_APP_NODE_H
 #define TURNOUT_APP_NODE_H
 
-#include "app/config.h"
-#include "api/api.h"
+#include "app/node_reload.h"
 
 enum node_demo_e { NODE_PLAIN, NODE_DEMO };
 
-/* Blocks SIGTERM and SIGINT in this thread and all that it starts, prints the ready line on
+struct node_options {
+    const struct config *config;
+    struct node_source source; /* of the same, for SIGHUP */
+    enum node_demo_e demo;
+};
+
+/* Blocks SIGTERM, SIGINT and SIGHUP in this thread and all that it starts, prints the ready line on
  * standard output, and returns once the node has stopped: ERR_OK when all in flight was finished or
- * cut off in time. Any other outcome is in `ret_problem`. A second signal ends the process at
- * once. */
-MAY_BLOCK enum err_e node_serve(const struct config *config, enum node_demo_e demo,
+ * cut off in time. Any other outcome is in `ret_problem`. A second SIGTERM or SIGINT ends the
+ * process at once. */
+MAY_BLOCK enum err_e node_serve(const struct node_options *options,
                                 struct problem *ret_problem) MUST_CHECK;
 
 /* "http://127.0.0.1:8080" for the address listened on and the port that it got. Pure. */

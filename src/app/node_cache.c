@@ -156,6 +156,16 @@ void node_cache_close(struct node_cache *cache) {
     free(cache);
 }
 
+void node_cache_set_lives(struct node_cache *cache, const struct config *config) {
+    const struct tiered_life life = {.l1_ms = config->cache_ttl_ms,
+                                     .l2_ms = config->cache_l2_ttl_ms};
+    for (int i = 0; cache != NULL && i < TIERED_CLASS_COUNT; i++) {
+        if (!cache_class_is_brief((enum tiered_class_e)i)) {
+            tiered_set_life(cache->tiered, (enum tiered_class_e)i, &life);
+        }
+    }
+}
+
 struct keeper *node_cache_keeper(struct node_cache *cache) {
     return cache == NULL ? NULL : cache->keeper;
 }

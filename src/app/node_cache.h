@@ -26,6 +26,8 @@ MAY_BLOCK enum err_e node_cache_open(const struct config *config, struct store *
                                      struct node_cache **ret_cache,
                                      struct problem *ret_problem) MUST_CHECK;
 void node_cache_close(struct node_cache *cache); /* no loop is inside; NULL: nothing */
+/* cache.ttl and cache.l2_ttl of another configuration, for what is read from now on. */
+void node_cache_set_lives(struct node_cache *cache, const struct config *config);
 struct keeper *node_cache_keeper(struct node_cache *cache); /* NULL for NULL */
 /* The keys that are asked for most, to their file, if one is set. */
 MAY_BLOCK void node_cache_save(struct node_cache *cache); /* NULL: nothing */

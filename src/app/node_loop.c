@@ -69,7 +69,7 @@ static bool put_together(struct node_loop *nl) {
         }
         nl->store = nl->cache.store;
     }
-    struct checkin_options options = parts->checkin;
+    struct checkin_options options = parts->limits.checkin;
 #ifndef UNMEASURED
     options.meter =
         (struct store_meter){api_store_seen, monitor_cells(monitor, (size_t)loop_index(nl->loop))};
@@ -82,7 +82,8 @@ static bool put_together(struct node_loop *nl) {
     if (nl->api == NULL) {
         return false;
     }
-    nl->http = http_server_create(nl->loop, &parts->http, parts->listen_fd, api_handle, nl->api);
+    nl->http = http_server_create(nl->loop, &parts->limits.http, parts->listen_fd, api_handle,
+                                  nl->api);
     if (nl->http == NULL) {
         return false;
     }
@@ -136,6 +137,18 @@ static void on_drain(struct loop_message *message) {
     }
 }
 
+static void on_set(struct loop_message *message) {
+    struct node_loop *nl = receiver(message);
+    mtx_lock(&nl->lock);
+    nl->set_is_out = false;
+    const struct node_limits limits = nl->wanted;
+    mtx_unlock(&nl->lock);
+    if (nl->http != NULL) {
+        http_server_set_limits(nl->http, &limits.http);
+        checkin_set_limits(nl->checkin, &limits.checkin);
+    }
+}
+
 static void on_cut_off(struct loop_message *message) {
     struct node_loop *nl = receiver(message);
     if (nl->http != NULL) {
@@ -149,19 +162,33 @@ enum err_e node_loop_start(struct node_loop *nl, int index, const struct node_pa
     nl->drain = (struct node_order){{.fn = on_drain}, nl};
     nl->cut_off = (struct node_order){{.fn = on_cut_off}, nl};
     nl->finish = (struct node_order){{.fn = on_finish}, nl};
+    nl->set = (struct node_order){{.fn = on_set}, nl};
     atomic_init(&nl->state, NODE_LOOP_NEW);
     nl->loop = loop_create(index, parts->api_node->clock);
     if (nl->loop == NULL) {
         return ERR_NO_MEMORY;
     }
+    ASSERT(mtx_init(&nl->lock, mtx_plain) == thrd_success);
     enum err_e err = loop_start(nl->loop);
     if (err != ERR_OK) {
+        mtx_destroy(&nl->lock);
         loop_destroy(nl->loop);
         nl->loop = NULL;
         return err;
     }
     loop_post(nl->loop, &nl->start.message);
     return ERR_OK;
+}
+
+void node_loop_set(struct node_loop *nl, const struct node_limits *limits) {
+    mtx_lock(&nl->lock);
+    bool is_out = nl->set_is_out;
+    nl->wanted = *limits;
+    nl->set_is_out = true;
+    mtx_unlock(&nl->lock);
+    if (!is_out) {
+        loop_post(nl->loop, &nl->set.message);
+    }
 }
 
 void node_loop_drain(struct node_loop *nl) {
@@ -194,6 +221,7 @@ enum node_loop_state_e node_loop_state(const struct node_loop *nl) {
 
 void node_loop_join(struct node_loop *nl) {
     loop_join(nl->loop);
+    mtx_destroy(&nl->lock);
     loop_destroy(nl->loop);
     nl->loop = NULL;
 }

@@ -27,12 +27,16 @@ enum node_loop_state_e {
     NODE_LOOP_FAILED,
 };
 
+struct node_limits {
+    struct checkin_options checkin;
+    struct http_options http;
+};
+
 /* The same for all loops of a node; outlives them. */
 struct node_parts {
     struct api_node *api_node;
     struct node_cache *cache; /* NULL: none */
-    struct checkin_options checkin;
-    struct http_options http;
+    struct node_limits limits; /* at start */
     int listen_fd;
     int wake; /* eventfd */
 };
@@ -54,6 +58,10 @@ struct node_loop {
     struct http_server *http;
     struct loop_timer *drain_timer;
     struct node_order start, drain, cut_off, finish; /* each sent once */
+    struct node_order set;
+    mtx_t lock; /* of the next two, held for a copy */
+    struct node_limits wanted;
+    bool set_is_out;
     bool is_attached; /* to the monitor */
     atomic_int state; /* node_loop_state_e */
 };
@@ -61,6 +69,8 @@ struct node_loop {
 /* Starts the thread and asks it to serve; SERVING or FAILED follows, unless this fails at once. */
 enum err_e node_loop_start(struct node_loop *node_loop, int index,
                            const struct node_parts *parts) MUST_CHECK;
+/* Other limits from now on, as far as they can change: see http.h and checkin.h. */
+void node_loop_set(struct node_loop *node_loop, const struct node_limits *limits);
 void node_loop_drain(struct node_loop *node_loop);   /* once, when SERVING */
 void node_loop_cut_off(struct node_loop *node_loop); /* once, after drain */
 enum node_loop_state_e node_loop_state(const struct node_loop *node_loop);

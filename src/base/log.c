@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <threads.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ static void write_to_stderr(const char *line, size_t len, void *data) {
 static struct {
     once_flag once;
     mtx_t lock;
-    enum log_level_e level;
+    atomic_int level; /* log_level_e */
     log_sink_fn sink;
     void *sink_data;
     struct fold folds[FOLD_SLOTS];
@@ -36,7 +37,7 @@ static void init_lock(void) {
 }
 
 void log_set_level(enum log_level_e level) {
-    state.level = level;
+    atomic_store_explicit(&state.level, (int)level, memory_order_relaxed);
 }
 
 void log_set_sink(log_sink_fn sink, void *data) {
@@ -81,7 +82,7 @@ static size_t append(char *line, size_t len, const char *format, ...) {
 
 void log_event(enum log_level_e level, const char *event, const char *format, ...) {
     static const char *const names[] = {"error", "warn", "info", "debug"};
-    if (level > state.level) {
+    if ((int)level > atomic_load_explicit(&state.level, memory_order_relaxed)) {
         return;
     }
     call_once(&state.once, init_lock);

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 _Bool pool_init(struct pool *pool, size_t object_size, size_t limit, pool_object_fn fini) {
-    *pool = (struct pool){.object_size = object_size, .limit = limit, .fini = fini};
+    *pool = (struct pool){
+        .object_size = object_size, .limit = limit, .places = limit, .fini = fini};
     pool->rest = calloc(limit, sizeof *pool->rest);
     return pool->rest != NULL;
 }
@@ -25,8 +26,21 @@ void pool_fini(struct pool *pool) {
     pool->rest = NULL;
 }
 
+_Bool pool_set_limit(struct pool *pool, size_t limit) {
+    if (limit > pool->places) {
+        void **rest = realloc(pool->rest, limit * sizeof *rest);
+        if (rest == NULL) {
+            return 0;
+        }
+        pool->rest = rest;
+        pool->places = limit;
+    }
+    pool->limit = limit;
+    return 1;
+}
+
 void *pool_borrow(struct pool *pool) {
-    if (pool->out == pool->limit) {
+    if (pool->out >= pool->limit) {
         return NULL;
     }
     void *object =
@@ -38,7 +52,7 @@ void *pool_borrow(struct pool *pool) {
 }
 
 void pool_give_back(struct pool *pool, void *object) {
-    ASSERT(pool->out > 0 && pool->resting < pool->limit);
+    ASSERT(pool->out > 0 && pool->resting < pool->places);
     pool->out--;
     pool->rest[pool->resting++] = object;
 }

@@ -14,9 +14,10 @@ typedef void (*pool_object_fn)(void *object);
 struct pool {
     size_t object_size;
     size_t limit;    /* most objects out at once */
+    size_t places;   /* of `rest`: the highest limit so far */
     size_t out;      /* borrowed now */
     size_t resting;  /* waiting to be borrowed again */
-    void **rest;     /* stack of resting objects, `limit` places */
+    void **rest;     /* stack of resting objects */
     pool_object_fn fini;
 };
 
@@ -24,6 +25,9 @@ struct pool {
  * NULL. Returns false without memory. */
 _Bool pool_init(struct pool *pool, size_t object_size, size_t limit, pool_object_fn fini);
 void pool_fini(struct pool *pool); /* every object must be back */
+/* Another limit from now on; what is out beyond it stays out. False without memory: the limit is as
+ * it was. */
+_Bool pool_set_limit(struct pool *pool, size_t limit);
 
 /* A cleared object when it is new, else as it was given back; NULL at the limit or without
  * memory. */

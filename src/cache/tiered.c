@@ -47,6 +47,22 @@ struct tiered_options tiered_options_default(void) {
     };
 }
 
+struct tiered_life tiered_life_of(const struct tiered *tiered, enum tiered_class_e class) {
+    const struct tiered_own_life *own = &tiered->lives[class];
+    return (struct tiered_life){
+        .l1_ms = atomic_load_explicit(&own->l1_ms, memory_order_relaxed),
+        .l2_ms = atomic_load_explicit(&own->l2_ms, memory_order_relaxed),
+        .absent_ms = tiered->options.lives[class].absent_ms,
+    };
+}
+
+void tiered_set_life(struct tiered *tiered, enum tiered_class_e class,
+                     const struct tiered_life *life) {
+    struct tiered_own_life *own = &tiered->lives[class];
+    atomic_store_explicit(&own->l1_ms, life->l1_ms, memory_order_relaxed);
+    atomic_store_explicit(&own->l2_ms, life->l2_ms, memory_order_relaxed);
+}
+
 static enum err_e check_lives(const struct tiered_options *options, struct problem *ret_problem) {
     for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
         const struct tiered_life *life = &options->lives[i];
@@ -84,6 +100,9 @@ static void set_up(struct tiered *tiered, const struct tiered_options *options) 
     ASSERT(pthread_mutex_init(&tiered->mutex, NULL) == 0);
     ASSERT(pthread_mutex_init(&tiered->estimate_mutex, NULL) == 0);
     estimate_init(&tiered->estimate, options->l1.entries);
+    for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
+        tiered_set_life(tiered, (enum tiered_class_e)i, &options->lives[i]);
+    }
     bool alone = options->writers == TIERED_WRITERS_ALONE;
     atomic_init(&tiered->heard_us, alone ? INT64_MAX : TIERED_NEVER_US);
 }

@@ -95,6 +95,10 @@ struct tiered_options tiered_options_default(void);
 enum err_e tiered_create(const struct tiered_options *options, struct tiered **ret_tiered,
                          struct problem *ret_problem) MUST_CHECK;
 void tiered_destroy(struct tiered *tiered); /* every loop is closed; NULL: nothing */
+/* Other lives for what is kept from now on, within the bounds of tiered_create; absent_ms stays as
+ * it is. Any thread. */
+void tiered_set_life(struct tiered *tiered, enum tiered_class_e class,
+                     const struct tiered_life *life);
 
 /* For early refresh: `key` is used and nears its end. Whoever set this starts a tiered_get with
  * `refresh` for it, or does nothing. */

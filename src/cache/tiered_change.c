@@ -38,8 +38,8 @@ static void forget(struct tiered *tiered, const struct tiered_change *change) {
 }
 
 bool tiered_is_kept_true(const struct tiered *tiered, enum tiered_class_e class) {
-    const struct tiered_life *life = &tiered->options.lives[class];
-    return life->l2_ms > 0 && life->l1_ms + life->l2_ms >= TIERED_BOUND_MS;
+    const struct tiered_life life = tiered_life_of(tiered, class);
+    return life.l2_ms > 0 && life.l1_ms + life.l2_ms >= TIERED_BOUND_MS;
 }
 
 /* A bit for each class whose keys a pattern can match: its own, or all where it is open before the

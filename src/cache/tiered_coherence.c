@@ -185,7 +185,7 @@ void tiered_class_repeat(struct tiered_loop *loop, enum tiered_class_e class) {
 
 bool tiered_l2_is_kept_for(const struct tiered_flight *flight) {
     const struct tiered_loop *loop = flight->loop;
-    return loop->port->has_l2 && loop->tiered->options.lives[flight->leader->class].l2_ms > 0;
+    return loop->port->has_l2 && tiered_life_of(loop->tiered, flight->leader->class).l2_ms > 0;
 }
 
 bool tiered_l2_is_trusted(struct tiered_flight *flight) {

@@ -64,16 +64,15 @@ static void send_away(struct tiered_flight *flight, struct redis_call call) {
 /* Keeping. */
 
 static int64_t l1_life_ms(struct tiered_flight *flight, bool absent) {
-    struct tiered *tiered = flight->loop->tiered;
-    const struct tiered_life *life = &tiered->options.lives[flight->leader->class];
+    const struct tiered_life life = tiered_life_of(flight->loop->tiered, flight->leader->class);
     if (absent) {
-        return life->absent_ms;
+        return life.absent_ms;
     }
     /* Asked for early, so it is in use: it may stay twice as long, but no longer than in L2. */
-    bool stretches = flight->leader->refresh && life->l2_ms > life->l1_ms;
-    return !stretches                         ? life->l1_ms
-           : 2 * life->l1_ms <= life->l2_ms ? 2 * life->l1_ms
-                                              : life->l2_ms;
+    bool stretches = flight->leader->refresh && life.l2_ms > life.l1_ms;
+    return !stretches                     ? life.l1_ms
+           : 2 * life.l1_ms <= life.l2_ms ? 2 * life.l1_ms
+                                          : life.l2_ms;
 }
 
 /* What was read at `born_us` lives for what is left of its time from then. */
@@ -107,8 +106,8 @@ static void keep_in_l1(struct tiered_flight *flight, const struct tiered_answer 
 
 static int64_t l2_life_ms(struct tiered_flight *flight, bool absent) {
     struct tiered_loop *loop = flight->loop;
-    const struct tiered_life *life = &loop->tiered->options.lives[flight->leader->class];
-    int64_t ms = absent ? life->absent_ms : life->l2_ms;
+    const struct tiered_life life = tiered_life_of(loop->tiered, flight->leader->class);
+    int64_t ms = absent ? life.absent_ms : life.l2_ms;
     /* Whoever invalidated may have died between its two halves, before the commit was told. */
     if (flight->l2_ticket.generation != 0 && ms > TIERED_YOUNG_L2_MS) {
         ms = TIERED_YOUNG_L2_MS;

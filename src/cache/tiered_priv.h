@@ -124,7 +124,10 @@ struct tiered_epoch {
 };
 
 struct tiered {
-    struct tiered_options options;
+    struct tiered_options options; /* but the lives in it: see tiered_life_of */
+    struct tiered_own_life {
+        _Atomic int64_t l1_ms, l2_ms;
+    } lives[TIERED_CLASS_COUNT];
     struct l1_memory *memory;
     struct l1 *l1;
     uint64_t seed; /* of the loops' chance */
@@ -226,6 +229,7 @@ void tiered_forget_key(struct tiered *tiered, struct slice key);
 uint64_t tiered_forget_matching(struct tiered *tiered, struct slice pattern);
 void tiered_forget_class(struct tiered *tiered, enum tiered_class_e class);
 /* Whether values of the class in L2 outlive the bound: then L2 must be told of changes. */
+struct tiered_life tiered_life_of(const struct tiered *tiered, enum tiered_class_e class);
 bool tiered_is_kept_true(const struct tiered *tiered, enum tiered_class_e class);
 
 /* tiered_journal.c */

@@ -43,6 +43,7 @@ struct checkin_batch {
     size_t order_len;
     size_t next;                 /* place in `order` where the next chunk begins */
     size_t chunk_len;
+    size_t chunk_max;            /* places for its scans: the limit may change meanwhile */
     struct scan *chunk_scans;    /* the chunk, copied together for the store */
     struct scan_result *chunk_results;
     struct store_op op;
@@ -110,7 +111,7 @@ static void take_answer(struct store_op *op) {
 static void submit_chunk(struct checkin_batch *batch) {
     struct checkin *checkin = batch->checkin;
     size_t left = batch->order_len - batch->next;
-    batch->chunk_len = left < checkin->options.chunk ? left : checkin->options.chunk;
+    batch->chunk_len = left < batch->chunk_max ? left : batch->chunk_max;
     for (size_t i = 0; i < batch->chunk_len; i++) {
         batch->chunk_scans[i] = batch->scans[batch->order[batch->next + i]];
     }
@@ -194,7 +195,7 @@ void checkin_batch_free(struct checkin_batch *batch) {
 }
 
 static bool allocate(struct checkin_batch *batch, size_t len) {
-    size_t chunk = batch->checkin->options.chunk;
+    size_t chunk = batch->chunk_max = batch->checkin->options.chunk;
     batch->results = calloc(len > 0 ? len : 1, sizeof *batch->results);
     batch->order = malloc((len > 0 ? len : 1) * sizeof *batch->order);
     batch->chunk_scans = malloc(chunk * sizeof *batch->chunk_scans);
@@ -214,7 +215,7 @@ static void collect(struct checkin_batch *batch, const unsigned char *skip, size
 enum err_e checkin_batch(struct checkin *checkin, struct slice event, const struct scan *scans,
                          const unsigned char *skip, size_t len, checkin_batch_fn done,
                          void *owner) {
-    if (checkin->batches == checkin->options.batches_max) {
+    if (checkin->batches >= checkin->options.batches_max) {
         return ERR_OVERLOADED;
     }
     struct checkin_batch *batch = calloc(1, sizeof *batch);

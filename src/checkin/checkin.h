@@ -25,6 +25,8 @@ struct checkin_options {
 struct checkin *checkin_create(struct loop *loop, struct store *store,
                                const struct checkin_options *options);
 void checkin_destroy(struct checkin *checkin); /* nothing in flight */
+/* Others from now on: all of `options` but the meter. */
+void checkin_set_limits(struct checkin *checkin, const struct checkin_options *options);
 
 /* `result->err` says whether it was decided; `result` lives until `done` returns. Called once, on
  * the loop, never from within checkin_scan. */

@@ -54,6 +54,17 @@ struct checkin *checkin_create(struct loop *loop, struct store *store,
     return checkin;
 }
 
+void checkin_set_limits(struct checkin *checkin, const struct checkin_options *options) {
+    ASSERT(options->chunk >= 1 && options->chunk <= STORE_SCANS_MAX);
+    struct store_meter meter = checkin->options.meter;
+    size_t scans_max = checkin->options.scans_max;
+    checkin->options = *options;
+    checkin->options.meter = meter;
+    if (!pool_set_limit(&checkin->jobs, options->scans_max)) {
+        checkin->options.scans_max = scans_max;
+    }
+}
+
 void checkin_destroy(struct checkin *checkin) {
     if (checkin != NULL) {
         ASSERT(checkin->batches == 0);

@@ -206,6 +206,13 @@ static bool publish_db(struct worker *worker, struct db *db) {
     return go_on;
 }
 
+static struct db_service_options options_of(struct db_service *service) {
+    pthread_mutex_lock(&service->lock);
+    struct db_service_options options = service->options;
+    pthread_mutex_unlock(&service->lock);
+    return options;
+}
+
 MAY_BLOCK static enum err_e run_postgres(struct task *task, const struct db_options *options) {
     struct db *db;
     TRY(db_open(options, &db, &task->problem));
@@ -225,13 +232,12 @@ MAY_BLOCK static enum err_e run_postgres(struct task *task, const struct db_opti
 }
 
 MAY_BLOCK static enum err_e run_task(struct task *task) {
-    const struct db_service_options *o = &task->worker->service->options;
-    struct db_options options = o->db;
-    options.mode = task->mode;
-    if (o->sqlite_path == NULL) {
-        return run_postgres(task, &options);
+    struct db_service_options o = options_of(task->worker->service);
+    o.db.mode = task->mode;
+    if (o.sqlite_path == NULL) {
+        return run_postgres(task, &o.db);
     }
-    return db_sqlite_run(o->sqlite_path, &options, task->kind, &task->report, &task->problem);
+    return db_sqlite_run(o.sqlite_path, &o.db, task->kind, &task->report, &task->problem);
 }
 
 static enum err_e write_document(struct task *task, struct buf *text) {
@@ -404,6 +410,38 @@ static void finish(struct worker *worker, enum err_e err, const struct problem *
     answer(job, err, problem);
 }
 
+/* When the changes' worker does something unasked. */
+static void plan_own_locked(struct db_service *service) {
+    bool is_own = service->options.sqlite_path == NULL && service->options.every_ms > 0;
+    service->changes.next_own_us =
+        is_own ? now_us(service) + service->options.every_ms * 1000 : INT64_MAX;
+}
+
+static void plan_own(struct db_service *service) {
+    pthread_mutex_lock(&service->lock);
+    plan_own_locked(service);
+    pthread_mutex_unlock(&service->lock);
+}
+
+void db_service_set(struct db_service *service, const struct db_service_options *options) {
+    struct db_options *own = &service->options.db;
+    pthread_mutex_lock(&service->lock);
+    const struct db_options before = *own;
+    bool is_same = service->options.every_ms == options->every_ms;
+    *own = options->db;
+    own->url = before.url;
+    own->clock = before.clock;
+    own->actor = before.actor;
+    own->pretended_ms = before.pretended_ms;
+    own->archive_dir = before.archive_dir;
+    service->options.every_ms = options->every_ms;
+    if (!is_same) {
+        plan_own_locked(service);
+        pthread_cond_signal(&service->changes.wake);
+    }
+    pthread_mutex_unlock(&service->lock);
+}
+
 static void *looks_main(void *data) {
     struct worker *worker = data;
     struct db_service *service = worker->service;
@@ -431,7 +469,7 @@ static void *changes_main(void *data) {
         struct problem problem = {{0}, {0}};
         if (!worker->is_asked) {
             look_after(worker);
-            worker->next_own_us = now_us(service) + service->options.every_ms * 1000;
+            plan_own(service);
             give_back(worker);
             continue;
         }
@@ -455,10 +493,8 @@ static enum err_e start_worker(struct worker *worker, void *(*main_fn)(void *dat
 enum err_e db_service_start(struct db_service *service) {
     if (service->options.sqlite_path == NULL) {
         service->looks.next_own_us = now_us(service);
-        if (service->options.every_ms > 0) {
-            service->changes.next_own_us = now_us(service) + service->options.every_ms * 1000;
-        }
     }
+    plan_own(service);
     TRY(start_worker(&service->looks, looks_main));
     return start_worker(&service->changes, changes_main);
 }

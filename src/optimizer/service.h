@@ -44,6 +44,9 @@ struct db_service_options {
 };
 struct db_service *db_service_create(const struct db_service_options *options); /* NULL: memory */
 enum err_e db_service_start(struct db_service *service) MUST_CHECK;
+/* Other options for what begins from now on: all but clock and texts, which stay as they are. Any
+ * thread. */
+void db_service_set(struct db_service *service, const struct db_service_options *options);
 MAY_BLOCK void db_service_drain(struct db_service *service);
 MAY_BLOCK void db_service_stop(struct db_service *service); /* drains, then waits */
 void db_service_destroy(struct db_service *service);        /* not running; NULL: nothing */

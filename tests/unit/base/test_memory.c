@@ -68,6 +68,31 @@ static void a_pool_lends_up_to_its_limit_and_the_same_object_again(void **state)
     assert_int_equal(finished, 2);
 }
 
+static void a_pool_follows_another_limit_while_objects_are_out(void **state) {
+    (void)state;
+    struct pool pool;
+    void *out[5];
+    assert_true(pool_init(&pool, 32, 2, NULL));
+    out[0] = pool_borrow(&pool);
+    out[1] = pool_borrow(&pool);
+    assert_true(pool_set_limit(&pool, 5));
+    for (size_t i = 2; i < 5; i++) {
+        out[i] = pool_borrow(&pool);
+        assert_non_null(out[i]);
+    }
+    assert_null(pool_borrow(&pool));
+    assert_true(pool_set_limit(&pool, 1));
+    for (size_t i = 0; i < 5; i++) {
+        assert_null(pool_borrow(&pool)); /* too many are out already */
+        pool_give_back(&pool, out[i]);
+    }
+    void *one = pool_borrow(&pool);
+    assert_non_null(one);
+    assert_null(pool_borrow(&pool));
+    pool_give_back(&pool, one);
+    pool_fini(&pool);
+}
+
 static void a_buffer_grows_to_its_limit_and_then_says_so(void **state) {
     (void)state;
     struct buf buf;
@@ -136,6 +161,7 @@ int main(void) {
         cmocka_unit_test(an_arena_is_aligned_bounded_and_reused),
         cmocka_unit_test(an_arena_gives_its_last_byte),
         cmocka_unit_test(a_pool_lends_up_to_its_limit_and_the_same_object_again),
+        cmocka_unit_test(a_pool_follows_another_limit_while_objects_are_out),
         cmocka_unit_test(a_buffer_grows_to_its_limit_and_then_says_so),
         cmocka_unit_test(a_seeded_source_repeats_itself_and_stays_below),
         cmocka_unit_test(log_lines_cannot_be_forged_and_repeats_fold),
