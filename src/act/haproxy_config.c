@@ -26,6 +26,7 @@ static const char defaults_text[] =
     "    timeout http-request 10s\n"
     "    timeout http-keep-alive 75s\n"
     "    timeout queue 2s\n"
+    "    # an export may think this long before its first byte\n"
     "    timeout server 30s\n"
     "    timeout tunnel 1h\n"
     "    timeout check 500ms\n"
@@ -58,6 +59,7 @@ static const char routing_text[] =
     "    acl has_nonce req.body,json_query('$.nonce') -m len ge 1\n"
     "    http-request disable-l7-retry if writes !scan\n"
     "    http-request disable-l7-retry if writes scan !has_nonce\n"
+    "    http-request set-var(txn.scan) bool(true) if scan writes\n"
     "    http-request set-var(txn.key) path\n"
     "    http-request set-var(txn.key) url_param(token) if by_token\n"
     "    use_backend database if writes\n"
@@ -67,26 +69,37 @@ static const char routing_text[] =
     "    default_backend general\n"
     "\n";
 
+/* A node that lives answers within store.deadline, 5 s, or says 503: whoever takes longer hangs,
+ * and what may be repeated goes to another node. */
+#define SHORT_ANSWER "6s"
+
 /* What each backend does on its own, in the order of HAPROXY_BACKEND_TABLE. */
 static const char *const balance_texts[] = {
-    [HAPROXY_BACKEND_DATABASE] = "    balance leastconn\n",
+    [HAPROXY_BACKEND_DATABASE] =
+        "    balance leastconn\n"
+        "    # longer than store.deadline of a node: who takes longer hangs\n"
+        "    http-request set-timeout server " SHORT_ANSWER " if { var(txn.scan) -m bool }\n",
     [HAPROXY_BACKEND_ANALYTICS] =
         "    balance roundrobin\n"
         "    # the controller writes the node with the lowest CPU into the map\n",
     [HAPROXY_BACKEND_CACHE] = "    balance hash var(txn.key)\n"
                               "    hash-type consistent djb2 avalanche\n"
                               "    # no node gets more than 1.5 times the average\n"
-                              "    hash-balance-factor 150\n",
-    [HAPROXY_BACKEND_GENERAL] = "    balance roundrobin\n",
+                              "    hash-balance-factor 150\n"
+                              "    timeout server " SHORT_ANSWER "\n",
+    [HAPROXY_BACKEND_GENERAL] = "    balance roundrobin\n"
+                                "    timeout server " SHORT_ANSWER "\n",
 };
 
 static const char server_defaults[] =
     "    option httpchk GET /readyz\n"
     "    http-check expect status 200\n"
-    "    # a dead node is out after 10 ms of traffic or 200 ms of checks, a hanging one in 2 s\n"
+    "    # a dead node is out after 10 ms of traffic or 200 ms of checks, a hanging one in 2 s.\n"
+    "    # never on-marked-down shutdown-sessions: it also cuts requests that still connect, and\n"
+    "    # those are answered by nothing instead of by the next node\n"
     "    default-server weight 100 check inter 500ms fastinter 100ms downinter 500ms fall 2 rise 1"
     " pool-purge-delay 5s pool-max-conn 64 slowstart 4s observe layer4 error-limit 3"
-    " on-error mark-down on-marked-down shutdown-sessions\n";
+    " on-error mark-down\n";
 
 static void write_backend(struct buf *to, const struct haproxy_config *config,
                           enum haproxy_backend_e backend) {
@@ -102,7 +115,7 @@ static void write_backend(struct buf *to, const struct haproxy_config *config,
     for (size_t i = 0; i < config->nodes_len; i++) {
         const struct haproxy_node *node = &config->nodes[i];
         buf_printf(to, "    server %s %s id %" PRId64, node->name, node->address, node->number);
-        if (node->agent_port != 0) {
+        if (node->agent_port != 0 && backend != HAPROXY_BACKEND_STEADY) {
             buf_printf(to, " agent-check agent-inter 1s agent-port %d", node->agent_port);
         }
         buf_add_char(to, '\n');

@@ -30,6 +30,8 @@ enum haproxy_backend_e {
     HAPROXY_BACKEND_COUNT
 };
 const char *haproxy_backend_name(enum haproxy_backend_e backend);
+/* Weights rest there, whatever the load: keys would move. Bounded load is its own answer. */
+#define HAPROXY_BACKEND_STEADY HAPROXY_BACKEND_CACHE
 
 struct haproxy_config {
     const char *bind;         /* "127.0.0.1:8000" or ":80" */

@@ -71,9 +71,9 @@ static enum err_e check_node(const struct haproxy_node *node, struct problem *re
                            "node %s: the address is numeric with a port, as 10.0.0.1:8080",
                            node->name);
     }
-    if (node->number < 1 || node->number > 65535) {
+    if (node->number < 1 || node->number > 65535 || node->weight < 0 || node->weight > 100) {
         return problem_set(ret_problem, ERR_INVALID_FIELD, "number",
-                           "node %s: the number is 1 to 65535", node->name);
+                           "node %s: the number is 1 to 65535, the weight 0 to 100", node->name);
     }
     return ERR_OK;
 }
@@ -154,6 +154,20 @@ void haproxy_note_refused_delete(struct haproxy_history *history,
     }
 }
 
+/* --- those that hang --- */
+
+/* Their requests wait for nothing: cut, they go to another node where they may. Not at once: what
+ * is still connecting would be answered by nothing (seen on 2.6.12), and has been sent on by
+ * then. */
+static bool hangs_too_long(struct haproxy_history *history, const struct haproxy_row *row,
+                           int64_t now_ms) {
+    if (!row->is_silent || (row->sessions == 0 && row->used == 0)) {
+        return false;
+    }
+    struct haproxy_leaving *leaving = note_leaving(history, row, now_ms);
+    return leaving != NULL && now_ms - leaving->since_ms >= HAPROXY_SILENT_MS;
+}
+
 /* --- the plan --- */
 
 struct planner {
@@ -212,15 +226,38 @@ static bool may_leave(const struct planner *planner, const struct haproxy_row *r
     return !any_serves;
 }
 
+static bool rests(const struct planner *planner, struct slice backend) {
+    return slice_eq(backend, planner->wish->steady);
+}
+
+static void ask_agent(struct planner *planner, const struct haproxy_row *row,
+                      const struct haproxy_node *node) {
+    if (node->agent_port != 0 && !rests(planner, row->backend)) {
+        give(planner, HAPROXY_ORDER_AGENT, row);
+    }
+}
+
+/* Compared with what HAProxy shows, which tells the truth but during a slow start. */
+static void weigh(struct planner *planner, const struct haproxy_row *row,
+                  const struct haproxy_node *node) {
+    int64_t off = row->weight - node->weight;
+    bool is_far = off >= HAPROXY_WEIGHT_STEP || off <= -HAPROXY_WEIGHT_STEP ||
+                  (off != 0 && node->weight == 100);
+    if (node->weight == 0 || node->agent_port != 0 || row->is_warming ||
+        rests(planner, row->backend) || !is_far) {
+        return;
+    }
+    give(planner, HAPROXY_ORDER_WEIGHT, row);
+    planner->orders->items[planner->orders->len - 1].node = node;
+}
+
 static void step_wanted(struct planner *planner, const struct haproxy_row *row,
                         const struct haproxy_node *node) {
     planner->orders->pending += row->status != (node->drains ? HAPROXY_DRAIN : HAPROXY_UP);
     switch (row->status) {
     case HAPROXY_MAINT: /* added a moment ago and cut short, or taken out by hand */
         give(planner, HAPROXY_ORDER_CHECK, row);
-        if (node->agent_port != 0) {
-            give(planner, HAPROXY_ORDER_AGENT, row);
-        }
+        ask_agent(planner, row, node);
         give(planner, HAPROXY_ORDER_DRAIN, row);
         return;
     case HAPROXY_DRAIN:
@@ -229,8 +266,17 @@ static void step_wanted(struct planner *planner, const struct haproxy_row *row,
         }
         return;
     case HAPROXY_UP:
-    case HAPROXY_DOWN:
         if (node->drains && may_leave(planner, row)) {
+            give(planner, HAPROXY_ORDER_DRAIN, row);
+        } else {
+            weigh(planner, row, node);
+        }
+        return;
+    case HAPROXY_DOWN:
+        if (hangs_too_long(planner->history, row, planner->view->now_ms)) {
+            give(planner, HAPROXY_ORDER_CUT, row);
+        }
+        if (node->drains) {
             give(planner, HAPROXY_ORDER_DRAIN, row);
         }
         return;
@@ -314,9 +360,7 @@ static void add_missing(struct planner *planner, struct slice backend) {
         give(planner, HAPROXY_ORDER_ADD, &row);
         planner->orders->items[planner->orders->len - 1].node = node;
         give(planner, HAPROXY_ORDER_CHECK, &row);
-        if (node->agent_port != 0) {
-            give(planner, HAPROXY_ORDER_AGENT, &row);
-        }
+        ask_agent(planner, &row, node);
         give(planner, HAPROXY_ORDER_DRAIN, &row);
     }
 }
@@ -361,7 +405,7 @@ static void write_add(struct buf *to, const struct haproxy_node *node) {
     buf_printf(to,
                "%s id %" PRId64 " weight 100 check inter 500ms fastinter 100ms downinter 500ms"
                " fall 2 rise 1 pool-purge-delay 5s pool-max-conn 64 slowstart 4s observe layer4"
-               " error-limit 3 on-error mark-down on-marked-down shutdown-sessions",
+               " error-limit 3 on-error mark-down",
                node->address, node->number);
     if (node->agent_port != 0) {
         buf_printf(to, " agent-check agent-inter 1s agent-port %d", node->agent_port);
@@ -377,6 +421,7 @@ static const struct {
     [HAPROXY_ORDER_AGENT] = {"enable agent ", ""},
     [HAPROXY_ORDER_DRAIN] = {"set server ", " state drain"},
     [HAPROXY_ORDER_READY] = {"set server ", " state ready"},
+    [HAPROXY_ORDER_WEIGHT] = {"set server ", " weight "},
     [HAPROXY_ORDER_CUT] = {"shutdown sessions server ", ""},
     [HAPROXY_ORDER_MAINT] = {"set server ", " state maint"},
     [HAPROXY_ORDER_DELETE] = {"del server ", ""},
@@ -391,5 +436,7 @@ void haproxy_order_write(struct buf *to, const struct haproxy_order *order) {
     buf_add_text(to, commands[order->kind].behind);
     if (order->kind == HAPROXY_ORDER_ADD) {
         write_add(to, order->node);
+    } else if (order->kind == HAPROXY_ORDER_WEIGHT) {
+        buf_printf(to, "%" PRId64 "%%", order->node->weight);
     }
 }

@@ -28,6 +28,8 @@ enum {
     HAPROXY_BACKENDS_MAX = 8,
     HAPROXY_SERVERS_MAX = 256,    /* in one backend */
     HAPROXY_DRAIN_MS_DEFAULT = 30000,
+    HAPROXY_SILENT_MS = 1500,     /* above `timeout connect`: nothing connects to it any more */
+    HAPROXY_WEIGHT_STEP = 10,     /* per cents: less of a change is not worth an order */
     HAPROXY_DELETES_BEFORE_AGAIN = 3, /* refused deletes before drain and maint are repeated */
 };
 
@@ -40,6 +42,7 @@ struct haproxy_node {
     char address[HAPROXY_ADDRESS_MAX + 1]; /* "127.0.0.1:8081" */
     int agent_port;                        /* 0: it has none */
     int64_t number; /* 1..65535, the node's own for life: places it in the hash ring */
+    int64_t weight; /* 1..100 per cent of a full share; 0: not said. An agent's word goes first */
     bool drains;    /* keep it, but without new traffic */
 };
 
@@ -50,7 +53,8 @@ struct haproxy_node {
     X(AGENT, "agent", "the node's own word about its load")                                        \
     X(DRAIN, "drain", "no new traffic")                                                            \
     X(READY, "ready", "the check has passed")                                                      \
-    X(CUT, "cut", "sessions that outlived the time to drain")                                      \
+    X(WEIGHT, "weight", "its share of the load")                                                   \
+    X(CUT, "cut", "sessions that outlived the time to drain, or wait for a node that hangs")       \
     X(MAINT, "maint", "the last step before it can be deleted")                                    \
     X(DELETE, "delete", "a server that nobody wants")
 
@@ -67,7 +71,7 @@ struct haproxy_order {
     enum haproxy_order_e kind;
     struct slice backend;
     struct slice server;
-    const struct haproxy_node *node; /* ADD; else NULL */
+    const struct haproxy_node *node; /* ADD and WEIGHT; else NULL */
 };
 
 /* What must be remembered about one server on its way out. */
@@ -89,6 +93,7 @@ struct haproxy_wish {
     const struct slice *backends;
     size_t backends_len; /* at most HAPROXY_BACKENDS_MAX */
     int64_t drain_ms;    /* how long sessions may take to end */
+    struct slice steady; /* a backend whose weights rest: a weight moves keys in its hash ring */
 };
 
 /* ERR_INVALID_FIELD: a node with a bad name, address, port or number, or two that share one. */

@@ -15,6 +15,7 @@
     X(eresp)                                                                                       \
     X(status)                                                                                      \
     X(weight)                                                                                      \
+    X(throttle)                                                                                    \
     X(sid)                                                                                         \
     X(type)                                                                                        \
     X(check_status)                                                                                \
@@ -76,10 +77,17 @@ static int64_t number(struct slice cell) {
     return slice_to_int(cell, 0, INT64_MAX, &value) ? value : 0;
 }
 
+/* The last check that ended: "* " says that another one is under way. */
+static struct slice last_check(struct slice check) {
+    return slice_starts_with(check, SLICE_LIT("* ")) ? slice_skip(check, 2) : check;
+}
+
+static bool has_heard_nothing(struct slice check) {
+    return slice_eq_text(check, "L4TOUT") || slice_eq_text(check, "L4CON") ||
+           slice_eq_text(check, "L6TOUT") || slice_eq_text(check, "L7TOUT");
+}
+
 static bool has_passed(struct slice check) {
-    if (slice_starts_with(check, SLICE_LIT("* "))) { /* one is under way; this was the last */
-        check = slice_skip(check, 2);
-    }
     return slice_starts_with(check, SLICE_LIT("L4OK")) ||
            slice_starts_with(check, SLICE_LIT("L6OK")) ||
            slice_starts_with(check, SLICE_LIT("L7OK"));
@@ -96,6 +104,11 @@ static enum haproxy_status_e read_status(struct slice text) {
     return slice_starts_with(text, SLICE_LIT("MAINT")) ? HAPROXY_MAINT : HAPROXY_DOWN;
 }
 
+/* Per cents of the weight during a slow start; empty without one. */
+static bool is_warming(struct slice throttle) {
+    return throttle.len > 0 && number(throttle) < 100;
+}
+
 static struct haproxy_row row_of(const struct slice cells[]) {
     return (struct haproxy_row){
         .backend = cells[COLUMN_pxname],
@@ -103,7 +116,9 @@ static struct haproxy_row row_of(const struct slice cells[]) {
         .address = cells[COLUMN_addr],
         .status = read_status(cells[COLUMN_status]),
         .in_transition = memchr(cells[COLUMN_status].at, '/', cells[COLUMN_status].len) != NULL,
-        .check_passed = has_passed(cells[COLUMN_check_status]),
+        .is_warming = is_warming(cells[COLUMN_throttle]),
+        .check_passed = has_passed(last_check(cells[COLUMN_check_status])),
+        .is_silent = has_heard_nothing(last_check(cells[COLUMN_check_status])),
         .id = number(cells[COLUMN_sid]),
         .weight = number(cells[COLUMN_weight]),
         .sessions = number(cells[COLUMN_scur]),

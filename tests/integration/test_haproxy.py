@@ -173,6 +173,44 @@ def test_a_killed_node_costs_no_request_that_can_go_elsewhere(front, driver, nod
     assert load.failed == []
 
 
+def test_what_waits_for_a_node_that_hangs_is_answered_by_another(front, driver, nodes):
+    driver.settle(nodes)
+    os.kill(nodes[1].process.pid, signal.SIGSTOP)
+    try:
+        with Load(front.port, threads=6) as load:  # on kept connections, some of them to n2
+            scan = json.dumps({"token": "t", "gate": "g", "nonce": "1"})
+            held = [threading.Thread(target=lambda: load.failed.extend(
+                {get(front.port, "/v1/events/e/checkins", "POST", scan)[0]} - {200}))
+                for _ in range(6)]
+            for thread in held:
+                thread.start()
+            processes.until(lambda: driver.round(nodes).servers["general", "n2"] == "DOWN")
+            processes.until(lambda: driver.round(nodes).heard("cut"))
+            for thread in held:
+                thread.join()
+        assert load.failed == []
+    finally:
+        os.kill(nodes[1].process.pid, signal.SIGCONT)
+    driver.settle(nodes)
+
+
+def test_without_a_controller_a_short_request_waits_for_a_hanging_node_no_longer_than_its_limit(
+        front, driver, nodes):
+    driver.settle(nodes)
+    os.kill(nodes[1].process.pid, signal.SIGSTOP)
+    answers = []
+    try:
+        held = [threading.Thread(target=lambda: answers.append(get(front.port, "/v1/other")))
+                for _ in range(6)]
+        for thread in held:
+            thread.start()
+        for thread in held:
+            thread.join()  # nobody cuts: HAProxy itself gives up on n2, and asks another
+    finally:
+        os.kill(nodes[1].process.pid, signal.SIGCONT)
+    assert [status for status, _ in answers] == [200] * 6
+
+
 def test_a_node_told_to_drain_gets_nothing_new(front, driver, nodes):
     driver.settle(nodes)
     driver.settle([f"{nodes[0]} drains", *nodes[1:]])

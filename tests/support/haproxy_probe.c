@@ -5,9 +5,9 @@
  *   haproxy_probe config BIND SOCKET MAP [TLS_BIND CERTIFICATE]   haproxy.cfg for nodes from stdin
  *   haproxy_probe rounds SOCKET MAP DRAIN_MS                      reads commands from stdin
  *
- * A node is a line: NAME ADDRESS NUMBER AGENT_PORT [drains]. Commands of `rounds`:
+ * A node is a line: NAME ADDRESS NUMBER AGENT_PORT [drains|WEIGHT]. Commands of `rounds`:
  *
- *   node NAME ADDRESS NUMBER AGENT_PORT [drains]    the wish, one line a node
+ *   node NAME ADDRESS NUMBER AGENT_PORT [drains|WEIGHT]   the wish, one line a node
  *   best KEY NODE                                   an entry of the map
  *   round                                           carries out one, then forgets the wish
  *
@@ -46,6 +46,7 @@ static bool read_node(const char *line) {
         return false;
     }
     node->drains = strcmp(drains, "drains") == 0;
+    node->weight = strtoll(drains, NULL, 10);
     nodes_len++;
     return true;
 }
@@ -110,7 +111,8 @@ static void run_round(struct haproxy *haproxy, const char *map_file, int64_t dra
     for (int i = 0; i < HAPROXY_BACKEND_COUNT; i++) {
         backends[i] = slice_of(haproxy_backend_name((enum haproxy_backend_e)i));
     }
-    struct haproxy_wish wish = {nodes, nodes_len, backends, HAPROXY_BACKEND_COUNT, drain_ms};
+    struct haproxy_wish wish = {nodes, nodes_len, backends, HAPROXY_BACKEND_COUNT, drain_ms,
+                                backends[HAPROXY_BACKEND_STEADY]};
     struct haproxy_map map = {map_file, entries, entries_len};
     enum err_e err = haproxy_round(haproxy, &wish, &map, &state, &problem);
     for (size_t i = 0; i < state.rows_len; i++) {

@@ -21,6 +21,7 @@ ledger_lock = threading.Lock()
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    wbufsize = 65536  # an answer is one write, as turnout's: none dies in the middle of it
 
     def do_GET(self):
         self.answer({"node": NAME, "path": self.path})

@@ -33,7 +33,7 @@ static int fresh(void **state) {
         snprintf(nodes[i].name, sizeof nodes[i].name, "n%d", i + 1);
         snprintf(nodes[i].address, sizeof nodes[i].address, "127.0.0.1:%d", 8081 + i);
     }
-    wish = (struct haproxy_wish){nodes, 1, backends, 1, 1000};
+    wish = (struct haproxy_wish){nodes, 1, backends, 1, 1000, backends[1]};
     return 0;
 }
 
@@ -76,6 +76,17 @@ static const char *plan(void) {
     return plan_at(0);
 }
 
+static const char *command_of(enum haproxy_order_e kind) {
+    static char text[1024];
+    struct buf buf;
+    struct haproxy_order order = {kind, backends[0], slice_of(nodes[0].name), &nodes[0]};
+    buf_init(&buf, sizeof text);
+    haproxy_order_write(&buf, &order);
+    assert_true(slice_to_cstr(buf_slice(&buf), text, sizeof text));
+    buf_fini(&buf);
+    return text;
+}
+
 /* --- the life of a server --- */
 
 static void a_new_node_is_added_checked_and_held_back(void **state) {
@@ -87,6 +98,39 @@ static void a_node_with_an_agent_is_asked_for_it(void **state) {
     (void)state;
     nodes[0].agent_port = 9001;
     assert_string_equal(plan(), "add n1, check n1, agent n1, drain n1");
+}
+
+static void a_share_is_told_when_it_is_another_and_not_to_those_who_ask_an_agent(void **state) {
+    (void)state;
+    struct haproxy_row *row = see(0, HAPROXY_UP);
+    row->weight = 100;
+    assert_string_equal(plan(), "");
+    nodes[0].weight = 91;
+    assert_string_equal(plan(), "");
+    nodes[0].weight = 60;
+    assert_string_equal(plan(), "weight n1");
+    assert_string_equal(command_of(HAPROXY_ORDER_WEIGHT), "set server general/n1 weight 60%");
+    row->is_warming = true;
+    assert_string_equal(plan(), "");
+    row->is_warming = false;
+    row->weight = 95;
+    nodes[0].weight = 100; /* all the way back */
+    assert_string_equal(plan(), "weight n1");
+    nodes[0].agent_port = 9001;
+    assert_string_equal(plan(), "");
+}
+
+static void the_backend_whose_keys_stay_gets_no_weight_and_no_agent(void **state) {
+    (void)state;
+    wish.backends = &backends[1];
+    nodes[0].agent_port = 9001;
+    assert_string_equal(plan(), "add n1, check n1, drain n1");
+    nodes[0].agent_port = 0;
+    nodes[0].weight = 50;
+    struct haproxy_row *row = see(0, HAPROXY_UP);
+    row->backend = backends[1];
+    row->weight = 100;
+    assert_string_equal(plan(), "");
 }
 
 static void each_backend_gets_each_node(void **state) {
@@ -108,6 +152,20 @@ static void a_node_takes_traffic_once_its_check_has_passed(void **state) {
     assert_string_equal(plan(), "ready n1");
     row->status = HAPROXY_UP;
     assert_string_equal(plan(), "");
+}
+
+static void requests_that_wait_for_a_node_that_hangs_are_cut_but_not_at_once(void **state) {
+    (void)state;
+    struct haproxy_row *row = see(0, HAPROXY_DOWN);
+    row->check_passed = false;
+    row->sessions = 3;
+    assert_string_equal(plan_at(0), "");
+    assert_string_equal(plan_at(HAPROXY_SILENT_MS), ""); /* it answers that it is not ready */
+    row->is_silent = true;
+    assert_string_equal(plan_at(HAPROXY_SILENT_MS), "");
+    assert_string_equal(plan_at(2 * HAPROXY_SILENT_MS), "cut n1");
+    row->sessions = 0;
+    assert_string_equal(plan_at(2 * HAPROXY_SILENT_MS), "");
 }
 
 static void a_server_that_is_down_waits_for_its_check(void **state) {
@@ -221,17 +279,6 @@ static void servers_of_others_are_left_alone(void **state) {
 
 /* --- what is sent --- */
 
-static const char *command_of(enum haproxy_order_e kind) {
-    static char text[1024];
-    struct buf buf;
-    struct haproxy_order order = {kind, backends[0], slice_of(nodes[0].name), &nodes[0]};
-    buf_init(&buf, sizeof text);
-    haproxy_order_write(&buf, &order);
-    assert_true(slice_to_cstr(buf_slice(&buf), text, sizeof text));
-    buf_fini(&buf);
-    return text;
-}
-
 static void an_added_server_has_an_id_a_weight_and_never_the_word_that_corrupts(void **state) {
     (void)state;
     for (int i = 0; i < HAPROXY_ORDER_COUNT; i++) {
@@ -243,6 +290,7 @@ static void an_added_server_has_an_id_a_weight_and_never_the_word_that_corrupts(
     assert_non_null(strstr(add, "pool-purge-delay"));
     assert_non_null(strstr(add, "pool-max-conn"));
     assert_null(strstr(add, "agent"));
+    assert_null(strstr(add, "shutdown-sessions"));
     nodes[0].agent_port = 9001;
     assert_non_null(strstr(command_of(HAPROXY_ORDER_ADD), "agent-port 9001"));
 }
@@ -288,7 +336,7 @@ static void a_wish_that_cannot_be_is_refused_with_the_node_that_is_wrong(void **
 
 #define HEADER                                                                                     \
     "# pxname,svname,qcur,scur,stot,econ,eresp,status,weight,sid,type,check_status,addr,"          \
-    "used_conn_cur,-,new_column,\n"
+    "used_conn_cur,-,throttle,\n"
 
 static void servers_are_read_by_column_names(void **state) {
     (void)state;
@@ -296,7 +344,7 @@ static void servers_are_read_by_column_names(void **state) {
     size_t len;
     struct slice text = SLICE_LIT(
         HEADER "fe,FRONTEND,,4,9,,,OPEN,,0,0,,,,-,1,\n"
-               "general,n1,1,2,30,4,5,UP,100,101,2,L7OK,127.0.0.1:8081,6,-,1,\n"
+               "general,n1,1,2,30,4,5,UP,100,101,2,L7OK,127.0.0.1:8081,6,-,,\n"
                "general,n2,0,0,0,0,0,DRAIN 1/2,100,102,2,* L4OK,127.0.0.1:8082,0,-,1,\n"
                "general,n3,0,0,0,0,0,MAINT (via x),100,103,2,INI,127.0.0.1:8083,0,-,1,\n"
                "general,n4,0,0,0,0,0,DOWN (agent),0,104,2,L4CON,127.0.0.1:8084,0,-,1,\n"
@@ -310,12 +358,14 @@ static void servers_are_read_by_column_names(void **state) {
     assert_int_equal(seen[0].requests, 30);
     assert_int_equal(seen[0].failures, 9);
     assert_int_equal(seen[0].id, 101);
-    assert_true(seen[0].check_passed && !seen[0].in_transition);
+    assert_true(seen[0].check_passed && !seen[0].in_transition && !seen[0].is_warming);
+    assert_true(seen[1].is_warming);
     assert_int_equal(seen[1].status, HAPROXY_DRAIN);
     assert_true(seen[1].check_passed && seen[1].in_transition);
     assert_int_equal(seen[2].status, HAPROXY_MAINT);
     assert_false(seen[2].check_passed);
     assert_int_equal(seen[3].status, HAPROXY_DOWN);
+    assert_true(seen[3].is_silent && !seen[2].is_silent);
     assert_int_equal(seen[4].status, HAPROXY_UP);
 }
 
@@ -396,8 +446,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_new_node_is_added_checked_and_held_back),
         TEST(a_node_with_an_agent_is_asked_for_it),
+        TEST(a_share_is_told_when_it_is_another_and_not_to_those_who_ask_an_agent),
+        TEST(the_backend_whose_keys_stay_gets_no_weight_and_no_agent),
         TEST(each_backend_gets_each_node),
         TEST(a_node_takes_traffic_once_its_check_has_passed),
+        TEST(requests_that_wait_for_a_node_that_hangs_are_cut_but_not_at_once),
         TEST(a_server_that_is_down_waits_for_its_check),
         TEST(a_server_taken_out_by_hand_comes_back),
         TEST(a_node_that_drains_keeps_its_sessions_and_stays),
