@@ -90,7 +90,7 @@ enum {
       "Single scans under way at once, on each loop; further ones are answered 503.")              \
     X(checkin, batches_max, INT, "8", "1", "1000",                                                 \
       "Batches of scans under way at once, on each loop.")                                         \
-    X(checkin, chunk, INT, "256", "1", "1024",                                                     \
+    X(checkin, chunk, INT, "512", "1", "1024",                                                     \
       "Scans of a batch that the store gets at a time, so that single scans pass between them.")   \
     X(cache, policy, CHOICE, "s3fifo", "off|s3fifo|lru|sieve|tinylfu", "",                         \
       "How the cache in the process chooses what to evict. off: no cache at all.")                 \

@@ -79,10 +79,11 @@ MAY_BLOCK static enum err_e mark(struct pg_writer *w, struct attendance_record *
 }
 
 static enum err_e put_standing(struct pg_writer *w, int64_t participant,
-                               const struct standing *standing) {
+                               const struct standing *before, const struct standing *after) {
     pg_clear_arrays(w);
-    if (standing->last_id != 0) {
-        pg_push_standing(&w->ledger, participant, standing);
+    if (after->last_id != 0) {
+        struct pg_array *rows = before->last_id != 0 ? &w->ledger : &w->newcomers;
+        pg_push_standing(rows, participant, after);
         return pg_put_standing(w) ? ERR_OK : ERR_NO_MEMORY;
     }
     struct pg_args args;
@@ -147,7 +148,7 @@ MAY_BLOCK enum err_e pg_annul(struct pg_writer *w, void *data) {
     TRY(load_record(w, op, &event, &gate));
     TRY(check_annullable(op));
     TRY(mark(w, &op->annul.record, &before, &after));
-    TRY(put_standing(w, op->annul.record.participant_id, &after));
+    TRY(put_standing(w, op->annul.record.participant_id, &before, &after));
     TRY(put_event(w, event, &before, &after));
     put_gate(w, event, gate, &op->annul.record);
     return ERR_OK;

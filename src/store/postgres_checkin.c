@@ -249,13 +249,11 @@ static bool apply(const struct decision *d) {
     return true;
 }
 
-/* A standing names gates of the ledger as it was, or of this group. */
+/* A standing names gates of the ledger as it was, which the fetch made known, or of this group. */
 static struct slice code_of(const struct decision *d, int64_t gate) {
-    if (gate == d->person->last_gate) {
-        return d->person->last_code;
-    }
-    if (gate == d->person->first_gate) {
-        return d->person->first_code;
+    struct slice known = pg_known_gate_code(d->group->w, gate);
+    if (known.at != NULL) {
+        return known;
     }
     for (size_t i = 0; i < d->group->gate_names.len; i++) {
         if (d->group->gates[i].known && d->group->gates[i].gate.id == gate) {
@@ -414,7 +412,7 @@ bool pg_put_standing(struct pg_writer *w) {
     return true;
 #else
     return put_arrays(&w->conn, PG_SQL_LEDGER_ADD, &w->newcomers, 1) &&
-           put_arrays(&w->conn, PG_SQL_LEDGER_PUT, &w->ledger, 1);
+           put_arrays(&w->conn, PG_SQL_LEDGER_CHANGE, &w->ledger, 1);
 #endif
 }
 

@@ -111,8 +111,9 @@ static void remember_event(struct pg_writer *w, int64_t id, struct slice code) {
     }
 }
 
-void pg_forget_events(struct pg_writer *w) {
+void pg_forget_known(struct pg_writer *w) {
     memset(w->known, 0, sizeof w->known);
+    memset(w->known_gates, 0, sizeof w->known_gates);
     arena_reset(&w->known_arena);
 }
 
@@ -250,10 +251,6 @@ static void read_people(struct pg_group *group, struct pg_rows rows) {
         pg_see_person(&rows, &person->person);
         pg_see_standing(&rows, &person->standing);
         person->has_row = person->standing.last_id != 0;
-        person->last_gate = person->standing.last_gate;
-        person->first_gate = person->standing.first_gate;
-        person->last_code = pg_get_text(&rows);
-        person->first_code = pg_get_text(&rows);
     }
 }
 
@@ -266,14 +263,71 @@ static void read_nonces(struct pg_group *group, struct pg_rows rows) {
     }
 }
 
-MAY_BLOCK enum err_e pg_group_fetch(struct pg_group *group, struct pg_writer *w,
-                                    const struct pg_scans *scans) {
-    *group = (struct pg_group){.w = w, .scans = scans};
-    struct places places = {.events = 0};
-    if (!gather(group)) {
+/* ── codes of gates: likewise ── */
+
+struct slice pg_known_gate_code(const struct pg_writer *w, int64_t id) {
+    const struct pg_known_gate *gate = w->known_gates[(uint64_t)id % PG_KNOWN_BUCKETS];
+    while (gate != NULL && gate->id != id) {
+        gate = gate->next;
+    }
+    return gate == NULL ? SLICE_NONE : gate->code;
+}
+
+static bool remember_gate(struct pg_writer *w, int64_t id, struct slice code) {
+    struct pg_known_gate *gate = arena_alloc(&w->known_arena, sizeof *gate);
+    struct slice own = arena_copy(&w->known_arena, code);
+    if (gate == NULL || own.at == NULL) {
+        return false;
+    }
+    struct pg_known_gate **bucket = &w->known_gates[(uint64_t)id % PG_KNOWN_BUCKETS];
+    *gate = (struct pg_known_gate){*bucket, id, own};
+    *bucket = gate;
+    return true;
+}
+
+static void push_unknown_gate(const struct pg_writer *w, int64_t id, struct pg_array *ids) {
+    if (id != 0 && pg_known_gate_code(w, id).at == NULL) {
+        pg_push_int(ids, id);
+    }
+}
+
+MAY_BLOCK static enum err_e learn_gates(struct pg_writer *w, struct pg_array *ids) {
+    struct pg_args args;
+    pg_args_init(&args);
+    if (!pg_arg_array(&args, ids)) {
         return ERR_NO_MEMORY;
     }
-    TRY(find_events(group));
+    size_t place = pg_put(&w->conn, PG_SQL_GATE_CODES_BY_ID, &args);
+    TRY(pg_run(&w->conn));
+    struct pg_rows rows = pg_rows_of(&w->conn, place);
+    while (pg_next(&rows)) {
+        int64_t id = pg_get_int(&rows);
+        if (!remember_gate(w, id, pg_get_text(&rows))) {
+            pg_forget_known(w); /* the next group begins anew */
+            return ERR_NO_MEMORY;
+        }
+    }
+    return ERR_OK;
+}
+
+/* Gates that stored standings name: each is asked for once in the life of a connection. */
+MAY_BLOCK static enum err_e find_gates(const struct pg_group *group, bool *ret_asked) {
+    struct pg_array ids;
+    pg_array_init(&ids, PG_BIGINT);
+    for (size_t i = 0; i < group->person_names.len; i++) {
+        const struct standing *standing = &group->people[i].standing;
+        push_unknown_gate(group->w, standing->last_gate, &ids);
+        push_unknown_gate(group->w, standing->first_gate, &ids);
+    }
+    *ret_asked = ids.count > 0;
+    enum err_e err = *ret_asked ? learn_gates(group->w, &ids) : ERR_OK;
+    pg_array_fini(&ids);
+    return err;
+}
+
+MAY_BLOCK static enum err_e fetch(struct pg_group *group) {
+    struct pg_writer *w = group->w;
+    struct places places = {.events = 0};
     TRY(put_all(group, &places));
     TRY(pg_run(&w->conn));
     read_events(group, pg_rows_of(&w->conn, places.events));
@@ -284,4 +338,17 @@ MAY_BLOCK enum err_e pg_group_fetch(struct pg_group *group, struct pg_writer *w,
     }
     group->ids = pg_rows_of(&w->conn, places.ids);
     return ERR_OK;
+}
+
+MAY_BLOCK enum err_e pg_group_fetch(struct pg_group *group, struct pg_writer *w,
+                                    const struct pg_scans *scans) {
+    *group = (struct pg_group){.w = w, .scans = scans};
+    bool asked = false;
+    if (!gather(group)) {
+        return ERR_NO_MEMORY;
+    }
+    TRY(find_events(group));
+    TRY(fetch(group));
+    TRY(find_gates(group, &asked));
+    return asked ? fetch(group) : ERR_OK; /* that let go of the rows */
 }

@@ -3,6 +3,8 @@
  * A group of scans and what it is about: each event, gate, person and nonce once, however many
  * scans name it. Everything lives in the writer's arena for one attempt, and texts of the database
  * until the next put.
+ *
+ * A writer remembers ids of events and codes of gates: neither ever changes.
  */
 #ifndef TURNOUT_STORE_POSTGRES_GROUP_PRIV_H
 #define TURNOUT_STORE_POSTGRES_GROUP_PRIV_H
@@ -60,9 +62,6 @@ struct pg_group_person {
     bool changed; /* the standing */
     struct participant person;
     struct standing standing;
-    /* codes of the gates that the stored standing names */
-    int64_t last_gate, first_gate;
-    struct slice last_code, first_code;
 };
 
 enum pg_nonce_e {
@@ -97,8 +96,11 @@ struct pg_group {
     struct pg_rows ids; /* of records to come */
 };
 
+/* Of a gate that a stored standing names; none when the fetch did not meet it. */
+struct slice pg_known_gate_code(const struct pg_writer *w, int64_t id);
 /* Gathers the names, takes the events' locks and fetches everything, in one round trip when the
- * events are known from before. An unknown event ends its operations, not the group. */
+ * events, and the gates of standings, are known from before. An unknown event ends its operations,
+ * not the group. */
 MAY_BLOCK enum err_e pg_group_fetch(struct pg_group *group, struct pg_writer *w,
                                     const struct pg_scans *scans);
 /* The counts of a gate's minute, to add to. */

@@ -249,6 +249,11 @@ struct pg_known_event {
     struct slice code;
     int64_t id;
 };
+struct pg_known_gate {
+    struct pg_known_gate *next;
+    int64_t id;
+    struct slice code;
+};
 struct pg_writer {
     struct pg_conn conn;
     struct clock *clock;
@@ -261,6 +266,7 @@ struct pg_writer {
     struct arena arena; /* of one transaction */
     struct arena known_arena;
     struct pg_known_event *known[PG_KNOWN_BUCKETS]; /* events by code */
+    struct pg_known_gate *known_gates[PG_KNOWN_BUCKETS]; /* by id */
     /* a time in each week of a month that the records of this transaction fall into */
     size_t times_len;
     int spans[PG_SPANS_MAX];
@@ -316,7 +322,7 @@ struct pg_scans {
 };
 MAY_BLOCK enum err_e pg_check_in(struct pg_writer *w, void *scans);
 
-void pg_forget_events(struct pg_writer *w); /* after a new connection: it may be a restored copy */
+void pg_forget_known(struct pg_writer *w); /* after a new connection: it may be a restored copy */
 void pg_clear_arrays(struct pg_writer *w);
 void pg_push_standing(struct pg_array *ledger, int64_t participant,
                       const struct standing *standing);

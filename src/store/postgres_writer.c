@@ -191,7 +191,7 @@ MAY_BLOCK static enum err_e connect_writer(struct pg_writer *w, struct problem *
 /* Leaves the connection closed and lost when it fails. */
 MAY_BLOCK static enum err_e reconnect(struct pg_writer *w, struct problem *ret_problem) {
     pg_close(&w->conn);
-    pg_forget_events(w);
+    pg_forget_known(w);
     enum err_e err = connect_writer(w, ret_problem);
     if (err != ERR_OK) {
         w->conn.failure = PG_LOST;

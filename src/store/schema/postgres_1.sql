@@ -10,6 +10,8 @@
 -- standing is a row of ledger, a nonce a row of scan_nonces. Whoever decides scans of an event
 -- holds the lock of its event_stats row; whoever changes its people holds that of its events row.
 -- Indexes that are no constraints are declared in postgres_indexes.h and built without blocking.
+-- Words and keys compare byte by byte (COLLATE "C"), whatever the database's locale: in an index
+-- that is several times cheaper than a language's order, and nobody reads them in order.
 -- Functions in PL/pgSQL keep the search_path of their making: a restore runs them with none.
 
 CREATE TABLE turnout_schema (
@@ -107,10 +109,11 @@ CREATE SEQUENCE participant_ids;
 CREATE TABLE participants (
     id          bigint PRIMARY KEY DEFAULT nextval('participant_ids'),
     event_id    bigint NOT NULL REFERENCES events,
-    token       text,
+    token       text COLLATE "C",
     name        text NOT NULL,
     email       text NOT NULL,
-    status      text NOT NULL CHECK (status IN ('active', 'cancelled', 'blocked')),
+    status      text COLLATE "C" NOT NULL
+                CHECK (status IN ('active', 'cancelled', 'blocked')),
     valid_from  timestamptz,
     valid_until timestamptz,
     gates       text NOT NULL,
@@ -141,9 +144,9 @@ CREATE TABLE attendance_records (
     event_id       bigint NOT NULL,
     participant_id bigint,
     gate_id        bigint NOT NULL,
-    method         text NOT NULL,
-    direction      text NOT NULL,
-    verdict        text NOT NULL,
+    method         text COLLATE "C" NOT NULL,
+    direction      text COLLATE "C" NOT NULL,
+    verdict        text COLLATE "C" NOT NULL,
     reason         text,
     overrode       text,
     "timestamp"    timestamptz NOT NULL,
@@ -158,7 +161,7 @@ ALTER SEQUENCE attendance_record_ids OWNED BY attendance_records.id;
 
 CREATE TABLE scan_nonces (
     event_id    bigint NOT NULL,
-    nonce       text NOT NULL,
+    nonce       text COLLATE "C" NOT NULL,
     record_id   bigint NOT NULL,
     "timestamp" timestamptz NOT NULL,
     PRIMARY KEY (event_id, nonce));
