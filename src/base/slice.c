@@ -6,6 +6,12 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+int slice_order(struct slice a, struct slice b) {
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = len == 0 ? 0 : memcmp(a.at, b.at, len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 bool slice_eq_nocase(struct slice a, struct slice b) {
     if (a.len != b.len) {
         return false;

@@ -46,6 +46,7 @@ static inline struct slice slice_skip(struct slice s, size_t n) {
     return n >= s.len ? SLICE_NONE : (struct slice){s.at + n, s.len - n};
 }
 
+int slice_order(struct slice a, struct slice b); /* by bytes: <0, 0, >0 */
 bool slice_eq_nocase(struct slice a, struct slice b); /* ASCII letters only */
 bool slice_starts_with(struct slice s, struct slice prefix);
 struct slice slice_trim(struct slice s); /* without spaces and tabs at both ends */

@@ -113,11 +113,6 @@ static int64_t score(const struct field *field, const struct node_figures *node)
     UNREACHABLE();
 }
 
-static bool id_is_lower(struct slice a, struct slice b) {
-    int order = memcmp(a.at, b.at, a.len < b.len ? a.len : b.len);
-    return order != 0 ? order < 0 : a.len < b.len;
-}
-
 static const struct node_figures *best_of(const struct field *field, int64_t *ret_score) {
     const struct node_figures *best = NULL;
     for (size_t i = 0; i < field->snapshot->nodes_len; i++) {
@@ -127,7 +122,7 @@ static const struct node_figures *best_of(const struct field *field, int64_t *re
         }
         int64_t own = score(field, node);
         if (best == NULL || own < *ret_score ||
-            (own == *ret_score && id_is_lower(node->id, best->id))) {
+            (own == *ret_score && slice_order(node->id, best->id) < 0)) {
             best = node;
             *ret_score = own;
         }
@@ -251,7 +246,7 @@ const struct node_figures *balancer_for_key(const struct snapshot *snapshot, str
         }
         uint64_t weight = weight_for(key, node);
         if (best == NULL || weight > best_weight ||
-            (weight == best_weight && id_is_lower(node->id, best->id))) {
+            (weight == best_weight && slice_order(node->id, best->id) < 0)) {
             best = node;
             best_weight = weight;
         }

@@ -135,10 +135,7 @@ static enum err_e read_node(const struct json_t *object, size_t index,
 }
 
 static int compare_ids(const void *left, const void *right) {
-    const struct slice *a = left;
-    const struct slice *b = right;
-    int order = memcmp(a->at, b->at, a->len < b->len ? a->len : b->len);
-    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+    return slice_order(*(const struct slice *)left, *(const struct slice *)right);
 }
 
 static enum err_e check_ids_differ(struct arena *arena, const struct snapshot *snapshot,

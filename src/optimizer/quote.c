@@ -27,11 +27,7 @@ static const char *const keywords[] = {
 };
 
 static int compare(const void *name, const void *keyword) {
-    const struct slice *a = name;
-    struct slice b = slice_of(*(const char *const *)keyword);
-    size_t len = a->len < b.len ? a->len : b.len;
-    int order = len > 0 ? memcmp(a->at, b.at, len) : 0;
-    return order != 0 ? order : (a->len > b.len) - (a->len < b.len);
+    return slice_order(*(const struct slice *)name, slice_of(*(const char *const *)keyword));
 }
 
 static bool is_keyword(struct slice name) {

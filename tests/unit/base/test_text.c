@@ -53,6 +53,19 @@ static void numbers_are_whole_decimal_and_in_range(void **state) {
     }
 }
 
+static void the_order_is_that_of_bytes_and_shorter_comes_first(void **state) {
+    (void)state;
+    static const char *const rising[] = {"", "A", "a", "aa", "ab", "b", "\x7f", "\xc3\xa9"};
+    enum { COUNT = sizeof rising / sizeof rising[0] };
+    for (int i = 0; i < COUNT; i++) {
+        for (int j = 0; j < COUNT; j++) {
+            int order = slice_order(slice_of(rising[i]), slice_of(rising[j]));
+            assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+        }
+    }
+    assert_int_equal(slice_order(SLICE_NONE, SLICE_NONE), 0);
+}
+
 static void splitting_gives_every_part(void **state) {
     (void)state;
     struct slice rest = SLICE_LIT("a,,b"), part;
@@ -251,6 +264,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utf8_is_taken_only_well_formed),
         cmocka_unit_test(numbers_are_whole_decimal_and_in_range),
+        cmocka_unit_test(the_order_is_that_of_bytes_and_shorter_comes_first),
         cmocka_unit_test(splitting_gives_every_part),
         cmocka_unit_test(times_of_any_offset_become_utc),
         cmocka_unit_test(every_day_of_400_years_comes_back),
