@@ -136,15 +136,12 @@ def test_a_frozen_primary_is_503_and_ends_when_it_thaws(pair, nodes):
     with Crowd(nodes) as crowd:
         crowd.wait_more(50)
         pids = [pair.primary.process.pid, *processes.children(pair.primary.process.pid)]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
         try:
+            processes.signal_all(pids, signal.SIGSTOP)
             refused = crowd.statuses[503]
             rig.eventually(lambda: crowd.statuses[503], lambda now: now > refused + 6, 60)
         finally:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            processes.signal_all(pids, signal.SIGCONT)
         crowd.wait_more(50)
     crowd.check(pair.primary, DATABASE)
 

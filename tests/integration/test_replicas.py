@@ -139,14 +139,12 @@ def test_a_standby_that_is_gone_or_frozen_costs_no_answer(pair, venue):
     pids = [pair.standby.process.pid, *processes.children(pair.standby.process.pid)]
     pair.primary.configure()  # commits wait for nobody meanwhile
     pair.primary.reload()
-    for pid in pids:
-        processes.os.kill(pid, signal.SIGSTOP)
     try:
+        processes.signal_all(pids, signal.SIGSTOP)
         for _ in range(20):
             assert len(history(venue)) == 1
     finally:
-        for pid in pids:
-            processes.os.kill(pid, signal.SIGCONT)
+        processes.signal_all(pids, signal.SIGCONT)
     until_standby_answers(pair, venue)
     pair.standby.kill()
     for _ in range(20):

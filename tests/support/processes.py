@@ -56,6 +56,13 @@ def children(pid):
     return [each for each in found if (stat_fields(each) or [0, 0])[1] == str(pid)]
 
 
+def signal_all(pids, number):
+    """Those that are still there: a server's short-lived helpers may have ended meanwhile."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def started_at(pid):
     """When a process began, in ticks since the boot: with the pid it names one process for ever.
 
