@@ -379,8 +379,8 @@ struct pg_replica {
 void pg_replica_init(struct pg_replica *replica, const struct postgres_options *options,
                      struct pg_team *team);
 void pg_replica_fini(struct pg_replica *replica);
-/* Whether a read that may lag can go to the standby now. `primary` is the reader's own connection:
- * it may be closed, and may be lost by this. */
+/* Whether a read that may lag can go to the standby now; counts it when it cannot for being behind.
+ * `primary` is the reader's own connection: it may be closed, and may be lost by this. */
 MAY_BLOCK bool pg_replica_is_ready(struct pg_replica *replica, struct pg_conn *primary);
 bool pg_has_several_hosts(const char *url);
 
@@ -410,6 +410,10 @@ struct pg_team {
     atomic_int working; /* of its threads */
     struct pg_door door;         /* to the primary */
     struct pg_door replica_door; /* the readers' to a standby */
+    struct {
+        _Atomic uint64_t reads, late;
+        _Atomic int64_t behind_us; /* as in store_replica_figures */
+    } replica; /* of reads that may lag */
 };
 
 /* What a thread last knew of its connection: shared with whoever asks for the store's health. */

@@ -118,8 +118,12 @@ MAY_BLOCK static enum err_e read_once(struct pg_reader *r, struct store_op *op) 
 /* True when the standby has answered. What it does not know may be on its way to it, and what
  * failed there (it hung up, or cancelled the read for the sake of replaying) may pass elsewhere. */
 MAY_BLOCK static bool read_replica(struct pg_reader_thread *t, struct store_op *op) {
-    return op->may_lag && pg_replica_is_ready(&t->replica, &t->reader.conn) &&
-           read_once(&t->replica.reader, op) == ERR_OK;
+    if (!op->may_lag || !pg_replica_is_ready(&t->replica, &t->reader.conn) ||
+        read_once(&t->replica.reader, op) != ERR_OK) {
+        return false;
+    }
+    atomic_fetch_add(&t->team->replica.reads, 1);
+    return true;
 }
 
 MAY_BLOCK static enum err_e read_op(struct pg_reader_thread *t, struct store_op *op) {

@@ -90,6 +90,16 @@ MAY_BLOCK static bool take_mark(struct pg_replica *replica, struct pg_conn *prim
     return true;
 }
 
+/* What it takes for a standby to be called late: to be behind by more than what is allowed, or not
+ * to follow at all. One that is a moment behind is asked again at the next read. */
+static void note_lag(struct pg_replica *replica, bool receives) {
+    int64_t behind_us = pg_lag_behind_us(&replica->lag, real_us());
+    atomic_store(&replica->team->replica.behind_us, receives ? behind_us : -1);
+    if (!receives || behind_us >= replica->lag.limit_us) {
+        atomic_fetch_add(&replica->team->replica.late, 1);
+    }
+}
+
 /* False also when the standby has become a primary: then it is looked for another. */
 MAY_BLOCK static bool see_replay(struct pg_replica *replica) {
     struct pg_rows rows;
@@ -103,6 +113,8 @@ MAY_BLOCK static bool see_replay(struct pg_replica *replica) {
     pg_lag_see(&replica->lag, position, is_standby && receives);
     if (!is_standby) {
         pg_close(&replica->reader.conn);
+    } else {
+        note_lag(replica, receives);
     }
     return is_standby;
 }

@@ -198,6 +198,18 @@ struct store *postgres_join(struct store *store, struct loop *loop) {
     return pg_loop_open(store, &postgres->connector, postgres->clock, loop);
 }
 
+void postgres_read_replica(struct store *store, struct store_replica_figures *ret_figures) {
+    *ret_figures = (struct store_replica_figures){.limit_us = 0};
+    struct postgres_store *postgres = (struct postgres_store *)store;
+    if (store->vtable != &vtable || !postgres->readers[0].replica.is_wanted) {
+        return;
+    }
+    ret_figures->limit_us = postgres->readers[0].replica.lag.limit_us;
+    ret_figures->reads = atomic_load(&postgres->reads.replica.reads);
+    ret_figures->late = atomic_load(&postgres->reads.replica.late);
+    ret_figures->behind_us = atomic_load(&postgres->reads.replica.behind_us);
+}
+
 void postgres_leave(struct store *own, struct store *store) {
     if (own != NULL && own != store) {
         pg_loop_close(own);

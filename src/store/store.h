@@ -442,6 +442,15 @@ MAY_BLOCK enum err_e postgres_open(const struct postgres_options *options,
                                    struct store **ret_store,
                                    struct problem *ret_problem) MUST_CHECK;
 
+/* What became of reads that may lag, since the start. Any thread. */
+struct store_replica_figures {
+    int64_t limit_us;  /* store.replica_lag; 0: no standby is asked, and nothing here counts */
+    uint64_t reads;    /* that a standby answered */
+    uint64_t late;     /* that the primary answered: the standby was behind by more than that */
+    int64_t behind_us; /* at the last look, at least; -1: it follows nobody */
+};
+void postgres_read_replica(struct store *store, struct store_replica_figures *ret_figures);
+
 /* A loop's own way to the store: short reads are made on the loop. `store` itself when it is no
  * PostgreSQL, NULL without memory. Both on the loop's thread; no operation is under way at the end,
  * and the store outlives it. */

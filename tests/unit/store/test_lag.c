@@ -81,6 +81,43 @@ static void a_mark_that_is_reached_late_proves_nothing(void **state) {
     assert_false(pg_lag_is_fresh(&lag, T0 + LIMIT + 1));
 }
 
+/* Far behind, and asked every 100: each mark is given up before it is reached, and still the lag is
+ * known: never as more than it is, and closely. The primary writes one byte a tick. */
+static void how_far_it_is_behind_is_known_though_no_mark_is_reached_in_time(void **state) {
+    (void)state;
+    static const int64_t lags[] = {600, 2000, 60000};
+    for (int i = 0; i < 3; i++) {
+        struct pg_lag lag = fresh_lag();
+        for (int64_t now = T0; now < T0 + 4 * lags[i]; now += 100) {
+            if (pg_lag_wants_mark(&lag, now)) {
+                pg_lag_mark(&lag, now, now);
+            }
+            pg_lag_see(&lag, now - lags[i], true);
+            assert_false(pg_lag_is_fresh(&lag, now));
+            int64_t behind = pg_lag_behind_us(&lag, now);
+            assert_true(behind <= lags[i]);
+            assert_true(now < T0 + lags[i] ? behind == now - T0
+                                           : behind >= lags[i] - LIMIT - lags[i] / 4);
+        }
+        pg_lag_see(&lag, INT64_MAX, true); /* it has caught up */
+        assert_int_equal(pg_lag_behind_us(&lag, T0 + 5 * lags[i]), 0);
+    }
+}
+
+/* A read a second, each a few ticks before its mark arrives: late by those, not by a second. */
+static void rare_questions_do_not_make_it_look_behind(void **state) {
+    (void)state;
+    struct pg_lag lag = fresh_lag();
+    for (int64_t now = T0; now < T0 + 10000; now += 1000) {
+        assert_true(pg_lag_wants_mark(&lag, now));
+        pg_lag_mark(&lag, now, now);
+        pg_lag_see(&lag, now - 3, true);
+        assert_int_equal(pg_lag_behind_us(&lag, now), 0);
+    }
+    pg_lag_see(&lag, T0 + 10000, true);
+    assert_int_equal(pg_lag_behind_us(&lag, T0 + 20000), 0);
+}
+
 static void a_standby_that_receives_nothing_is_not_believed(void **state) {
     (void)state;
     struct pg_lag lag = fresh_lag();
@@ -115,6 +152,8 @@ int main(void) {
         cmocka_unit_test(a_standby_before_the_mark_is_late_however_often_it_is_asked),
         cmocka_unit_test(a_mark_is_kept_until_it_is_reached_or_proves_nothing),
         cmocka_unit_test(a_mark_that_is_reached_late_proves_nothing),
+        cmocka_unit_test(how_far_it_is_behind_is_known_though_no_mark_is_reached_in_time),
+        cmocka_unit_test(rare_questions_do_not_make_it_look_behind),
         cmocka_unit_test(a_standby_that_receives_nothing_is_not_believed),
         cmocka_unit_test(a_new_connection_forgets_what_was_about_another_server),
     };
