@@ -350,6 +350,8 @@ MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
         .read_loop = node_loop_figures,
         .read_horizon_ms = read_horizon_ms,
         .database = node->api_node.optimizer,
+        .read_replica = postgres_read_replica,
+        .store = node->api_node.store,
         .read_cache = node->parts.cache == NULL ? NULL : node_cache_figures,
         .cache = node->parts.cache,
         .on_view = node_control_see,

@@ -46,13 +46,29 @@ static void take_apart(struct node_loop *nl) {
     if (nl->checkin != NULL) {
         checkin_destroy(nl->checkin);
     }
+    doors_watch_close(nl->doors);
     node_cache_leave(&nl->cache);
     postgres_leave(nl->direct, nl->parts->api_node->store);
     nl->http = NULL;
     nl->api = NULL;
     nl->checkin = NULL;
+    nl->doors = NULL;
     nl->store = NULL;
     nl->direct = NULL;
+}
+
+/* True also where there is nothing to watch with. */
+static bool open_doors_watch(struct node_loop *nl, struct store_meter meter) {
+    if (loop_index(nl->loop) != 0) {
+        return true;
+    }
+    nl->doors = doors_watch_open(&(struct doors_watch_options){
+        .loop = nl->loop,
+        .store = nl->store,
+        .doors = monitor_doors(nl->parts->api_node->monitor),
+        .meter = meter,
+    });
+    return nl->doors != NULL;
 }
 
 static bool put_together(struct node_loop *nl) {
@@ -75,7 +91,7 @@ static bool put_together(struct node_loop *nl) {
         (struct store_meter){api_store_seen, monitor_cells(monitor, (size_t)loop_index(nl->loop))};
 #endif
     nl->checkin = checkin_create(nl->loop, nl->store, &options);
-    if (nl->checkin == NULL) {
+    if (nl->checkin == NULL || !open_doors_watch(nl, options.meter)) {
         return false;
     }
     nl->api = api_create(nl->loop, parts->api_node, nl->store, nl->checkin);
@@ -117,7 +133,8 @@ static void on_finish(struct loop_message *message) {
 static void look_whether_idle(void *data) {
     struct node_loop *nl = data;
     if (!http_server_is_idle(nl->http) || !api_is_idle(nl->api) ||
-        !node_cache_is_idle(&nl->cache)) {
+        !node_cache_is_idle(&nl->cache) ||
+        (nl->doors != NULL && !doors_watch_is_idle(nl->doors))) {
         return;
     }
     loop_timer_stop(nl->drain_timer);
@@ -130,6 +147,9 @@ static void on_drain(struct loop_message *message) {
     http_server_drain(nl->http);
     api_drain(nl->api);
     node_cache_drain(&nl->cache);
+    if (nl->doors != NULL) {
+        doors_watch_stop(nl->doors);
+    }
     move(nl, NODE_LOOP_DRAINING);
     nl->drain_timer = loop_timer_start(nl->loop, 0, DRAIN_LOOK_EVERY_MS, look_whether_idle, nl);
     if (nl->drain_timer == NULL) {

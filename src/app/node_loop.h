@@ -16,6 +16,7 @@
 #include "api/api.h"
 #include "app/node_cache.h"
 #include "checkin/checkin.h"
+#include "monitor/doors_watch.h"
 
 #include <stdatomic.h>
 
@@ -56,6 +57,7 @@ struct node_loop {
     struct checkin *checkin;
     struct api *api;
     struct http_server *http;
+    struct doors_watch *doors; /* the first loop's; else NULL */
     struct loop_timer *drain_timer;
     struct node_order start, drain, cut_off, finish; /* each sent once */
     struct node_order set;

@@ -141,6 +141,9 @@ int64_t cells_query(struct cells *cells, struct cells_request *request,
     if (err_status(op->err) >= 500) {
         counter_add(&at->failed, 1);
     }
+    if (op->kind == STORE_CHECK_IN && op->err == ERR_OK && cells->doors != NULL) {
+        doors_note(cells->doors, &cells->notes, op->event, op->ended_us);
+    }
     counter_add(&at->ended, 1);
     counter_add(&cells->transactions, transactions_of(op));
     if (op->err == ERR_OVERLOADED) { /* it never got in: no time to speak of */

@@ -17,6 +17,7 @@
 #ifndef TURNOUT_MONITOR_CELLS_H
 #define TURNOUT_MONITOR_CELLS_H
 
+#include "monitor/doors.h"
 #include "stat/histogram.h"
 #include "store/store.h"
 
@@ -84,6 +85,8 @@ struct cells {
     LOOP_COUNTER_TABLE(X)
 #undef X
     struct counter streams; /* a gauge: event streams open */
+    struct doors *doors;    /* is told which events are scanned; NULL: nobody asks */
+    struct door_notes notes; /* the owner's */
 };
 
 struct cells *cells_create(void); /* NULL without memory; 2 MB, of which only what is hit is used */

@@ -22,9 +22,10 @@ enum { ROUTE_SLOW, ROUTE_5XX }; /* counters of a route's window */
 enum { QUERY_SLOW, QUERY_FAILED, QUERY_REFUSED, QUERY_QUEUE_US }; /* and of an operation's */
 
 bool collector_init(struct collector *collector, const struct monitor_options *options,
-                    struct cells *const *cells) {
+                    struct cells *const *cells, struct doors *doors) {
     collector->options = options;
     collector->cells = cells;
+    collector->doors = doors;
     collector->seconds = seconds_create();
     collector->history = history_create();
     collector->reader = health_open(options->root, options->disk_path);
@@ -175,6 +176,8 @@ static void fill_counters(const struct collector *collector, uint64_t to[SECOND_
     to[SECOND_evicted] = cache->evicted;
     to[SECOND_invalidated] = cache->invalidated;
     to[SECOND_l2_down] = cache->l2_down;
+    to[SECOND_replica_reads] = collector->replica.reads;
+    to[SECOND_replica_late] = collector->replica.late;
 }
 
 static void clear_gauges(struct second_sample *sample) {
@@ -192,6 +195,9 @@ void collect(struct collector *collector, int64_t now_us) {
     }
     if (collector->options->read_cache != NULL) {
         collector->options->read_cache(collector->options->cache, &collector->cache);
+    }
+    if (collector->options->read_replica != NULL) {
+        collector->options->read_replica(collector->options->store, &collector->replica);
     }
     struct second_sample sample = {.counters = {0}};
     fill_counters(collector, sample.counters);
@@ -475,11 +481,21 @@ static void view_cache(const struct collector *collector, const uint64_t *sums,
     view->l2_down = sums[SECOND_l2_down];
 }
 
+static void view_replica(const struct collector *collector, const uint64_t *sums,
+                         struct view *view) {
+    const struct store_replica_figures *replica = &collector->replica;
+    view->replica_reads = sums[SECOND_replica_reads];
+    view->replica_late = sums[SECOND_replica_late];
+    view->replica_limit_ms = (double)replica->limit_us / 1000;
+    view->replica_behind_ms = replica->behind_us < 0 ? NAN : (double)replica->behind_us / 1000;
+}
+
 static void view_seconds(struct collector *collector, int64_t now_us, struct view *view) {
     struct seconds *seconds = collector->seconds;
     uint64_t sums[SECOND_COUNTER_COUNT];
     seconds_sum(seconds, now_us, sums);
     view_cache(collector, sums, view);
+    view_replica(collector, sums, view);
     view->connections = collector->figures.connections;
     view->connections_peak = seconds_peak(seconds, now_us, GAUGE_connections, WINDOW_SECONDS);
     view->tps_peak = seconds_peak(seconds, now_us, GAUGE_tps, WINDOW_SECONDS);
@@ -519,5 +535,7 @@ void collect_view(struct collector *collector, struct view *ret_view) {
     view_routes(collector, now_us, ret_view);
     view_queries(collector, now_us, ret_view);
     view_seconds(collector, now_us, ret_view);
+    ret_view->is_skewed = collector->doors != NULL &&
+                          doors_read(collector->doors, now_us, &ret_view->skew);
     ret_view->has_second = collect_row(collector, 1, &ret_view->second);
 }

@@ -5,6 +5,7 @@
 #ifndef TURNOUT_MONITOR_COLLECT_PRIV_H
 #define TURNOUT_MONITOR_COLLECT_PRIV_H
 
+#include "monitor/doors.h"
 #include "monitor/history.h"
 #include "monitor/metrics.h"
 #include "monitor/monitor.h"
@@ -20,6 +21,7 @@ struct tracked {
 struct collector {
     const struct monitor_options *options;
     struct cells *const *cells;
+    struct doors *doors;
     struct tracked routes[CELLS_ROUTES_MAX];
     struct tracked queries[STORE_OP_COUNT];
     struct seconds *seconds;
@@ -28,6 +30,7 @@ struct collector {
     struct health health;    /* as read last */
     struct loop_figures figures; /* of all loops, as read last */
     struct cache_figures cache;
+    struct store_replica_figures replica;
     int64_t started_us;
     int64_t collected_us;    /* the last collection */
     int64_t second_us;       /* the last one of a second */
@@ -43,8 +46,9 @@ struct collector {
     struct histogram_snapshot sum;
 };
 
+/* Options and cells are borrowed, as is `doors`, which may be NULL. */
 bool collector_init(struct collector *collector, const struct monitor_options *options,
-                    struct cells *const *cells);
+                    struct cells *const *cells, struct doors *doors);
 void collector_fini(struct collector *collector);
 
 /* Takes what the loops have counted until now into the window. */

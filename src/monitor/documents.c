@@ -292,7 +292,9 @@ static void put_suggestion(struct json_writer *w, const struct suggestion *sugge
         json_add_text(w, action);
     }
     json_end_array(w);
-    json_put_cstr(w, "expected_impact", suggestion_impact(suggestion->type, lang));
+    buf_clear(text);
+    suggestion_impact(suggestion, lang, text);
+    json_put_text(w, "expected_impact", buf_slice(text));
     json_end_object(w);
 }
 

@@ -73,6 +73,9 @@
     X(store_slow, "turnout_store_slow_operations_total", COUNTER, "operation",                     \
       "Operations that took over 100 ms. Each has one slow_query line in the log: explain the "    \
       "statement.")                                                                                \
+    X(replica_reads, "turnout_store_replica_reads_total", COUNTER, "outcome",                      \
+      "Reads that may lag: answered by the standby, or late, when it was too far behind and the "  \
+      "primary answered. When late grows, see what holds up its replay.")                          \
     X(loop_turn, "turnout_loop_turn_seconds_max", GAUGE, "",                                       \
       "Longest single turn of an event loop in the last five minutes. Above 0.1, every request "   \
       "of that loop waited: see the processor first.")                                             \

@@ -357,6 +357,13 @@ static void write_partition_horizon(struct writer *w) {
     }
 }
 
+static void write_replica_reads(struct writer *w) {
+    if (w->in->replica.limit_us > 0) {
+        add_value(w, "", "outcome=\"standby\"", (double)w->in->replica.reads);
+        add_value(w, "", "outcome=\"late\"", (double)w->in->replica.late);
+    }
+}
+
 /* ---- system ---- */
 
 static void write_cpu(struct writer *w) {

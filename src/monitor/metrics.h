@@ -33,6 +33,7 @@ struct metrics_input {
     const char *(*route_name)(size_t index);
     struct loop_figures figures; /* of all loops together */
     struct cache_figures cache;
+    struct store_replica_figures replica;
     int64_t horizon_s; /* until the store's partitions end; negative: not known, or it has none */
     double process_cpu_s;
     double start_s;      /* wall clock */

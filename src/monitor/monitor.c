@@ -31,6 +31,7 @@ struct monitor {
     bool running;
     struct place *places;
     struct cells **cells;
+    struct doors *doors;
     struct collector collector;
     struct view view;
     int64_t next_second_us;
@@ -83,6 +84,7 @@ static bool make_places(struct monitor *monitor) {
         if (monitor->cells[i] == NULL) {
             return false;
         }
+        monitor->cells[i]->doors = monitor->doors;
     }
     return true;
 }
@@ -96,8 +98,9 @@ struct monitor *monitor_create(const struct monitor_options *options) {
     monitor->options = *options;
     mailbox_init(&monitor->box, MONITOR_ASKS_MAX, NULL, NULL);
     buf_init(&monitor->text, TEXT_MAX);
-    if (!make_places(monitor) ||
-        !collector_init(&monitor->collector, &monitor->options, monitor->cells)) {
+    monitor->doors = doors_create();
+    if (monitor->doors == NULL || !make_places(monitor) ||
+        !collector_init(&monitor->collector, &monitor->options, monitor->cells, monitor->doors)) {
         monitor_destroy(monitor);
         return NULL;
     }
@@ -118,6 +121,7 @@ void monitor_destroy(struct monitor *monitor) {
     for (size_t i = 0; monitor->cells != NULL && i < monitor->options.loops; i++) {
         cells_destroy(monitor->cells[i]);
     }
+    doors_destroy(monitor->doors);
     free(monitor->places);
     free(monitor->cells);
     buf_fini(&monitor->text);
@@ -128,6 +132,10 @@ void monitor_destroy(struct monitor *monitor) {
 struct cells *monitor_cells(struct monitor *monitor, size_t index) {
     ASSERT(index < monitor->options.loops);
     return monitor->cells[index];
+}
+
+struct doors *monitor_doors(struct monitor *monitor) {
+    return monitor->doors;
 }
 
 /* ---- loops ---- */
@@ -233,6 +241,7 @@ static void write_metrics(struct monitor *monitor, enum metrics_form_e form) {
             .route_name = monitor->options.route_name,
             .figures = collector->figures,
             .cache = collector->cache,
+            .replica = collector->replica,
             .horizon_s = monitor->view.horizon_s,
             .process_cpu_s = process_cpu_s(),
             .start_s = (double)monitor->view.at_ms / 1000 - (double)monitor->view.uptime_s,

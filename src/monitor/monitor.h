@@ -46,6 +46,9 @@ struct monitor_options {
     int64_t (*read_horizon_ms)(void *database); /* end of the store's partitions, or TIME_NONE;
                                                NULL: it has none */
     void *database;
+    /* What became of reads that may lag; NULL: there are none. */
+    void (*read_replica)(struct store *store, struct store_replica_figures *ret_figures);
+    struct store *store;
     /* Each second's view, which lives for the call. On the monitor's thread; NULL: nobody asks. */
     void (*on_view)(const struct view *view, void *data);
     void *on_view_data;
@@ -59,6 +62,9 @@ MAY_BLOCK void monitor_stop(struct monitor *monitor); /* after the last loop has
 
 /* Of loop `index`; the loop is their only writer. */
 struct cells *monitor_cells(struct monitor *monitor, size_t index);
+
+/* For the watch on one of the loops (monitor/doors_watch.h). */
+struct doors *monitor_doors(struct monitor *monitor);
 
 /* A document, shared and never changed. */
 struct document {

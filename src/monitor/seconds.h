@@ -23,7 +23,7 @@
     X(l1_hits) X(l1_misses) X(l1_evictions) X(l1_gets_us) X(l2_hits) X(l2_misses)                  \
     X(cold) X(expired) X(evicted) X(invalidated) X(l2_down)                                        \
     X(requests) X(server_errors) X(request_us) X(queries) X(refused)               \
-    X(query_us) X(queue_us)
+    X(query_us) X(queue_us) X(replica_reads) X(replica_late)
 #define X(name) SECOND_##name,
 enum second_counter_e { SECOND_COUNTER_TABLE(X) SECOND_COUNTER_COUNT };
 #undef X

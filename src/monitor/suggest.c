@@ -379,6 +379,38 @@ static bool check_client_timeouts(const struct view *view, struct suggestion *to
     return true;
 }
 
+/* ---- the standby, the gates ---- */
+
+static bool check_replica_lag(const struct view *view, struct suggestion *to) {
+    uint64_t count = view->replica_late + view->replica_reads;
+    if (count < COUNT_MIN || view->replica_late * 10 <= count) {
+        return false;
+    }
+    add_count(to, "late", view->replica_late);
+    add_number(to, "late_percent", 100 * (double)view->replica_late / (double)count, 1);
+    add_number(to, "late_per_minute", 60 * (double)view->replica_late / view->window_s, 0);
+    add_number(to, "behind_ms", view->replica_behind_ms, 0);
+    add_number(to, "limit_ms", view->replica_limit_ms, 0);
+    return true;
+}
+
+static bool check_gate_skew(const struct view *view, struct suggestion *to) {
+    const struct gate_skew *skew = &view->skew;
+    if (!view->is_skewed) {
+        return false;
+    }
+    add_text(to, "event", skew->event);
+    add_text(to, "gate", skew->gate);
+    add_number(to, "gate_per_minute", skew->per_minute, 1);
+    add_number(to, "siblings_per_minute", skew->siblings_per_minute, 1);
+    add_text(to, "gates", skew->loads);
+    add_text(to, "relief", skew->relief);
+    add_text(to, "relief_status", gate_status_text(skew->relief_is_open ? GATE_OPEN : GATE_CLOSED));
+    add_number(to, "relief_per_minute", skew->relief_per_minute, 1);
+    add_number(to, "after_per_minute", skew->after_per_minute, 1);
+    return true;
+}
+
 /* ---- the table ---- */
 
 struct texts {
@@ -457,6 +489,7 @@ void suggestion_actions(const struct suggestion *suggestion, enum suggestion_lan
     fill_in(suggestion, rules[suggestion->type].texts[lang].actions, to);
 }
 
-const char *suggestion_impact(enum suggestion_e type, enum suggestion_lang_e lang) {
-    return rules[type].texts[lang].impact;
+void suggestion_impact(const struct suggestion *suggestion, enum suggestion_lang_e lang,
+                       struct buf *to) {
+    fill_in(suggestion, rules[suggestion->type].texts[lang].impact, to);
 }

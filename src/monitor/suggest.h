@@ -30,7 +30,7 @@ enum suggestion_lang_e { SUGGESTION_LANG_TABLE(X) SUGGESTION_LANG_COUNT };
 const char *suggestion_lang_text(enum suggestion_lang_e lang);
 bool suggestion_lang_parse(struct slice word, enum suggestion_lang_e *ret_lang);
 
-enum { EVIDENCE_MAX = 6, SUGGESTION_TEXT_MAX = 4096 };
+enum { EVIDENCE_MAX = 10, SUGGESTION_TEXT_MAX = 4096 };
 
 struct evidence {
     const char *name;
@@ -50,11 +50,12 @@ struct suggestion {
 size_t suggest(const struct view *view, struct suggestion ret[SUGGESTION_COUNT]);
 
 const char *suggestion_type_text(enum suggestion_e type);
-/* The message with its figures; what should be done, one action a line; what that will bring. */
+/* With the figures: the message; what should be done, one action a line; what that will bring. */
 void suggestion_message(const struct suggestion *suggestion, enum suggestion_lang_e lang,
                         struct buf *to);
 void suggestion_actions(const struct suggestion *suggestion, enum suggestion_lang_e lang,
                         struct buf *to);
-const char *suggestion_impact(enum suggestion_e type, enum suggestion_lang_e lang);
+void suggestion_impact(const struct suggestion *suggestion, enum suggestion_lang_e lang,
+                       struct buf *to);
 
 #endif

@@ -259,6 +259,38 @@
       "클라이언트가 너무 느려 연결 {timeouts}개가 종료되었습니다.",                                \
       "게이트의 무선 네트워크를 확인하십시오.\n"                                                   \
       "소수 주소에서 한꺼번에 많다면 공격이므로 프록시에서 제한하십시오.",                         \
-      "스캔이 두 번 전송되지 않습니다.")
+      "스캔이 두 번 전송되지 않습니다.")                                                           \
+    X(replica_lag, MEDIUM,                                                                         \
+      "A standby was behind by more than store.replica_lag for over a tenth of at least 20 reads " \
+      "that may lag.",                                                                             \
+      "{late} of the reads that may lag ({late_percent} %) went to the primary: the standby is "   \
+      "{behind_ms} ms behind, and {limit_ms} ms are allowed.",                                     \
+      "See what holds its replay up: a long query there, its disk, its processor, the network "    \
+      "(pg_stat_replication on the primary).\n"                                                    \
+      "Raise store.replica_lag (now {limit_ms} ms, at most 900) if histories may be that old.",    \
+      "The primary is relieved of {late_per_minute} reads a minute.",                              \
+      "지연되어도 되는 읽기 중 {late}건({late_percent} %)이 주 서버로 갔습니다. 대기 서버가 "      \
+      "{behind_ms} ms 뒤처져 있고 허용 값은 {limit_ms} ms입니다.",                                 \
+      "재생을 막는 원인을 확인하십시오: 대기 서버의 긴 쿼리, 디스크, 프로세서, 네트워크(주 "       \
+      "서버의 pg_stat_replication).\n"                                                             \
+      "기록이 그만큼 늦어도 된다면 store.replica_lag를 올리십시오(현재 {limit_ms} ms, 최대 "       \
+      "900).",                                                                                     \
+      "주 서버의 읽기가 분당 {late_per_minute}건 줄어듭니다.")                                     \
+    X(gate_skew, MEDIUM,                                                                           \
+      "Over 5 minutes one gate of an event had at least 12 scans a minute, and more than 3 times " \
+      "what its other open gates in use had on average.",                                          \
+      "Gate {gate} of {event} has {gate_per_minute} scans a minute, its siblings have "            \
+      "{siblings_per_minute} on average ({gates}).",                                               \
+      "Send people to gate {relief} ({relief_status}, {relief_per_minute} scans a minute); if it " \
+      "is closed, open it.\n"                                                                      \
+      "Move scanners and staff from the quiet gates to {gate} if people cannot go elsewhere.",     \
+      "Gate {gate} comes down from {gate_per_minute} to {after_per_minute} scans a minute when "   \
+      "{relief} takes half of both.",                                                              \
+      "{event}의 게이트 {gate}는 분당 스캔이 {gate_per_minute}건인데 다른 게이트는 평균 "          \
+      "{siblings_per_minute}건입니다({gates}).",                                                   \
+      "사람들을 게이트 {relief}(분당 {relief_per_minute}건)로 안내하고, 닫혀 있으면 여십시오.\n"   \
+      "다른 곳으로 보낼 수 없다면 한산한 게이트의 스캐너와 인력을 {gate}로 옮기십시오.",           \
+      "{relief}가 절반을 맡으면 게이트 {gate}의 스캔이 분당 {gate_per_minute}건에서 "              \
+      "{after_per_minute}건으로 줄어듭니다.")
 
 #endif

@@ -8,6 +8,7 @@
 #define TURNOUT_MONITOR_VIEW_H
 
 #include "monitor/cells.h"
+#include "monitor/gate_skew.h"
 #include "monitor/health.h"
 
 struct view_times { /* NAN when nothing was counted */
@@ -100,6 +101,12 @@ struct view {
     double stall_ms_max;     /* longest single turn of a loop */
     int stalled_seconds;     /* that had a turn above 100 ms */
     uint64_t unauthorized, rate_limited, unavailable, rejected_heads, timeouts;
+
+    uint64_t replica_reads, replica_late; /* see store_replica_figures; over the window */
+    double replica_behind_ms;             /* at least, at the last look; NAN: it follows nobody */
+    double replica_limit_ms;
+    bool is_skewed;        /* `skew` is the most crowded gate of all events */
+    struct gate_skew skew;
 
     int64_t horizon_s; /* until the store's partitions end; -1: not known, or it has none */
     double rss_growth_per_h; /* bytes; over the last hour of minutes, NAN before 15 of them */

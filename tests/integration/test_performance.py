@@ -311,6 +311,26 @@ ROUTES = ["/v1/performance", "/v1/performance/kpi", "/v1/performance/suggestions
           "/v1/performance/history", "/metrics"]
 
 
+def test_a_crowded_gate_is_a_suggestion_with_where_to_go(node):
+    for code in ("g2", "g3"):
+        assert node.ask("/v1/events/e1/gates", {"code": code, "name": code})[0] == 201
+    assert node.ask("/v1/events/e1", {"reentry": "always"}, method="PATCH")[0] == 200
+    for gate, count in (("g1", 70), ("g2", 2), ("g3", 4)):
+        for _ in range(count):
+            assert node.ask("/v1/events/e1/checkins", {"token": "t1", "gate": gate})[0] == 200
+    [one] = wait_until(lambda: suggested(node, None, "gate_skew"), "the suggestion")
+    evidence = one["evidence"]
+    assert (evidence["event"], evidence["gate"]) == ("e1", "g1")
+    assert evidence["gates"] == "g1 70, g3 4, g2 2"
+    assert (evidence["relief"], evidence["relief_status"]) == ("g2", "open")
+    # 70 scans over the four to five minutes that are looked at
+    assert 70 / 5.5 < evidence["gate_per_minute"] < 70 / 3.5
+    assert evidence["after_per_minute"] == pytest.approx(
+        (evidence["gate_per_minute"] + evidence["relief_per_minute"]) / 2, abs=0.2)
+    assert "{" not in json.dumps([one["message"], one["actions"], one["expected_impact"]])
+    assert f'{evidence["after_per_minute"]:.1f}' in one["expected_impact"]
+
+
 def test_figures_want_a_key_that_may_see_them(tmp_path):
     node = Node(tmp_path, "--store", "sqlite:keys.db")
     try:

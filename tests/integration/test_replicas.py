@@ -100,6 +100,36 @@ def test_a_standby_that_stands_still_is_passed_over(pair, venue):
     assert len(history(venue)) == 5
 
 
+def lag_suggested(venue):
+    history(venue)
+    items = rig.ok(venue.client.get("/v1/performance/suggestions"))["items"]
+    return [one for one in items if one["type"] == "replica_lag"]
+
+
+def test_a_standby_that_is_behind_is_a_suggestion_and_one_that_keeps_up_is_none(pair, venue):
+    venue.person("a")
+    venue.admitted("a")
+    until_standby_answers(pair, venue)
+    for _ in range(30):
+        history(venue)
+    processes.until(lambda: lag_suggested(venue) == [], 60)  # most are answered by the standby
+    pair.standby.sql("SELECT pg_wal_replay_pause()")
+    try:
+        processes.until(lambda: pair.standby.sql("SELECT pg_get_wal_replay_pause_state()")
+                        == "paused")
+        venue.admitted("a")
+        processes.until(lambda: lag_suggested(venue), 60)
+        [one] = lag_suggested(venue)
+        evidence = one["evidence"]
+        assert evidence["limit_ms"] == 500 and evidence["behind_ms"] >= 500
+        assert evidence["late"] >= 4 and evidence["late_percent"] > 10
+        text = venue.client.get("/metrics").body.decode()
+        assert 'turnout_store_replica_reads_total{outcome="late"}' in text
+    finally:
+        pair.standby.sql("SELECT pg_wal_replay_resume()")
+    until_standby_answers(pair, venue)
+
+
 def test_a_new_event_is_known_at_once_though_the_standby_does_not_know_it_yet(pair, node, venue):
     until_standby_answers(pair, venue)
     for _ in range(20):

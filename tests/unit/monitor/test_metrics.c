@@ -41,6 +41,8 @@ static int drop(void **state) {
     return 0;
 }
 
+static struct store_replica_figures replica;
+
 static void write_all(const struct view *view) {
     buf_clear(&text);
     metrics_write(&(struct metrics_input){.view = view,
@@ -48,6 +50,7 @@ static void write_all(const struct view *view) {
                                           .cells_len = 2,
                                           .routes = 3,
                                           .route_name = route_name,
+                                          .replica = replica,
                                           .process_cpu_s = 1.5,
                                           .start_s = 1764000000,
                                           .collection_s = 0.001},
@@ -146,6 +149,16 @@ static void units_are_seconds_bytes_and_ratios(void **state) {
     expect("turnout_build_info{version=\"1.2\"} 1");
 }
 
+static void reads_that_may_lag_are_told_by_who_answered(void **state) {
+    (void)state;
+    struct view view = known_view();
+    replica = (struct store_replica_figures){.limit_us = 500000, .reads = 70, .late = 3};
+    write_all(&view);
+    expect("turnout_store_replica_reads_total{outcome=\"standby\"} 70");
+    expect("turnout_store_replica_reads_total{outcome=\"late\"} 3");
+    replica = (struct store_replica_figures){.limit_us = 0};
+}
+
 static void what_is_not_known_is_left_out_with_its_family(void **state) {
     (void)state;
     struct view view = known_view();
@@ -156,6 +169,7 @@ static void what_is_not_known_is_left_out_with_its_family(void **state) {
     assert_null(strstr(text.at, "process_resident_memory_bytes"));
     assert_null(strstr(text.at, "turnout_pressure_ratio"));
     assert_null(strstr(text.at, "turnout_store_operation_duration_seconds"));
+    assert_null(strstr(text.at, "turnout_store_replica_reads_total"));
     assert_null(strstr(text.at, "nan"));
 }
 
@@ -210,6 +224,7 @@ int main(void) {
         EACH(buckets_are_cumulative_and_end_in_infinity),
         EACH(what_hangs_is_told_before_it_is_answered),
         EACH(units_are_seconds_bytes_and_ratios),
+        EACH(reads_that_may_lag_are_told_by_who_answered),
         EACH(what_is_not_known_is_left_out_with_its_family),
         EACH(every_family_begins_with_help_and_type),
         EACH(openmetrics_names_families_without_total_and_ends),

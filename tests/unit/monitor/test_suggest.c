@@ -231,6 +231,21 @@ static void set_client_timeouts(enum side_e side) {
     view.timeouts = side == HIT ? 21 : 20;
 }
 
+static void set_replica_lag(enum side_e side) {
+    view.replica_reads = 180;
+    view.replica_late = side == HIT ? 21 : 20; /* a tenth is 20 of 200 */
+    view.replica_behind_ms = 1500;
+    view.replica_limit_ms = 500;
+}
+
+static void set_gate_skew(enum side_e side) {
+    struct gate_load loads[] = {{SLICE_LIT("g01"), true, side == HIT ? 151 : 150},
+                                {SLICE_LIT("g02"), true, 60},
+                                {SLICE_LIT("g03"), true, 40},
+                                {SLICE_LIT("g04"), false, 0}};
+    view.is_skewed = gate_skew_find(SLICE_LIT("expo"), loads, 4, 5, &view.skew);
+}
+
 static void (*const sets[SUGGESTION_COUNT])(enum side_e side) = {
 #define X(type, ...) set_##type,
     SUGGESTION_TABLE(X)
