@@ -340,14 +340,7 @@ int cmd_cache(int argc, char **argv) {
     static const struct command_form *const forms[] = {
         &cache_stats_form,      &cache_preload_form, &cache_warm_form,
         &cache_invalidate_form, &simulate_form,      NULL};
-    static int (*const runs[])(int argc, char *const *argv) = {
+    static const form_fn runs[] = {
         cache_stats, cache_preload, cache_warm, cache_invalidate, run_simulate};
-    int result;
-    const struct command_form *form = forms_pick(&group, forms, argc, argv, &result);
-    for (size_t i = 0; form != NULL; i++) {
-        if (forms[i] == form) {
-            return runs[i](argc - 1, argv + 1);
-        }
-    }
-    return result;
+    return forms_run(&group, forms, runs, argc, argv);
 }

@@ -8,15 +8,12 @@
  */
 #include "app/cmd_db.h"
 #include "app/cli.h"
+#include "app/input.h"
 #include "optimizer/explain.h"
 
-#include <errno.h>
 #include <stdio.h>
 
-enum {
-    READ_SIZE = 1 << 16,
-    REPORT_MAX = 64 << 20, /* 1,000 findings of a few kB, and the names of all indexes */
-};
+enum { REPORT_MAX = 64 << 20 }; /* 1,000 findings of a few kB, and the names of all indexes */
 
 static const struct flag group_flags[] = {{NULL, NULL, 0, NULL}};
 static const struct command_form group = {
@@ -48,39 +45,6 @@ static const struct command_form explain_file_form = {
     .rest_min = 1,
     .rest_max = 1,
 };
-
-/* Reads one byte more than a plan may have, so that plan_read sees that it is too large. */
-static enum err_e read_all(FILE *file, struct buf *to) {
-    for (;;) {
-        if (!buf_reserve(to, READ_SIZE)) {
-            return to->len > PLAN_TEXT_MAX ? ERR_OK : ERR_NO_MEMORY;
-        }
-        size_t got = fread(to->at + to->len, 1, READ_SIZE, file);
-        to->len += got;
-        if (got < READ_SIZE) {
-            return ferror(file) != 0 ? ERR_IO : ERR_OK;
-        }
-    }
-}
-
-static enum err_e read_file(const char *path, struct buf *to, struct problem *problem) {
-    bool is_stdin = strcmp(path, "-") == 0;
-    FILE *file = is_stdin ? stdin : fopen(path, "rb");
-    if (file == NULL) {
-        return problem_set(problem, ERR_IO, "", "cannot open it: %s", strerror(errno));
-    }
-    errno = 0;
-    enum err_e err = read_all(file, to);
-    if (err == ERR_IO) {
-        problem_set(problem, err, "", "cannot read it: %s", strerror(errno));
-    } else if (err != ERR_OK) {
-        problem_set(problem, err, "", "it takes too much memory");
-    }
-    if (!is_stdin) {
-        fclose(file);
-    }
-    return err;
-}
 
 /* One document and a line feed on standard output; false when it cannot be written. */
 static bool print_report(const struct explain_report *report) {
@@ -134,8 +98,7 @@ static int explain_file(int argc, char **argv) {
     }
     struct buf text;
     struct problem problem = {{0}, {0}};
-    buf_init(&text, PLAN_TEXT_MAX + READ_SIZE);
-    enum err_e err = read_file(args.rest[0], &text, &problem);
+    enum err_e err = input_read(args.rest[0], PLAN_TEXT_MAX, &text, &problem);
     int code = err == ERR_OK ? explain_text(args.rest[0], buf_slice(&text))
                              : fail(args.rest[0], problem.detail);
     buf_fini(&text);

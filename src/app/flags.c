@@ -229,3 +229,15 @@ const struct command_form *forms_pick(const struct command_form *group,
                             nearest.best == NULL ? "" : nearest.best);
     return NULL;
 }
+
+int forms_run(const struct command_form *group, const struct command_form *const *forms,
+              const form_fn *runs, int argc, char *const *argv) {
+    int result;
+    const struct command_form *form = forms_pick(group, forms, argc, argv, &result);
+    for (size_t i = 0; form != NULL; i++) {
+        if (forms[i] == form) {
+            return runs[i](argc - 1, argv + 1);
+        }
+    }
+    return result;
+}

@@ -74,4 +74,10 @@ const struct command_form *forms_pick(const struct command_form *group,
                                       const struct command_form *const *forms, int argc,
                                       char *const *argv, int *ret_exit);
 
+/* A group whose forms have a function each, place by place: picks one and runs it with argv[0] its
+ * word. Returns the exit code. */
+typedef int (*form_fn)(int argc, char *const *argv);
+int forms_run(const struct command_form *group, const struct command_form *const *forms,
+              const form_fn *runs, int argc, char *const *argv);
+
 #endif

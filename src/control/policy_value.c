@@ -48,7 +48,7 @@ static bool parse_decimal(struct slice text, int decimals, int64_t *ret_value) {
     return true;
 }
 
-static bool parse_duration(struct slice text, int64_t *ret_ms) {
+bool policy_duration(struct slice text, int64_t *ret_ms) {
     size_t digits = count_digits(text);
     int64_t number;
     if (!slice_to_int(slice_from(text.at, digits), 0, INT32_MAX, &number)) {
@@ -136,7 +136,7 @@ static bool parse_integer(const struct policy_row *row, struct slice text, int64
     case SETTING_RATIO:
         return parse_decimal(text, RATIO_DECIMALS, ret_value);
     case SETTING_DURATION:
-        return parse_duration(text, ret_value);
+        return policy_duration(text, ret_value);
     case SETTING_FLAG:
         return parse_flag(text, ret_value);
     case SETTING_CHOICE:

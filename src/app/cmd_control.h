@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forms of turnout control. Thread: main. */
+#ifndef TURNOUT_APP_CMD_CONTROL_H
+#define TURNOUT_APP_CMD_CONTROL_H
+
+#include "app/flags.h"
+
+extern const struct command_form control_replay_form, control_test_rules_form;
+
+/* Each returns the exit code; argv[0] is the form's own name. */
+int control_replay(int argc, char *const *argv);
+int control_test_rules(int argc, char *const *argv);
+
+#endif
