@@ -255,6 +255,9 @@ MAY_BLOCK static enum err_e look(struct controller *controller, struct control_s
     }
     atomic_fetch_add_explicit(&state->refs, 1, memory_order_relaxed);
     publish(controller, state); /* before acting, which may take long */
+    if (controller->options.seams.follow != NULL) {
+        controller->options.seams.follow(controller->options.seams.data, state, &decision);
+    }
     actions_take(controller, state, &decision);
     return ERR_OK;
 }

@@ -73,13 +73,31 @@ struct journal_entry {
     struct slice detail;
 };
 
+/* What is to be done. */
+struct act_order {
+    enum action_e action;
+    int64_t nodes_from, nodes_to; /* healthy ones, as the scaler decided; equal: it did not ask */
+};
+struct act_report {
+    bool goes_on; /* it is under way: go_on tells more with the next look */
+    char detail[ACT_DETAIL_SIZE];
+};
+
+struct control_state;
+
 /* All are called on the controller's thread, one after the other. */
 struct controller_seams {
     void (*sense)(void *data, struct sensed *ret_sensed);
     /* Why this node cannot do it, a sentence; NULL when it can. */
     const char *(*refuse)(void *data, enum action_e action);
-    MAY_BLOCK enum err_e (*act)(void *data, enum action_e action,
-                                char ret_detail[ACT_DETAIL_SIZE]);
+    MAY_BLOCK enum err_e (*act)(void *data, const struct act_order *order,
+                                struct act_report *ret_report);
+    /* Only of what act said goes on; NULL when nothing ever does. */
+    MAY_BLOCK enum err_e (*go_on)(void *data, enum action_e action,
+                                  struct act_report *ret_report);
+    /* What was seen and decided, each look, before its actions; NULL: nobody follows it. */
+    MAY_BLOCK void (*follow)(void *data, const struct control_state *state,
+                             const struct decision *decision);
     MAY_BLOCK enum err_e (*journal_add)(void *data, const struct journal_entry *entry,
                                         int64_t *ret_id);
     /* Sets outcome, after and detail. */

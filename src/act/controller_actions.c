@@ -6,7 +6,7 @@
  *      │   ──► HELD       the hour's budget is used up
  *      │   ──► (ADVISED) ──► WAITING ── nobody approves ──► EXPIRED
  *      │                        │ approved
- *      └──────────────► BEGUN ──┴──► FAILED
+ *      └──────────────► BEGUN ──┴──► FAILED       (one that takes long goes on from look to look)
  *                         │   └──► DONE ── verify_ms later ──► BETTER, NO_EFFECT, WORSE
  *                         └── the process ends ── next start ──► INTERRUPTED
  *
@@ -207,12 +207,9 @@ static void watch(struct controller *controller, const struct ongoing *done) {
     place->until_us = now_us(controller) + controller->options.verify_ms * 1000;
 }
 
-/* Its row says BEGUN. */
-MAY_BLOCK static void carry_out(struct controller *controller, struct ongoing *ongoing) {
-    const struct controller_seams *seams = &controller->options.seams;
-    size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
-    controller->acted_us[controller->acted++ % size] = now_us(controller);
-    enum err_e err = seams->act(seams->data, ongoing->action, ongoing->detail);
+MAY_BLOCK static void conclude(struct controller *controller, struct ongoing *ongoing,
+                               enum err_e err, const struct act_report *report) {
+    snprintf(ongoing->detail, sizeof ongoing->detail, "%s", report->detail);
     enum action_outcome_e outcome = err == ERR_OK ? OUTCOME_DONE : OUTCOME_FAILED;
     (void)end_row(controller, ongoing, outcome, SLICE_NONE);
     tell_outcome(controller, ongoing, outcome);
@@ -221,19 +218,47 @@ MAY_BLOCK static void carry_out(struct controller *controller, struct ongoing *o
     }
 }
 
-static struct ongoing ongoing_of(const struct controller *controller,
-                                 const struct action *action) {
+/* Its row says BEGUN. */
+MAY_BLOCK static void carry_out(struct controller *controller, struct ongoing *ongoing) {
+    const struct controller_seams *seams = &controller->options.seams;
+    struct act_report report = {.goes_on = false};
+    struct ongoing *place = free_place(controller->going, ACTION_COUNT);
+    size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
+    ASSERT(place != NULL); /* each is under way once, and there is a place for each */
+    controller->acted_us[controller->acted++ % size] = now_us(controller);
+    enum err_e err = seams->act(seams->data, &ongoing->order, &report);
+    if (err == ERR_OK && report.goes_on) {
+        *place = *ongoing;
+    } else {
+        conclude(controller, ongoing, err, &report);
+    }
+}
+
+MAY_BLOCK static void carry_on(struct controller *controller, struct ongoing *going) {
+    const struct controller_seams *seams = &controller->options.seams;
+    struct act_report report = {.goes_on = false};
+    enum err_e err = seams->go_on(seams->data, going->action, &report);
+    if (err != ERR_OK || !report.goes_on) {
+        struct ongoing ended = *going;
+        going->id = 0;
+        conclude(controller, &ended, err, &report);
+    }
+}
+
+static struct ongoing ongoing_of(const struct controller *controller, const struct action *action,
+                                 const struct scale_decision *scale) {
     return (struct ongoing){
         .action = action->action,
         .rule = action->rule,
+        .order = {action->action, scale->current, scale->desired},
         .before = action->rule < 0 ? FIGURE_MISSING
                                    : controller->history.rules.alerts[action->rule].value,
     };
 }
 
 MAY_BLOCK static void begin(struct controller *controller, const struct control_state *state,
-                            const struct action *action) {
-    struct ongoing ongoing = ongoing_of(controller, action);
+                            const struct action *action, const struct scale_decision *scale) {
+    struct ongoing ongoing = ongoing_of(controller, action, scale);
     ongoing.id = add_row(controller, state, action, OUTCOME_BEGUN, "");
     if (ongoing.id != 0) {
         carry_out(controller, &ongoing);
@@ -252,27 +277,30 @@ MAY_BLOCK static void stay_idle(struct controller *controller, const struct cont
     }
 }
 
-/* The waiting places are this thread's but for the approval. */
-static bool waits_already(const struct controller *controller, enum action_e action) {
-    for (size_t i = 0; i < CONTROLLER_WAITING_MAX; i++) {
-        if (controller->waiting[i].id != 0 && controller->waiting[i].action == action) {
+static bool is_among(const struct ongoing *places, size_t len, enum action_e action) {
+    for (size_t i = 0; i < len; i++) {
+        if (places[i].id != 0 && places[i].action == action) {
             return true;
         }
     }
     return false;
 }
 
+/* It waits for a word, or is under way. The waiting places are this thread's but for the
+ * approval. */
+static bool is_at_it(const struct controller *controller, enum action_e action) {
+    return is_among(controller->waiting, CONTROLLER_WAITING_MAX, action) ||
+           is_among(controller->going, ACTION_COUNT, action);
+}
+
 MAY_BLOCK static void ask(struct controller *controller, const struct control_state *state,
-                          const struct action *action) {
+                          const struct action *action, const struct scale_decision *scale) {
     struct ongoing *place = free_place(controller->waiting, CONTROLLER_WAITING_MAX);
-    if (waits_already(controller, action->action)) {
-        return;
-    }
     if (place == NULL) {
         stay_idle(controller, state, action, OUTCOME_HELD, "too many wait for an approval");
         return;
     }
-    struct ongoing ongoing = ongoing_of(controller, action);
+    struct ongoing ongoing = ongoing_of(controller, action, scale);
     ongoing.until_us = now_us(controller) + controller->options.approve_ms * 1000;
     ongoing.id = add_row(controller, state, action, OUTCOME_ADVISED, "");
     if (ongoing.id == 0) {
@@ -303,7 +331,7 @@ static bool is_old_news(struct controller *controller, const struct action *acti
 }
 
 MAY_BLOCK static void take(struct controller *controller, const struct control_state *state,
-                           const struct action *action) {
+                           const struct action *action, const struct scale_decision *scale) {
     const struct controller_seams *seams = &controller->options.seams;
     const char *why_not = seams->refuse(seams->data, action->action);
     if (why_not != NULL) {
@@ -315,10 +343,17 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
         stay_idle(controller, state, action, OUTCOME_HELD,
                   "the budget of this hour is used up: see recovery.budget");
     } else if (controller->options.mode == RECOVERY_ASK) {
-        ask(controller, state, action);
+        ask(controller, state, action, scale);
     } else {
-        begin(controller, state, action);
+        begin(controller, state, action, scale);
     }
+}
+
+/* It would be begun, and that is done as often as it is due, old news or not. */
+static bool would_begin(const struct controller *controller, const struct action *action) {
+    const struct controller_seams *seams = &controller->options.seams;
+    return controller->options.mode == RECOVERY_ACT &&
+           seams->refuse(seams->data, action->action) == NULL && is_within_budget(controller);
 }
 
 /* What was tried is in the rows before. */
@@ -351,8 +386,10 @@ MAY_BLOCK void actions_take(struct controller *controller, const struct control_
     }
     for (size_t i = 0; i < decision->actions.len; i++) {
         const struct action *action = &decision->actions.items[i];
-        if (!is_old_news(controller, action, &decision->scale)) {
-            take(controller, state, action);
+        bool is_due = would_begin(controller, action) ||
+                      !is_old_news(controller, action, &decision->scale);
+        if (is_due && !is_at_it(controller, action->action)) {
+            take(controller, state, action, &decision->scale);
         }
     }
 }
@@ -417,6 +454,11 @@ MAY_BLOCK static void end_waiting(struct controller *controller, struct ongoing 
 MAY_BLOCK void actions_go_on(struct controller *controller, const struct control_state *state) {
     for (size_t i = 0; i < CONTROLLER_WAITING_MAX; i++) {
         end_waiting(controller, &controller->waiting[i]);
+    }
+    for (size_t i = 0; i < ACTION_COUNT; i++) {
+        if (controller->going[i].id != 0) {
+            carry_on(controller, &controller->going[i]);
+        }
     }
     for (size_t i = 0; i < CONTROLLER_WATCHED_MAX; i++) {
         struct ongoing *watched = &controller->watched[i];

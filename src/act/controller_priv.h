@@ -29,12 +29,13 @@ struct idle_row {
     int64_t at_us; /* TIME_NONE: none yet */
 };
 
-/* An action under way, waiting or watched. */
+/* An action that waits, is under way or is watched. */
 struct ongoing {
     int64_t id; /* in the journal; 0: the place is free */
     enum action_e action;
     int rule; /* -1: none, so its effect is not judged */
     int64_t until_us;
+    struct act_order order;
     double before;
     bool is_approved;
     char detail[ACT_DETAIL_SIZE];
@@ -52,6 +53,7 @@ struct controller {
     struct control_state *latest;
     struct ongoing waiting[CONTROLLER_WAITING_MAX];
 
+    struct ongoing going[ACTION_COUNT]; /* each action once */
     struct ongoing watched[CONTROLLER_WATCHED_MAX];
     struct history history;
     struct alert_times times[ALERT_RULES_MAX];

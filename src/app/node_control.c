@@ -274,11 +274,11 @@ MAY_BLOCK static enum err_e optimize(const struct node_control *control,
     return err;
 }
 
-MAY_BLOCK static enum err_e act(void *data, enum action_e action,
-                                char ret_detail[ACT_DETAIL_SIZE]) {
-    ASSERT(action == ACTION_OPTIMIZE_QUERIES || action == ACTION_INVALIDATE_CACHE);
-    return action == ACTION_OPTIMIZE_QUERIES ? optimize(data, ret_detail)
-                                             : empty_cache(data, ret_detail);
+MAY_BLOCK static enum err_e act(void *data, const struct act_order *order,
+                                struct act_report *ret_report) {
+    ASSERT(order->action == ACTION_OPTIMIZE_QUERIES || order->action == ACTION_INVALIDATE_CACHE);
+    return order->action == ACTION_OPTIMIZE_QUERIES ? optimize(data, ret_report->detail)
+                                                    : empty_cache(data, ret_report->detail);
 }
 
 /* ---- life ---- */

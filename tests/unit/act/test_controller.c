@@ -30,7 +30,9 @@ static struct world {
     bool is_healthy;
     const char *refusal; /* of every action */
     enum err_e act_err, journal_err;
-    int acts, settles;
+    bool can_scale, goes_on;
+    struct act_order order;
+    int acts, settles, follows;
     char begun_at_act[16]; /* outcome of the newest row when `act` ran */
 } world;
 
@@ -51,17 +53,37 @@ static void sense(void *data, struct sensed *ret) {
 
 static const char *refuse(void *data, enum action_e action) {
     (void)data;
-    return action == ACTION_OPTIMIZE_QUERIES ? world.refusal : "this node cannot";
+    bool can = action == ACTION_OPTIMIZE_QUERIES ||
+               (action == ACTION_AUTO_SCALE && world.can_scale);
+    return can ? world.refusal : "this node cannot";
 }
 
-static enum err_e act(void *data, enum action_e action, char ret_detail[ACT_DETAIL_SIZE]) {
+static enum err_e act(void *data, const struct act_order *order, struct act_report *ret_report) {
     (void)data;
-    assert_int_equal(action, ACTION_OPTIMIZE_QUERIES);
+    assert_int_equal(order->action, world.can_scale ? ACTION_AUTO_SCALE : ACTION_OPTIMIZE_QUERIES);
     world.acts++;
+    world.order = *order;
+    ret_report->goes_on = world.goes_on;
     snprintf(world.begun_at_act, sizeof world.begun_at_act, "%s",
              world.rows_len == 0 ? "" : world.rows[world.rows_len - 1].outcome);
-    snprintf(ret_detail, ACT_DETAIL_SIZE, "tried");
+    snprintf(ret_report->detail, ACT_DETAIL_SIZE, "tried");
     return world.act_err;
+}
+
+static enum err_e go_on(void *data, enum action_e action, struct act_report *ret_report) {
+    (void)data;
+    assert_int_equal(action, ACTION_AUTO_SCALE);
+    ret_report->goes_on = world.goes_on;
+    snprintf(ret_report->detail, ACT_DETAIL_SIZE, "gone on with");
+    return world.act_err;
+}
+
+static void follow(void *data, const struct control_state *state,
+                   const struct decision *decision) {
+    (void)data;
+    assert_int_equal(state->snapshot.nodes_len, 1);
+    assert_int_equal(decision->scale.current, world.is_healthy);
+    world.follows++;
 }
 
 static void keep(char *to, size_t size, struct slice text) {
@@ -115,7 +137,7 @@ static enum err_e journal_settle(void *data, const char *was, const struct journ
 static const struct controller_options defaults = {
     .clock = &world.clock.base,
     .policy = &world.policy,
-    .seams = {sense, refuse, act, journal_add, journal_end, journal_settle, NULL},
+    .seams = {sense, refuse, act, go_on, follow, journal_add, journal_end, journal_settle, NULL},
     .mode = RECOVERY_ACT,
     .budget = 6,
     .verify_ms = 30000,
@@ -463,6 +485,68 @@ static void the_scalers_wish_is_advice_once_an_hour(void **state) {
     assert_int_equal(world.rows_len, 2);
 }
 
+static void start_with_hands_on_nodes(enum recovery_mode_e mode) {
+    struct controller_options options = defaults;
+    options.is_lone = false;
+    options.mode = mode;
+    world.can_scale = true;
+    start(&options);
+}
+
+static void an_action_that_takes_long_goes_on_and_ends_when_it_says_so(void **state) {
+    (void)state;
+    start_with_hands_on_nodes(RECOVERY_ACT);
+    world.goes_on = true;
+    turns(5); /* one node, the minimum is two: the wish is there each second */
+    assert_int_equal(world.acts, 1);
+    assert_int_equal(world.order.nodes_from, 1);
+    assert_int_equal(world.order.nodes_to, 2);
+    assert_int_equal(world.rows_len, 1);
+    assert_string_equal(last_row()->outcome, "begun");
+    world.goes_on = false;
+    turns(1);
+    assert_string_equal(world.rows[0].outcome, "done");
+    assert_string_equal(world.rows[0].detail, "gone on with");
+    assert_int_equal(world.follows, 6);
+}
+
+static void an_action_that_fails_on_its_way_says_so_and_may_begin_again(void **state) {
+    (void)state;
+    start_with_hands_on_nodes(RECOVERY_ACT);
+    world.goes_on = true;
+    turns(2);
+    world.act_err = ERR_UNAVAILABLE;
+    turns(1);
+    assert_string_equal(world.rows[0].outcome, "failed");
+    world.act_err = ERR_OK;
+    turns(1);
+    assert_int_equal(world.acts, 2);
+}
+
+static void the_budget_holds_a_wish_that_comes_each_second(void **state) {
+    (void)state;
+    start_with_hands_on_nodes(RECOVERY_ACT);
+    turns(3000);
+    assert_int_equal(world.acts, 6);
+    assert_int_equal(world.rows_len, 7);
+    assert_string_equal(last_row()->outcome, "held");
+}
+
+static void a_wish_that_waits_for_a_word_is_not_asked_for_again(void **state) {
+    (void)state;
+    start_with_hands_on_nodes(RECOVERY_ASK);
+    world.goes_on = true;
+    turns(5);
+    assert_int_equal(world.rows_len, 1);
+    assert_string_equal(last_row()->outcome, "waiting");
+    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    turns(5);
+    assert_int_equal(world.acts, 1);
+    assert_int_equal(world.order.nodes_to, 2); /* as it was decided when it was asked */
+    assert_string_equal(last_row()->outcome, "begun");
+    assert_int_equal(world.rows_len, 1);
+}
+
 /* ---- what is shown ---- */
 
 static void the_state_shows_rules_and_nodes(void **state) {
@@ -587,6 +671,10 @@ int main(void) {
         EACH(what_a_run_left_open_is_told_by_the_next),
         EACH(a_node_that_stays_alone_is_not_advised_to_have_company),
         EACH(the_scalers_wish_is_advice_once_an_hour),
+        EACH(an_action_that_takes_long_goes_on_and_ends_when_it_says_so),
+        EACH(an_action_that_fails_on_its_way_says_so_and_may_begin_again),
+        EACH(the_budget_holds_a_wish_that_comes_each_second),
+        EACH(a_wish_that_waits_for_a_word_is_not_asked_for_again),
         EACH(the_state_shows_rules_and_nodes),
         EACH(a_recording_replays_to_the_same_decisions),
         EACH(the_thread_looks_and_stops_at_once),
