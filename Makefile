@@ -40,10 +40,11 @@ check: ## the tree's own rules: layers, size, blocking calls, documentation, sty
 format: ## mend what tools/check-style can mend by itself
 	@tools/check-style --mend
 
-bench: ## measure against peers in the same run (results in bench/results)
+bench: ## measure against peers in the same run (bench/results, docs/performance.md)
 	@tools/setup bench
 	@tools/build release
 	@bench/run
+	@tools/gen-performance-docs
 
 fuzz: ## fuzz one target for a while (T=name, SECONDS=60)
 	@tools/fuzz "$(T)" $(FUZZ_SECONDS)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/gen-performance-docs shows what the results say, and wants reasons for misses."""
+import json
+
+import pytest
+
+from made_up import load
+
+page = load("gen-performance-docs")
+MACHINE = {"cpu": "a processor", "cores": 2, "kernel": "6.1"}
+
+
+def row(name, value, goal, status):
+    return {"name": name, "unit": "ms", "value": value, "peer": None, "peer_value": None,
+            "ratio": None, "spread": [value, value], "runs": 1, "goal": goal, "status": status}
+
+
+@pytest.fixture(name="bench")
+def _bench(tmp_path, monkeypatch):
+    """Results and reasons of a test's own."""
+    def fill(rows, reasons=()):
+        (tmp_path / "results").mkdir(exist_ok=True)
+        document = {"commit": "abc", "load_before": 0.1, "machine": MACHINE, "rows": rows}
+        (tmp_path / "results" / "step1.json").write_text(json.dumps(document))
+        (tmp_path / "reasons.toml").write_text("reason = []\n" if not reasons else "".join(
+            f'[[reason]]\nset = "node"\nrow = "{name}"\nwhy = "{why}"\n' for name, why in reasons))
+    monkeypatch.setattr(page, "BENCH", tmp_path)
+    monkeypatch.setattr(page, "RESULTS", tmp_path / "results")
+    return fill
+
+
+def test_the_page_has_each_row_and_the_reasons_of_misses(bench):
+    bench([row("fast", 2.0, "≤ 5", "met"), row("slow", 9.0, "≤ 5", "missed")],
+          [("slow", "the disk")])
+    text = page.build()[page.PAGE]
+    assert "| fast | 2 ms |  |  |  | ≤ 5: met |" in text
+    assert "| slow | 9 ms |  |  |  | ≤ 5: missed |" in text
+    assert "- **slow.** the disk" in text
+
+
+def test_a_missed_goal_without_a_reason_is_an_error(bench):
+    bench([row("slow", 9.0, "≤ 5", "missed")])
+    with pytest.raises(page.Wrong, match="no reason"):
+        page.build()
+
+
+def test_a_reason_for_what_was_met_is_an_error(bench):
+    bench([row("fast", 2.0, "≤ 5", "met")], [("fast", "it was slow once")])
+    with pytest.raises(page.Wrong, match="not missed"):
+        page.build()
+
+
+def test_no_result_at_all_is_an_error(bench, tmp_path):
+    bench([])
+    (tmp_path / "results" / "step1.json").unlink()
+    with pytest.raises(page.Wrong, match="no result"):
+        page.build()
+
+
+@pytest.mark.parametrize("value, goal, right", [
+    (2, ("≤", 5), True), (9, ("≤", 5), False), (5, ("≥", 3), True), (2, ("≥", 3), False)])
+def test_what_met_its_goal_is_drawn_to_the_right_of_it(value, goal, right):
+    assert (page.place(value, goal) > 0) == right
+    assert page.place(0, goal) in (-1, 1) and page.place(1e9, goal) in (-1, 1)
