@@ -10,6 +10,8 @@
  * The result is one line of JSON on standard output; the first wrong answer is shown on standard
  * error.
  */
+#include "answer.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -21,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -81,9 +82,7 @@ struct connection {
     struct text out;
     size_t sent;
     struct text in;
-    size_t body_at;       /* 0: the head is not whole yet */
-    long content_length;  /* -1: chunked */
-    int status;
+    struct answer answer;
     int64_t begun_ns;
     long exits;           /* how many of the scans in this request are exits */
     struct connection *next_idle;
@@ -308,7 +307,7 @@ static void start_requests(void) {
         fill_request(c);
         c->sent = 0;
         c->in.len = 0;
-        c->body_at = 0;
+        c->answer = (struct answer){0};
         c->waiting = true;
         run.in_flight++;
         run.started++;
@@ -319,86 +318,10 @@ static void start_requests(void) {
 
 /* ── answers ── */
 
-static const char *find_field(const struct connection *c, const char *name) {
-    size_t name_len = strlen(name);
-    const char *end = c->in.at + c->body_at;
-    for (const char *line = c->in.at; line < end;) {
-        const char *next = memchr(line, '\n', (size_t)(end - line));
-        if (next == NULL) {
-            return NULL;
-        }
-        if ((size_t)(next - line) > name_len && line[name_len] == ':' &&
-            strncasecmp(line, name, name_len) == 0) {
-            const char *value = line + name_len + 1;
-            return value + strspn(value, " \t");
-        }
-        line = next + 1;
-    }
-    return NULL;
-}
-
-static void read_head(struct connection *c) {
-    const char *end = memmem(c->in.at, c->in.len, "\r\n\r\n", 4);
-    if (end == NULL) {
-        return;
-    }
-    c->body_at = (size_t)(end - c->in.at) + 4;
-    if (c->in.len < 12 || memcmp(c->in.at, "HTTP/1.1 ", 9) != 0) {
-        die("no HTTP answer: %.80s", c->in.at);
-    }
-    c->status = atoi(c->in.at + 9);
-    const char *length = find_field(c, "content-length");
-    c->content_length = length == NULL ? -1 : atol(length);
-    if (length == NULL && find_field(c, "transfer-encoding") == NULL) {
-        die("an answer of unknown length: %.*s", (int)c->body_at, c->in.at);
-    }
-}
-
-/* Joins the chunks in place once the last one is there; false until then. */
-static bool join_chunks(struct connection *c) {
-    char *body = c->in.at + c->body_at;
-    size_t len = c->in.len - c->body_at;
-    if (len < 5 || memcmp(body + len - 5, "0\r\n\r\n", 5) != 0) {
-        return false; /* our server sends no trailers */
-    }
-    char *to = body;
-    const char *at = body, *end = body + len;
-    while (at < end) {
-        char *after;
-        unsigned long size = strtoul(at, &after, 16);
-        at = memchr(after, '\n', (size_t)(end - after));
-        if (at == NULL || size > (size_t)(end - at)) {
-            return false; /* cannot be: JSON holds no CRLF */
-        }
-        at++;
-        if (size == 0) {
-            c->in.len = (size_t)(to - c->in.at);
-            return true;
-        }
-        memmove(to, at, size);
-        to += size;
-        at += size + 2;
-    }
-    return false;
-}
-
-static bool is_whole(struct connection *c) {
-    if (c->body_at == 0) {
-        read_head(c);
-    }
-    if (c->body_at == 0) {
-        return false;
-    }
-    if (c->content_length >= 0) {
-        return c->in.len - c->body_at >= (size_t)c->content_length;
-    }
-    return join_chunks(c);
-}
-
 static long count(const struct connection *c, const char *needle) {
     long found = 0;
     size_t len = strlen(needle);
-    const char *at = c->in.at + c->body_at, *end = c->in.at + c->in.len;
+    const char *at = c->in.at + c->answer.body_at, *end = c->in.at + c->in.len;
     while ((at = memmem(at, (size_t)(end - at), needle, len)) != NULL) {
         found++;
         at += len;
@@ -408,7 +331,7 @@ static long count(const struct connection *c, const char *needle) {
 
 /* Scans or rows that were answered as they should be; -1 when anything was not. */
 static long check_answer(const struct connection *c) {
-    if (c->status != 200) {
+    if (c->answer.status != 200) {
         return -1;
     }
     long wanted = options.mode == MODE_SCAN ? 1 : options.scans;
@@ -449,7 +372,8 @@ static void finish_request(struct connection *c) {
     }
     run.done++;
     if (run.done > options.warmup) {
-        run.statuses[c->status >= 0 && c->status < STATUS_MAX ? c->status : 0]++;
+        int status = c->answer.status;
+        run.statuses[status >= 0 && status < STATUS_MAX ? status : 0]++;
         run.items += items > 0 ? items : 0;
         keep_latency(now - c->begun_ns);
         run.last_ns = now;
@@ -481,7 +405,11 @@ static void read_more(struct connection *c) {
         if (!c->waiting) {
             die("an answer that nobody asked for: %.80s", c->in.at);
         }
-        if (is_whole(c)) {
+        enum answer_e state = answer_read(&c->answer, c->in.at, &c->in.len);
+        if (state == ANSWER_BROKEN) {
+            die("no HTTP answer: %.300s", c->in.at);
+        }
+        if (state == ANSWER_WHOLE) {
             finish_request(c);
             return;
         }
