@@ -7,10 +7,11 @@
 #include <threads.h>
 #include <time.h>
 
-extern const unsigned char postgres_1_schema[], postgres_2_schema[], postgres_3_schema[];
+extern const unsigned char postgres_1_schema[], postgres_2_schema[], postgres_3_schema[],
+    postgres_4_schema[];
 
 enum {
-    SCHEMA_VERSION = 3,
+    SCHEMA_VERSION = 4,
     TRIES_MAX = 10, /* of one version, when its locks are not given */
     PAUSE_MS = 200,
     SQL_MAX = 1 << 20,
@@ -19,7 +20,7 @@ enum {
 /* The script that leads to a version from the one before it. */
 static const char *script_of(int version) {
     const unsigned char *const scripts[SCHEMA_VERSION] = {
-        postgres_1_schema, postgres_2_schema, postgres_3_schema};
+        postgres_1_schema, postgres_2_schema, postgres_3_schema, postgres_4_schema};
     return (const char *)scripts[version - 1];
 }
 

@@ -291,6 +291,10 @@ MAY_BLOCK enum err_e pg_create_gate(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_update_gate(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_create_key(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_add_action(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_put_order(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_end_order(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_add_notice(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_end_notice(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_end_action(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_register_node(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_leave_node(struct pg_writer *w, void *op);
@@ -363,6 +367,8 @@ enum err_e pg_read_timeline(struct pg_reader *r, struct store_op *op);
 enum err_e pg_load_key(struct pg_reader *r, struct store_op *op);
 enum err_e pg_list_keys(struct pg_reader *r, struct store_op *op);
 enum err_e pg_list_actions(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_orders(struct pg_reader *r, struct store_op *op);
+enum err_e pg_list_notices(struct pg_reader *r, struct store_op *op);
 enum err_e pg_list_nodes(struct pg_reader *r, struct store_op *op);
 
 /* ── the readers' standby ── */

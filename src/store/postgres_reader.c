@@ -30,6 +30,8 @@ static const pg_read_fn functions[STORE_OP_COUNT] = {
     [STORE_LOAD_KEY] = pg_load_key,
     [STORE_LIST_KEYS] = pg_list_keys,
     [STORE_LIST_ACTIONS] = pg_list_actions,
+    [STORE_LIST_ORDERS] = pg_list_orders,
+    [STORE_LIST_NOTICES] = pg_list_notices,
     [STORE_LIST_NODES] = pg_list_nodes,
 };
 

@@ -187,6 +187,31 @@
       "SELECT id, at, system, actor, action, target, outcome, evidence::text,"                     \
       " figures_before::text, figures_after::text, detail FROM action_journal"                     \
       " WHERE id < $1 ORDER BY id DESC LIMIT $2")                                                  \
+    /* ── orders and notices ── */                                                                 \
+    X(ORDER_PUT, W,                                                                                \
+      "INSERT INTO control_orders (name, value, author, at, until)"                                \
+      " SELECT $1, $2::text::jsonb, $3, $4::timestamptz, $5::timestamptz"                          \
+      " WHERE $6::bigint > (SELECT count(*) FROM control_orders"                                   \
+      "  WHERE name <> $1 AND (until IS NULL OR until > $4))"                                      \
+      " ON CONFLICT (name) DO UPDATE SET value = excluded.value, author = excluded.author,"        \
+      "  at = excluded.at, until = excluded.until RETURNING name")                                 \
+    X(ORDERS_TRIM, W, "DELETE FROM control_orders WHERE until < $1")                               \
+    X(ORDER_END, W, "UPDATE control_orders SET until = $2"                                         \
+                    " WHERE name = $1 AND (until IS NULL OR until > $2)"                           \
+                    " RETURNING name, value::text, author, at, until")                             \
+    X(ORDERS_ALL, R, "SELECT name, value::text, author, at, until FROM control_orders"             \
+                     " WHERE until IS NULL OR until > $1"                                          \
+                     " ORDER BY until DESC NULLS FIRST, name LIMIT $2")                            \
+    X(NOTICE_INSERT, W,                                                                            \
+      "INSERT INTO notices (key, receiver, actor, at, changed, state, attempts, body, detail)"     \
+      " VALUES ($1, $2, $3, $4, $4, $5, $6, $7::text::jsonb, $8) RETURNING id")                    \
+    X(NOTICES_TRIM, W, "DELETE FROM notices WHERE id <= $1")                                       \
+    X(NOTICE_END, W, "UPDATE notices SET state = $2, attempts = $3, detail = $4, changed = $5"     \
+                     " WHERE id = $1 RETURNING id")                                                \
+    X(NOTICES_PAGE, R,                                                                             \
+      "SELECT id, key, receiver, actor, at, changed, state, attempts, body::text, detail"          \
+      " FROM notices WHERE id < $1 AND ($2::text = '' OR state = $2)"                              \
+      " ORDER BY id DESC LIMIT $3")                                                                \
     /* ── nodes ── */                                                                              \
     X(NODE_PUT, W,                                                                                 \
       "INSERT INTO nodes (id, url, version, incarnation, started_at, capabilities, until)"         \

@@ -158,7 +158,27 @@
                    " WHERE system = ?1 AND outcome = ?5")                                          \
     X(ACTIONS_PAGE, "SELECT id, at, system, actor, action, target, outcome, evidence,"             \
                     " figures_before, figures_after, detail FROM action_journal"                   \
-                    " WHERE id < ?1 ORDER BY id DESC LIMIT ?2")
+                    " WHERE id < ?1 ORDER BY id DESC LIMIT ?2")                                    \
+    X(ORDER_PUT, "INSERT INTO control_orders (name, value, author, at, until)"                     \
+                 " SELECT ?1, ?2, ?3, ?4, ?5 WHERE ?6 > (SELECT count(*) FROM control_orders"      \
+                 " WHERE name <> ?1 AND (until IS NULL OR until > ?4))"                            \
+                 " ON CONFLICT (name) DO UPDATE SET value = excluded.value,"                       \
+                 " author = excluded.author, at = excluded.at, until = excluded.until")            \
+    X(ORDERS_TRIM, "DELETE FROM control_orders WHERE until < ?1")                                  \
+    X(ORDER_END, "UPDATE control_orders SET until = ?2"                                            \
+                 " WHERE name = ?1 AND (until IS NULL OR until > ?2)"                              \
+                 " RETURNING name, value, author, at, until")                                      \
+    X(ORDERS_ALL, "SELECT name, value, author, at, until FROM control_orders"                      \
+                  " WHERE until IS NULL OR until > ?1"                                             \
+                  " ORDER BY until IS NULL DESC, until DESC, name LIMIT ?2")                       \
+    X(NOTICE_INSERT, "INSERT INTO notices (key, receiver, actor, at, changed, state, attempts,"    \
+                     " body, detail) VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8)")                 \
+    X(NOTICES_TRIM, "DELETE FROM notices WHERE id <= ?1")                                          \
+    X(NOTICE_END, "UPDATE notices SET state = ?2, attempts = ?3, detail = ?4, changed = ?5"        \
+                  " WHERE id = ?1")                                                                \
+    X(NOTICES_PAGE, "SELECT id, key, receiver, actor, at, changed, state, attempts, body, detail"  \
+                    " FROM notices WHERE id < ?1 AND (?2 = '' OR state = ?2)"                      \
+                    " ORDER BY id DESC LIMIT ?3")
 
 enum sql_e {
 #define X(name, text) SQL_##name,
@@ -298,6 +318,10 @@ MAY_BLOCK enum err_e writer_import(struct sqlite_writer *w, struct store_op *op)
 MAY_BLOCK enum err_e writer_probe(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_add_action(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_end_action(struct sqlite_writer *w, struct store_op *op);
+MAY_BLOCK enum err_e writer_put_order(struct sqlite_writer *w, struct store_op *op);
+MAY_BLOCK enum err_e writer_end_order(struct sqlite_writer *w, struct store_op *op);
+MAY_BLOCK enum err_e writer_add_notice(struct sqlite_writer *w, struct store_op *op);
+MAY_BLOCK enum err_e writer_end_notice(struct sqlite_writer *w, struct store_op *op);
 
 /* ── the readers' operations ── */
 struct sqlite_reader {
@@ -316,6 +340,8 @@ MAY_BLOCK enum err_e reader_timeline(struct sqlite_reader *r, struct store_op *o
 MAY_BLOCK enum err_e reader_load_key(struct sqlite_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e reader_list_keys(struct sqlite_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e reader_list_actions(struct sqlite_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e reader_list_orders(struct sqlite_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e reader_list_notices(struct sqlite_reader *r, struct store_op *op);
 
 /* Shared by both sides: rows into structs (texts copied into the arena; false without memory). */
 bool row_event(struct sql_run *run, struct arena *arena, struct event *ret_event);

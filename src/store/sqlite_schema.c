@@ -11,6 +11,7 @@
  *           ├─ attendance_records                            every scan, refused ones too
  *           └─ event_stats                                   roll-up
  *   action_journal                                           what turnout did by itself
+ *   control_orders, notices                                  what it was told, and told people
  */
 #include "store/sqlite_priv.h"
 
@@ -79,6 +80,15 @@ static const char *const migrations[] = {
     "  actor TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL, outcome TEXT NOT NULL,"
     "  evidence TEXT NOT NULL, figures_before TEXT NOT NULL, figures_after TEXT NOT NULL,"
     "  detail TEXT NOT NULL);",
+    /* 4: what people told the controller, and what it told them */
+    "CREATE TABLE control_orders ("
+    "  name TEXT PRIMARY KEY, value TEXT NOT NULL, author TEXT NOT NULL, at INTEGER NOT NULL,"
+    "  until INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE notices ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, receiver TEXT NOT NULL,"
+    "  actor TEXT NOT NULL, at INTEGER NOT NULL, changed INTEGER NOT NULL, state TEXT NOT NULL,"
+    "  attempts INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '');"
+    "CREATE INDEX notices_waiting ON notices (id) WHERE state = 'waiting';",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof migrations[0] };
 

@@ -41,6 +41,8 @@ static const reader_fn functions[STORE_OP_COUNT] = {
     [STORE_LOAD_KEY] = reader_load_key,
     [STORE_LIST_KEYS] = reader_list_keys,
     [STORE_LIST_ACTIONS] = reader_list_actions,
+    [STORE_LIST_ORDERS] = reader_list_orders,
+    [STORE_LIST_NOTICES] = reader_list_notices,
 };
 
 /* ── reading ── */

@@ -39,6 +39,10 @@ static const writer_fn functions[STORE_OP_COUNT] = {
     [STORE_PROBE] = writer_probe,
     [STORE_ADD_ACTION] = writer_add_action,
     [STORE_END_ACTION] = writer_end_action,
+    [STORE_PUT_ORDER] = writer_put_order,
+    [STORE_END_ORDER] = writer_end_order,
+    [STORE_ADD_NOTICE] = writer_add_notice,
+    [STORE_END_NOTICE] = writer_end_notice,
 };
 
 /* ── one transaction ── */

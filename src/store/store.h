@@ -28,6 +28,9 @@ enum {
     STORE_ACTIONS_KEPT = 10000,   /* rows of the journal: the oldest go first */
     STORE_TIMELINE_MAX = 10000,   /* points in one timeline */
     STORE_NODES_MAX = 256,        /* nodes that a list shows */
+    STORE_ORDERS_MAX = 1000,      /* orders that stand at once, and that a list shows */
+    STORE_ORDERS_KEPT_MS = 7 * 24 * 3600 * 1000, /* after their end */
+    STORE_NOTICES_KEPT = 5000,    /* the oldest go first */
     STORE_OP_MEMORY = 16 << 20,   /* bytes one operation's results may take */
 };
 
@@ -59,6 +62,12 @@ enum {
     X(ADD_ACTION, true, "add_action")                                                              \
     X(END_ACTION, true, "end_action")                                                              \
     X(LIST_ACTIONS, false, "list_actions")                                                         \
+    X(PUT_ORDER, true, "put_order")                                                                \
+    X(END_ORDER, true, "end_order")                                                                \
+    X(LIST_ORDERS, false, "list_orders")                                                           \
+    X(ADD_NOTICE, true, "add_notice")                                                              \
+    X(END_NOTICE, true, "end_notice")                                                              \
+    X(LIST_NOTICES, false, "list_notices")                                                         \
     X(REGISTER_NODE, true, "register_node")                                                        \
     X(LEAVE_NODE, true, "leave_node")                                                              \
     X(LIST_NODES, false, "list_nodes")                                                             \
@@ -211,6 +220,28 @@ struct action_record {
     struct slice detail;
 };
 
+/* What somebody told all controllers. */
+struct order_record {
+    struct slice name;   /* "acting", "silence/5f0c…" */
+    struct slice value;  /* a JSON object, whole */
+    struct slice author;
+    int64_t at_ms;
+    int64_t until_ms;    /* TIME_NONE: until it is ended */
+};
+
+/* A notice to one receiver. */
+struct notice_record {
+    int64_t id;
+    struct slice key;    /* what the receiver knows it by, the same for each try */
+    struct slice receiver;
+    struct slice actor;  /* the node that tells */
+    int64_t at_ms, changed_ms;
+    struct slice state;  /* see docs/alerts-and-recovery.md */
+    int64_t attempts;
+    struct slice body;   /* a JSON object, whole */
+    struct slice detail;
+};
+
 /* Whose turn it is to act (store/lease.h); term 0: it does not matter. */
 struct action_fence {
     struct slice holder;
@@ -342,6 +373,28 @@ struct store_op {
             size_t len;
             bool more;
         } actions;
+        struct {
+            struct order_record values; /* PUT_ORDER: all but at in, at out; ERR_TOO_LARGE when
+                STORE_ORDERS_MAX stand. END_ORDER: name in, as it was out with its end;
+                ERR_NOT_FOUND when it does not stand */
+        } order;
+        struct {
+            int64_t since_ms;       /* those that stand after this moment, the lasting ones first */
+            struct order_record *items;
+            size_t len;
+        } orders;
+        struct {
+            struct notice_record values; /* ADD_NOTICE: all but id, at and changed in, these out.
+                END_NOTICE: id, state, attempts and detail in; ERR_NOT_FOUND */
+        } notice;
+        struct {
+            int64_t after;          /* newest first, behind this id; 0: from the newest */
+            size_t limit;
+            struct slice state;     /* empty: any */
+            struct notice_record *items;
+            size_t len;
+            bool more;
+        } notices;
         /* Nodes register with PostgreSQL alone: a SQLite file has one, and refuses (ERR_CONFIG). */
         struct {
             struct node_record values;

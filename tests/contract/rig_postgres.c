@@ -17,6 +17,7 @@ static const char empty_all[] =
     "DELETE FROM ledger; DELETE FROM participants; DELETE FROM event_stats; DELETE FROM gate_stats;"
     "DELETE FROM gate_minutes; DELETE FROM gate_seconds; DELETE FROM gates; DELETE FROM events;"
     "DELETE FROM api_keys; DELETE FROM action_journal; DELETE FROM nodes; DELETE FROM leases;"
+    "DELETE FROM control_orders; DELETE FROM notices;"
     "SELECT setval('participant_ids', 1, false), setval('attendance_record_ids', 1, false),"
     " setval('events_id_seq', 1, false), setval('gates_id_seq', 1, false)";
 

@@ -79,7 +79,7 @@ def test_a_wrong_password_is_told_without_it(pair):
 def test_a_schema_of_something_else_is_left_alone(pair):
     pair.primary.sql("CREATE DATABASE other OWNER turnout")
     pair.primary.sql("CREATE TABLE turnout_schema (version int);"
-                     "INSERT INTO turnout_schema VALUES (3);"
+                     "INSERT INTO turnout_schema VALUES (4);"
                      "GRANT ALL ON turnout_schema TO turnout", "other")
     said = serve(pair, pair.url("other"))
     assert "does not exist" in said or "schema" in said

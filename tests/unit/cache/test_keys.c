@@ -181,6 +181,8 @@ static void every_write_has_been_thought_about(void **state) {
         enum store_op_e kind = (enum store_op_e)i;
         bool harmless = kind == STORE_CREATE_KEY || kind == STORE_REVOKE_KEY ||
                         kind == STORE_ADD_ACTION || kind == STORE_END_ACTION ||
+                        kind == STORE_PUT_ORDER || kind == STORE_END_ORDER ||
+                        kind == STORE_ADD_NOTICE || kind == STORE_END_NOTICE ||
                         kind == STORE_REGISTER_NODE || kind == STORE_LEAVE_NODE ||
                         kind == STORE_CLUSTER_SECRET || kind == STORE_PROBE;
         bool expected = store_op_writes(kind) && !harmless;
