@@ -151,7 +151,7 @@ static void write_snapshot(struct controller *controller, struct json_writer *w)
     struct node_figures nodes[CONTROLLER_NODES_MAX];
     struct told_effect effects[SNAPSHOT_EFFECTS_MAX];
     struct snapshot snapshot = {.t = t_of(controller),
-                                .has_nodes = true,
+                                .has_nodes = sensed->knows_nodes,
                                 .nodes = nodes,
                                 .nodes_len = sensed->nodes_len,
                                 .effects = effects,
@@ -184,16 +184,52 @@ static enum err_e read_back(struct controller *controller, struct control_state 
     return err;
 }
 
-static enum err_e keep_nodes(struct controller *controller, struct control_state *state) {
-    size_t size = controller->sensed.nodes_len * sizeof *state->nodes;
-    struct sensed_node *nodes = arena_alloc(&state->arena, size + 1);
+static bool keep_text(struct arena *arena, const char **text) {
+    if (*text == NULL) {
+        return true;
+    }
+    *text = arena_copy(arena, slice_from(*text, strlen(*text) + 1)).at;
+    return *text != NULL;
+}
+
+static bool keep_node(struct arena *arena, struct sensed_node *node) {
+    node->figures.id = arena_copy(arena, node->figures.id);
+    return node->figures.id.at != NULL && keep_text(arena, &node->url) &&
+           keep_text(arena, &node->version) && keep_text(arena, &node->state) &&
+           keep_text(arena, &node->why) && keep_text(arena, &node->capabilities);
+}
+
+/* For live choices: a recording, which decisions are made from, does not say how long a node has
+ * been healthy. */
+static enum err_e restore_health_times(const struct controller *controller,
+                                       struct control_state *state) {
+    size_t len = state->snapshot.nodes_len;
+    struct node_figures *nodes = arena_alloc(&state->arena, (len + 1) * sizeof *nodes);
     if (nodes == NULL) {
         return ERR_NO_MEMORY;
     }
-    if (size > 0) {
-        memcpy(nodes, controller->sensed.nodes, size);
+    for (size_t i = 0; i < len; i++) {
+        nodes[i] = state->snapshot.nodes[i];
+        nodes[i].healthy_for_ms = controller->sensed.nodes[i].figures.healthy_for_ms;
+    }
+    state->snapshot.nodes = nodes;
+    return ERR_OK;
+}
+
+static enum err_e keep_nodes(struct controller *controller, struct control_state *state) {
+    size_t len = controller->sensed.nodes_len + controller->sensed.gone_len;
+    struct sensed_node *nodes = arena_alloc(&state->arena, (len + 1) * sizeof *nodes);
+    if (nodes == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < len; i++) {
+        nodes[i] = controller->sensed.nodes[i];
+        if (!keep_node(&state->arena, &nodes[i])) {
+            return ERR_NO_MEMORY;
+        }
     }
     state->nodes = nodes;
+    state->nodes_len = len;
     return ERR_OK;
 }
 
@@ -241,7 +277,8 @@ MAY_BLOCK static enum err_e look(struct controller *controller, struct control_s
     struct json_writer w;
     struct decision decision;
     controller->options.seams.sense(controller->options.seams.data, &controller->sensed);
-    ASSERT(controller->sensed.nodes_len <= CONTROLLER_NODES_MAX);
+    const struct sensed *sensed = &controller->sensed;
+    ASSERT(sensed->nodes_len + sensed->gone_len <= CONTROLLER_NODES_MAX);
     write_snapshot(controller, &w);
     TRY(read_back(controller, state));
     TRY(keep_nodes(controller, state));
@@ -250,6 +287,7 @@ MAY_BLOCK static enum err_e look(struct controller *controller, struct control_s
         record(controller, &w, &decision);
     }
     note_changes(controller, state->at_ms);
+    TRY(restore_health_times(controller, state));
     if (!documents_write(controller, state, &decision)) {
         return ERR_NO_MEMORY;
     }

@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 enum {
-    CONTROLLER_NODES_MAX = 64,
+    CONTROLLER_NODES_MAX = 128,
     CONTROLLER_WAITING_MAX = 16, /* actions that wait for somebody's word */
     CONTROLLER_WATCHED_MAX = 16, /* actions whose effect is waited for */
     ACT_DETAIL_SIZE = 256,
@@ -54,13 +54,20 @@ enum action_outcome_e { ACTION_OUTCOME_TABLE(X) };
 #undef X
 const char *action_outcome_text(enum action_outcome_e outcome);
 
-struct sensed_node {
-    struct node_figures figures; /* its id lives as long as the controller, as do these two */
+struct sensed_node { /* its texts live until the next look */
+    struct node_figures figures;
     const char *url;
     const char *version;
+    const char *state;        /* "healthy", …; control/member.h */
+    const char *why;          /* a sentence */
+    const char *capabilities; /* a JSON object; NULL: not told */
+    int64_t started_at_ms;    /* TIME_NONE: not told */
+    int64_t skew_ms;          /* its clock is ahead of ours; TIME_NONE: not known */
 };
 struct sensed {
-    size_t nodes_len;
+    bool knows_nodes; /* false: nobody has looked yet, which is not the same as none */
+    size_t nodes_len; /* those that are decided on */
+    size_t gone_len;  /* and, behind them, those that are gone, which are only shown */
     struct sensed_node nodes[CONTROLLER_NODES_MAX];
     double metrics[METRIC_GIVEN_COUNT];
 };
@@ -139,7 +146,8 @@ struct control_state {
     int64_t at_us; /* monotonic */
     struct arena arena;
     struct snapshot snapshot;
-    const struct sensed_node *nodes; /* place by place as in the snapshot */
+    const struct sensed_node *nodes; /* as in the snapshot, then those that are gone */
+    size_t nodes_len;
     struct slice alerts;             /* JSON documents */
     struct slice nodes_text;
 };

@@ -81,20 +81,28 @@ static void write_alerts(const struct controller *controller, struct json_writer
     json_end_object(w);
 }
 
-static void write_node(struct json_writer *w, const struct control_state *state, size_t place,
+static void write_node(struct json_writer *w, const struct sensed_node *node,
                        int64_t stale_after_ms) {
-    const struct node_figures *node = &state->snapshot.nodes[place];
+    const struct node_figures *figures = &node->figures;
+    bool knows_skew = node->skew_ms != TIME_NONE;
     json_begin_object(w);
-    json_put_text(w, "id", node->id);
-    json_put_cstr(w, "url", state->nodes[place].url);
-    json_put_cstr(w, "version", state->nodes[place].version);
-    json_put_bool(w, "healthy", node->healthy);
-    json_put_bool(w, "stale", node_is_stale(node, stale_after_ms));
-    json_put_real(w, "age_s", (double)node->age_ms / 1000, 3);
-    json_put_real(w, "cpu", node->cpu, 1);
-    json_put_real(w, "memory", node->memory, 1);
-    json_put_real(w, "connections", node->connections, 0);
-    json_put_real(w, "hit_rate", node->hit_rate, 4);
+    json_put_text(w, "id", figures->id);
+    json_put_cstr(w, "url", node->url);
+    json_put_cstr(w, "version", node->version);
+    json_put_cstr(w, "state", node->state);
+    json_put_cstr(w, "why", node->why);
+    json_put_bool(w, "healthy", figures->healthy);
+    json_put_bool(w, "stale", node_is_stale(figures, stale_after_ms));
+    json_put_real(w, "age_s", (double)figures->age_ms / 1000, 3);
+    json_put_real(w, "cpu", figures->cpu, 1);
+    json_put_real(w, "memory", figures->memory, 1);
+    json_put_real(w, "connections", figures->connections, 0);
+    json_put_real(w, "hit_rate", figures->hit_rate, 4);
+    json_put_real(w, "clock_ahead_s", knows_skew ? (double)node->skew_ms / 1000 : FIGURE_MISSING,
+                  3);
+    json_put_time(w, "started_at", node->started_at_ms);
+    json_key(w, "capabilities");
+    json_add_raw(w, slice_of(node->capabilities == NULL ? "{}" : node->capabilities));
     json_end_object(w);
 }
 
@@ -104,8 +112,8 @@ static void write_nodes(const struct controller *controller, struct json_writer 
     json_put_time(w, "at", state->at_ms);
     json_key(w, "items");
     json_begin_array(w);
-    for (size_t i = 0; i < state->snapshot.nodes_len; i++) {
-        write_node(w, state, i, controller->options.policy->balancer.stale_after_ms);
+    for (size_t i = 0; i < state->nodes_len; i++) {
+        write_node(w, &state->nodes[i], controller->options.policy->balancer.stale_after_ms);
     }
     json_end_array(w);
     json_key(w, "scale");

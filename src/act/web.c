@@ -25,9 +25,13 @@ static void init_curl(void) {
     ASSERT(code == CURLE_OK);
 }
 
-struct web *web_create(const struct web_options *options) {
+void web_init(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, init_curl);
+}
+
+struct web *web_create(const struct web_options *options) {
+    web_init();
     struct web *web = calloc(1, sizeof *web);
     if (web == NULL) {
         return NULL;

@@ -28,6 +28,9 @@ struct web_options {
     int64_t timeout_ms;       /* 1.. */
 };
 
+/* Prepares libcurl; again and again is the same as once. */
+void web_init(void);
+
 /* NULL without memory. */
 struct web *web_create(const struct web_options *options);
 void web_destroy(struct web *web); /* NULL: nothing */

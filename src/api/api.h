@@ -20,6 +20,7 @@ enum api_auth_e { API_AUTH_REQUIRED, API_AUTH_OFF };
 struct db_service;
 struct access_log;
 struct controller;
+struct desk;
 
 /* What all loops of a node share; owned by app, outlives every api. */
 struct api_node {
@@ -37,6 +38,7 @@ struct api_node {
     struct db_service *optimizer; /* NULL: the database is not looked after from here */
     struct access_log *access;   /* NULL: there is none */
     struct controller *controller; /* NULL: nothing is decided */
+    struct desk *desk;             /* what controllers ask; NULL: they are refused */
 };
 
 /* `store` is the loop's way to the node's store: outlives the api, submitted to on the loop

@@ -47,7 +47,8 @@ const char *api_route_name(size_t index) {
 
 bool api_route_is_api(size_t index) {
     ASSERT(index <= ROUTES);
-    return index == ROUTES || strncmp(routes[index].path, "/v1/", 4) == 0;
+    return index == ROUTES || (strncmp(routes[index].path, "/v1/", 4) == 0 &&
+                               routes[index].handle != handle_read_status);
 }
 
 struct segments {

@@ -65,6 +65,7 @@ enum route_body_e {
     X(read_database_partitions, "GET", "/v1/database/partitions", MAY_ANALYST, BODY_NONE)          \
     X(maintain_database, "POST", "/v1/database:maintain", MAY_ADMIN, BODY_JSON)                    \
     X(optimize_database, "POST", "/v1/database:optimize", MAY_ADMIN, BODY_JSON)                    \
+    X(read_status, "GET", "/v1/status", MAY_OPEN, BODY_NONE)                                       \
     X(list_nodes, "GET", "/v1/nodes", MAY_FIGURES, BODY_NONE)                                      \
     X(choose_node, "GET", "/v1/nodes/optimal", MAY_FIGURES, BODY_NONE)                             \
     X(list_alerts, "GET", "/v1/alerts", MAY_FIGURES, BODY_NONE)                                    \

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define CLOCK_OFF_S 1.0
+
 static const struct flag flags[] = {
     FLAG_NODE_URL,
     FLAG_NODE_KEY,
@@ -17,9 +19,10 @@ static const struct command_form form = {
     .name = "nodes",
     .usage = "[--url URL] [--key KEY|@FILE] [--watch]",
     .summary = "show the nodes, their load, and how many there should be",
-    .details = "A figure that is not known is -. The last lines say which node is best for which\n"
-               "requests, and what the scaler decided. Exit 0 all nodes are healthy, 1 not, or\n"
-               "nobody answered.",
+    .details = "A figure that is not known is -. Below a node that is not healthy stands why, and\n"
+               "below one whose clock is off, by how much. The last lines say which node is best\n"
+               "for which requests, and what the scaler decided. Exit 0 all nodes are healthy or\n"
+               "on their way out, 1 not, or nobody answered.",
     .flags = flags,
 };
 
@@ -36,17 +39,38 @@ static void number_of(const struct json_t *item, const char *name, double times,
     }
 }
 
+/* Why it is in this state, unless that is the good one; and what is wrong with its clock. */
+static void add_reasons(struct buf *text, const struct json_t *item) {
+    const struct json_t *ahead = json_get(item, "clock_ahead_s");
+    double ahead_s = json_is_numeric(ahead) ? json_number(ahead) : 0;
+    if (!json_is_true_at(item, "healthy")) {
+        buf_printf(text, "  %.*s\n", SLICE_ARG(text_of(item, "why")));
+    }
+    if (ahead_s > CLOCK_OFF_S || ahead_s < -CLOCK_OFF_S) {
+        buf_printf(text, "  its clock is %s by %.1f s\n", ahead_s > 0 ? "ahead" : "behind",
+                   ahead_s > 0 ? ahead_s : -ahead_s);
+    }
+}
+
 static void add_node(struct buf *text, const struct json_t *item) {
     char cpu[24], memory[24], connections[24], hits[24];
     number_of(item, "cpu", 1, cpu);
     number_of(item, "memory", 1, memory);
     number_of(item, "connections", 0, connections);
     number_of(item, "hit_rate", 100, hits);
-    const char *state = !json_is_true_at(item, "healthy")  ? "unhealthy"
-                        : json_is_true_at(item, "stale") ? "stale"
-                                                 : "healthy";
-    buf_printf(text, "%-28.*s %-10s %6s %8s %12s %7s  %.*s\n", SLICE_ARG(text_of(item, "id")),
-               state, cpu, memory, connections, hits, SLICE_ARG(text_of(item, "url")));
+    bool is_stale = json_is_true_at(item, "healthy") && json_is_true_at(item, "stale");
+    struct slice state = is_stale ? SLICE_LIT("stale") : text_of(item, "state");
+    buf_printf(text, "%-28.*s %-10.*s %6s %8s %12s %7s  %.*s\n", SLICE_ARG(text_of(item, "id")),
+               SLICE_ARG(state), cpu, memory, connections, hits,
+               SLICE_ARG(text_of(item, "url")));
+    add_reasons(text, item);
+}
+
+/* One that stops or has left is as it should be. */
+static bool is_fine(const struct json_t *item) {
+    struct slice state = text_of(item, "state");
+    return json_is_true_at(item, "healthy") || slice_eq_text(state, "draining") ||
+           slice_eq_text(state, "gone");
 }
 
 struct listing {
@@ -63,16 +87,16 @@ static bool add_optimal(struct slice key, const struct json_t *value, void *data
     return true;
 }
 
-static void write_table(struct buf *text, const struct json_t *document, bool *ret_all_healthy) {
+static void write_table(struct buf *text, const struct json_t *document, bool *ret_all_fine) {
     const struct json_t *items = json_get(document, "items");
     const struct json_t *scale = json_get(document, "scale");
     char current[24], desired[24];
-    *ret_all_healthy = true;
+    *ret_all_fine = true;
     buf_printf(text, "%-28s %-10s %6s %8s %12s %7s  %s\n", "NODE", "STATE", "CPU %", "MEMORY %",
                "CONNECTIONS", "HITS %", "URL");
     for (size_t i = 0; i < json_count(items); i++) {
         add_node(text, json_at(items, i));
-        *ret_all_healthy &= json_is_true_at(json_at(items, i), "healthy");
+        *ret_all_fine = *ret_all_fine && is_fine(json_at(items, i));
     }
     number_of(scale, "current", 0, current);
     number_of(scale, "desired", 0, desired);
@@ -85,14 +109,14 @@ static void write_table(struct buf *text, const struct json_t *document, bool *r
 
 static int print_table(const struct args *args, const struct json_t *document) {
     struct buf text;
-    bool all_healthy;
+    bool all_fine;
     bool clears = args_has(args, "--watch") && isatty(STDOUT_FILENO);
     buf_init(&text, REPORT_MAX);
     buf_add_text(&text, clears ? "\033[H\033[2J" : "");
-    write_table(&text, document, &all_healthy);
+    write_table(&text, document, &all_fine);
     int code = report_text(buf_slice(&text));
     buf_fini(&text);
-    return code == EXIT_DONE && !all_healthy ? EXIT_FAILED : code;
+    return code == EXIT_DONE && !all_fine ? EXIT_FAILED : code;
 }
 
 int cmd_nodes(int argc, char **argv) {

@@ -122,6 +122,24 @@ enum {
       "Whether requests need an API key. off is allowed on a loopback address alone.")             \
     X(auth, session, DURATION, "12h", "1m", "720h",                                                \
       "How long a login of the dashboard lasts.")                                                  \
+    X(cluster, url, TEXT, "", "0", "511",                                                          \
+      "Where other nodes reach this one, http://HOST:PORT. Empty: as server.listen says.")         \
+    X(cluster, secret, TEXT, "", "0", "512",                                                       \
+      "What nodes and controllers sign with, 16 bytes or more. Empty: one kept in the database. "  \
+      "Keep it out of the file: TURNOUT_CLUSTER_SECRET or cluster.secret_file.")                   \
+    X(cluster, secret_file, TEXT, "", "0", "1023", "File whose first line is that secret.")        \
+    X(cluster, life, DURATION, "20s", "4s", "1h",                                                  \
+      "How long a node stays registered that does not renew; it renews four times as often.")      \
+    X(cluster, answer_within, DURATION, "800ms", "10ms", "950ms",                                  \
+      "Each second every node is asked how it is; one without an answer by then was missed.")      \
+    X(cluster, slow, DURATION, "500ms", "1ms", "950ms", "An answer that takes longer is slow.")    \
+    X(cluster, miss_after, INT, "2", "1", "100",                                                   \
+      "Misses in a row that make a node suspect, which is never chosen. So do five of ten.")       \
+    X(cluster, slow_after, INT, "3", "1", "100", "The same for slow answers.")                     \
+    X(cluster, recover_after, INT, "3", "1", "100",                                                \
+      "Good answers in a row that make a suspect node healthy again.")                             \
+    X(cluster, clock_off, DURATION, "1s", "10ms", "1h",                                            \
+      "A node whose clock differs by more is warned of.")                                          \
     X(control, record, TEXT, "", "0", "1023",                                                      \
       "File for what the controller sees and decides, a line a second, for turnout control "       \
       "replay. Empty: none.")                                                                      \

@@ -34,6 +34,7 @@ struct node {
     struct api_node api_node;
     struct node_parts parts;
     struct node_control *control;
+    struct cluster *cluster; /* NULL: one node has a file to itself */
     struct node_loop *loops;
     size_t loops_len; /* started */
     int lock_fd;
@@ -42,6 +43,8 @@ struct node {
     int port;
     int64_t connections_max;
     char url[NODE_URL_SIZE];
+    char cluster_url[CLUSTER_URL_SIZE];
+    struct policy policy;
     char id[NODE_ID_SIZE];
     char disk_path[CONFIG_TEXT_SIZE];
 };
@@ -329,11 +332,31 @@ static int64_t read_horizon_ms(void *service) {
     return db_service_horizon_ms(service);
 }
 
+MAY_BLOCK static enum err_e open_cluster(struct node *node) {
+    config_policy(node->config, &node->policy);
+    if (store_sqlite_path(node->config) != NULL) {
+        return ERR_OK;
+    }
+    TRY(cluster_find_url(node->config, node->port, node->cluster_url, node->problem));
+    TRY(cluster_open(&(struct cluster_options){.config = node->config,
+                                               .store = node->api_node.store,
+                                               .clock = node->api_node.clock,
+                                               .rng = node->api_node.rng,
+                                               .id = node->id,
+                                               .url = node->cluster_url,
+                                               .policy = &node->policy},
+                     &node->cluster, node->problem));
+    node->api_node.desk = cluster_desk(node->cluster);
+    return ERR_OK;
+}
+
 MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
+    TRY(open_cluster(node));
     TRY(node_control_open(&(struct node_control_options){.config = node->config,
                                                          .api_node = &node->api_node,
                                                          .node = node->id,
-                                                         .url = node->url},
+                                                         .url = node->url,
+                                                         .cluster = node->cluster},
                           &node->control, node->problem));
     node->api_node.controller = node_control_controller(node->control);
     node->api_node.monitor = monitor_create(&(struct monitor_options){
@@ -388,6 +411,7 @@ MAY_BLOCK static bool stop_loops(struct node *node) {
     int64_t closing_ms = drain_ms / CUT_OFF_SHARE;
     closing_ms = closing_ms < CUT_OFF_MAX_MS ? closing_ms : CUT_OFF_MAX_MS;
     atomic_store(&node->api_node.draining, true);
+    cluster_drain(node->cluster);
     db_service_drain(node->api_node.optimizer); /* a run may take long: nobody waits for it */
     for (size_t i = 0; i < node->loops_len; i++) {
         if (node_loop_state(&node->loops[i]) == NODE_LOOP_SERVING) {
@@ -428,6 +452,7 @@ MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops) {
     TRY(started);
     TRY(serving);
     if (signal_number == 0) {
+        cluster_register(node->cluster);
         say_ready(node);
     }
     prepare_reload(node);
@@ -472,6 +497,7 @@ MAY_BLOCK static void close_all(struct node *node) {
         node_loop_join(&node->loops[i]);
     }
     free(node->loops);
+    cluster_leave(node->cluster);
     if (node->api_node.optimizer != NULL) {
         db_service_drain(node->api_node.optimizer); /* lets the controller go, if it waits */
     }
@@ -487,6 +513,7 @@ MAY_BLOCK static void close_all(struct node *node) {
     node_cache_save(node->parts.cache);
     node_cache_close(node->parts.cache); /* the monitor read it */
     node_control_close(node->control); /* after the monitor, which feeds it */
+    cluster_close(node->cluster);      /* likewise, and the controller looked at it */
     access_close(node->api_node.access);
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);

@@ -3,14 +3,12 @@
 #include "app/node_cache.h"
 
 #include "app/open.h"
+#include "app/secret.h"
 #include "base/assert.h"
 #include "base/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { PASSWORD_MAX = 512, LISTENING_LOOPS = 2, MARK_EVERY_MS = 100 };
 
@@ -50,29 +48,10 @@ static void fill_options(const struct config *config, struct tiered_options *opt
     }
 }
 
-MAY_BLOCK static enum err_e read_password_file(struct node_cache *cache,
-                                               struct problem *ret_problem) {
-    const char *path = cache->config->redis_password_file;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return problem_set(ret_problem, ERR_CONFIG, "redis.password_file", "cannot open %.120s: %s",
-                           path, strerror(errno));
-    }
-    ssize_t len = read(fd, cache->password, PASSWORD_MAX);
-    close(fd);
-    len = len < 0 ? 0 : len;
-    cache->password[len] = '\0';
-    cache->password[strcspn(cache->password, "\r\n")] = '\0';
-    if (cache->password[0] == '\0') {
-        return problem_set(ret_problem, ERR_CONFIG, "redis.password_file",
-                           "%.120s has no password in its first line", path);
-    }
-    return ERR_OK;
-}
-
 MAY_BLOCK static enum err_e take_password(struct node_cache *cache, struct problem *ret_problem) {
     if (cache->config->redis_password_file[0] != '\0') {
-        return read_password_file(cache, ret_problem);
+        return secret_read(cache->config->redis_password_file, "redis.password_file",
+                           cache->password, sizeof cache->password, ret_problem);
     }
     snprintf(cache->password, sizeof cache->password, "%.*s", PASSWORD_MAX,
              cache->config->redis_password);

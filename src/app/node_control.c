@@ -8,7 +8,6 @@
 #include "control/policy.h"
 #include "optimizer/service.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <threads.h>
@@ -23,8 +22,7 @@ struct node_control {
     mtx_t lock; /* of the figures: the monitor's thread writes, the controller's reads */
     bool is_seen;
     int64_t seen_us;
-    struct node_figures figures;
-    double metrics[METRIC_GIVEN_COUNT];
+    struct status_figures figures; /* of this node */
 };
 
 /* ---- figures ---- */
@@ -34,52 +32,90 @@ static double percent(double value) {
     return value > 100 ? 100 : value;
 }
 
+static struct status_figures figures_of(const struct view *view) {
+    return (struct status_figures){
+        .cpu = percent(view->health.cpu_percent),
+        .memory = percent(view->health.memory_percent),
+        .connections = (double)view->connections,
+        .hit_rate = view->hit_rate,
+        .requests = (double)view->api.times.count,
+        .response_ms = view->api.times.avg_ms,
+        .queries = (double)view->db.times.count,
+        .query_ms = view->db.times.avg_ms,
+        .slow_queries = (double)view->db.slow,
+        .lookups = (double)(view->l1.hits + view->l1.misses),
+    };
+}
+
 void node_control_see(const struct view *view, void *data) {
     struct node_control *control = data;
-    double metrics[METRIC_GIVEN_COUNT] = {
-        [METRIC_AVG_RESPONSE_TIME_MS] = view->api.times.avg_ms,
-        [METRIC_SLOW_QUERY_COUNT] = (double)view->db.slow,
-        [METRIC_MEMORY_USAGE] = percent(view->health.memory_percent),
-        [METRIC_CACHE_HIT_RATE] = view->hit_rate,
-        [METRIC_AVG_QUERY_TIME_MS] = view->db.times.avg_ms,
-    };
+    const struct status_figures figures = figures_of(view);
     mtx_lock(&control->lock);
     control->is_seen = true;
     control->seen_us = clock_mono_us(control->options.api_node->clock);
-    control->figures.cpu = percent(view->health.cpu_percent);
-    control->figures.memory = percent(view->health.memory_percent);
-    control->figures.connections = (double)view->connections;
-    control->figures.hit_rate = view->hit_rate;
-    memcpy(control->metrics, metrics, sizeof metrics);
+    control->figures = figures;
     mtx_unlock(&control->lock);
+    if (control->options.cluster != NULL) {
+        cluster_see(control->options.cluster,
+                    &(struct cluster_view){.figures = figures,
+                                           .cpus = view->health.cpu_cores,
+                                           .memory_limit = view->health.memory_limit,
+                                           .connections_max = (int64_t)view->connections_limit});
+    }
 }
 
-static bool is_healthy(const struct node_control *control) {
+/* Healthy, or why not. */
+static const char *state_of(const struct node_control *control, const char **ret_why) {
     struct store_health health;
     const struct api_node *node = control->options.api_node;
     store_health(node->store, &health);
-    return health.reads && health.writes &&
-           !atomic_load_explicit(&node->draining, memory_order_relaxed);
+    if (atomic_load_explicit(&node->draining, memory_order_relaxed)) {
+        *ret_why = "it finishes what it has and stops";
+        return member_state_text(MEMBER_DRAINING);
+    }
+    bool is_healthy = health.reads && health.writes;
+    *ret_why = is_healthy ? "its store reads and writes" : "its store fails: see /readyz";
+    return member_state_text(is_healthy ? MEMBER_HEALTHY : MEMBER_SUSPECT);
 }
 
-/* Figures that are older than the policy believes are none. */
-static void sense(void *data, struct sensed *ret_sensed) {
-    struct node_control *control = data;
+/* The one node of a SQLite file. Figures that are older than the policy believes are none. */
+static void sense_itself(struct node_control *control, struct sensed *ret_sensed) {
+    struct status_figures figures;
+    const struct status_figures *all = &figures;
     struct sensed_node *node = &ret_sensed->nodes[0];
-    ret_sensed->nodes_len = 1;
-    node->url = control->options.url;
-    node->version = TURNOUT_VERSION;
     int64_t now_us = clock_mono_us(control->options.api_node->clock);
     mtx_lock(&control->lock);
     int64_t age_ms = control->is_seen ? (now_us - control->seen_us) / 1000 : INT32_MAX;
-    node->figures = control->figures;
-    bool is_stale = age_ms > control->policy.balancer.stale_after_ms;
-    for (int i = 0; i < METRIC_GIVEN_COUNT; i++) {
-        ret_sensed->metrics[i] = is_stale ? FIGURE_MISSING : control->metrics[i];
-    }
+    figures = control->figures;
     mtx_unlock(&control->lock);
-    node->figures.age_ms = age_ms;
-    node->figures.healthy = is_healthy(control);
+    *node = (struct sensed_node){
+        .figures = {.id = slice_of(control->options.node),
+#define X(name, highest) .name = figures.name,
+                    NODE_FIGURE_TABLE(X)
+#undef X
+                    .age_ms = age_ms,
+                    .healthy_for_ms = INT64_MAX},
+        .url = control->options.url,
+        .version = TURNOUT_VERSION,
+        .started_at_ms = TIME_NONE,
+        .skew_ms = TIME_NONE,
+    };
+    node->state = state_of(control, &node->why);
+    node->figures.healthy = strcmp(node->state, member_state_text(MEMBER_HEALTHY)) == 0;
+    ret_sensed->knows_nodes = true;
+    ret_sensed->nodes_len = 1;
+    ret_sensed->gone_len = 0;
+    bool is_stale = node_is_stale(&node->figures, control->policy.balancer.stale_after_ms);
+    status_metrics(&all, is_stale ? 0 : 1, ret_sensed->metrics);
+}
+
+static void sense(void *data, struct sensed *ret_sensed) {
+    struct node_control *control = data;
+    if (control->options.cluster != NULL) {
+        cluster_sense(control->options.cluster, ret_sensed);
+    } else {
+        sense_itself(control, ret_sensed);
+    }
 }
 
 /* ---- the journal ---- */
@@ -298,12 +334,7 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
     }
     control->options = *options;
     ASSERT(mtx_init(&control->lock, mtx_plain) == thrd_success);
-    control->figures = (struct node_figures){.id = slice_of(options->node),
-                                             .cpu = FIGURE_MISSING,
-                                             .memory = FIGURE_MISSING,
-                                             .connections = FIGURE_MISSING,
-                                             .hit_rate = FIGURE_MISSING,
-                                             .healthy_for_ms = INT64_MAX};
+    status_figures_init(&control->figures);
     config_policy(config, &control->policy);
     control->controller = controller_create(&(struct controller_options){
         .clock = options->api_node->clock,

@@ -9,6 +9,7 @@
 
 #include "act/controller.h"
 #include "api/api.h"
+#include "app/cluster.h"
 #include "app/config.h"
 
 struct node_control;
@@ -19,6 +20,8 @@ struct node_control_options {
         control's thread */
     const char *node;                /* its id */
     const char *url;
+    struct cluster *cluster;         /* the other nodes; NULL: there are none. Lives as long as the
+        control */
 };
 
 MAY_BLOCK enum err_e node_control_open(const struct node_control_options *options,

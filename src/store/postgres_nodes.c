@@ -20,6 +20,7 @@ MAY_BLOCK enum err_e pg_register_node(struct pg_writer *w, void *data) {
     pg_arg_text(&args, record->capabilities.len == 0 ? SLICE_LIT("{}") : record->capabilities);
     pg_arg_int(&args, op->node.life_ms);
     pg_arg_int(&args, op->node.takes);
+    pg_arg_int(&args, record->drains);
     size_t place = pg_put(&w->conn, PG_SQL_NODE_PUT, &args);
     pg_put(&w->conn, PG_SQL_NODES_TRIM, NULL);
     TRY(pg_run(&w->conn));
@@ -45,6 +46,7 @@ static bool row_node(struct pg_rows *rows, struct arena *arena, struct node_reco
                   pg_get_copy(rows, arena, &ret->incarnation) &&
                   pg_get_copy(rows, arena, &ret->capabilities);
     ret->started_at_ms = pg_get_time(rows);
+    ret->drains = pg_get_bool(rows);
     ret->left_ms = pg_get_int(rows);
     return copied;
 }

@@ -214,11 +214,12 @@
       " ORDER BY id DESC LIMIT $3")                                                                \
     /* ── nodes ── */                                                                              \
     X(NODE_PUT, W,                                                                                 \
-      "INSERT INTO nodes (id, url, version, incarnation, started_at, capabilities, until)"         \
-      " VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, " PG_IN_MS("$7") ")"                          \
+      "INSERT INTO nodes (id, url, version, incarnation, started_at, capabilities, draining,"      \
+      " until) VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $9::bigint = 1, " PG_IN_MS("$7") ")"   \
       " ON CONFLICT (id) DO UPDATE SET url = excluded.url, version = excluded.version,"            \
       "  incarnation = excluded.incarnation, started_at = excluded.started_at,"                    \
-      "  capabilities = excluded.capabilities, until = excluded.until"                             \
+      "  capabilities = excluded.capabilities, draining = excluded.draining,"                      \
+      "  until = excluded.until"                                                                   \
       " WHERE $8::bigint = 1 OR nodes.incarnation = excluded.incarnation"                          \
       "  OR nodes.until < clock_timestamp() RETURNING id")                                         \
     X(NODE_DROP, W, "DELETE FROM nodes WHERE id = $1 AND incarnation = $2")                        \
@@ -226,7 +227,7 @@
     X(NODES_TRIM, W, "DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE until"             \
                      " < clock_timestamp() - interval '1 hour' FOR UPDATE SKIP LOCKED)")           \
     X(NODES_ALL, R,                                                                                \
-      "SELECT id, url, version, incarnation, capabilities::text, started_at,"                      \
+      "SELECT id, url, version, incarnation, capabilities::text, started_at, draining,"            \
       " (date_part('epoch', until - clock_timestamp()) * 1000)::bigint FROM nodes"                 \
       " WHERE until > clock_timestamp() - interval '1 hour' ORDER BY id LIMIT $1")                 \
     /* Takes it when it is free, renews it when it is ours, and tells who has it. */               \

@@ -256,6 +256,7 @@ struct node_record {
     struct slice incarnation;  /* of this run of the process: random */
     struct slice capabilities; /* a JSON object */
     int64_t started_at_ms;     /* by its own clock */
+    bool drains;               /* it takes nothing new and is about to stop */
     int64_t left_ms;           /* out: until its registration ends; below 0: it has ended since */
 };
 enum { CLUSTER_SECRET_SIZE = 32 };

@@ -77,11 +77,14 @@ static void a_renewal_tells_what_is_new_and_lasts_anew(void **state) {
     assert_int_equal(register_node(rig, record_of("a:1", "i1"), 1, TAKES), ERR_OK);
     struct node_record renewed = record_of("a:1", "i1");
     renewed.url = TEXT("http://10.0.0.2:8080");
+    renewed.drains = true;
+    assert_false(list(rig)->nodes.items[0].drains);
     assert_int_equal(register_node(rig, renewed, LONG_MS, RENEWS), ERR_OK);
     const struct store_op *op = list(rig);
     assert_int_equal(op->nodes.len, 1);
     assert_text(op->nodes.items[0].url, "http://10.0.0.2:8080");
     assert_true(op->nodes.items[0].left_ms > LONG_MS / 2);
+    assert_true(op->nodes.items[0].drains);
 }
 
 static void a_node_that_leaves_is_gone_at_once(void **state) {

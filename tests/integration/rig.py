@@ -92,7 +92,8 @@ def raise_fd_limit():
 class Server:
     """One `turnout serve` on a free port; its store is in `folder`, or a postgres:// address."""
 
-    def __init__(self, folder, *args, auth="off", env=None, store=None, before_exec=None):
+    def __init__(self, folder, *args, auth="off", env=None, store=None, before_exec=None,
+                 listen="127.0.0.1:0"):
         self.folder = pathlib.Path(folder)
         self.store = self.folder / "turnout.db" if store is None else pathlib.Path(store)
         self.store_url = store if str(store).startswith("postgres://") else f"sqlite:{self.store}"
@@ -100,6 +101,7 @@ class Server:
         self.auth = auth
         self.env = dict(os.environ, **(env or {}))
         self.before_exec = before_exec
+        self.listen = listen
         self.log_path = self.folder / "server.log"
         self.process = None
         self.url = None
@@ -109,7 +111,7 @@ class Server:
     def start(self):
         assert os.access(BIN, os.X_OK), f"no program at {BIN}: build it, or set TURNOUT_BIN"
         assert self.process is None
-        command = [BIN, "serve", "--listen", "127.0.0.1:0", "--store", self.store_url,
+        command = [BIN, "serve", "--listen", self.listen, "--store", self.store_url,
                    "--auth", self.auth, *self.args]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(

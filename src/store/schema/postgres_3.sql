@@ -11,6 +11,7 @@ CREATE TABLE nodes (
     incarnation  text NOT NULL,
     started_at   timestamptz NOT NULL,
     until        timestamptz NOT NULL,
+    draining     boolean NOT NULL,
     capabilities jsonb NOT NULL DEFAULT '{}');
 
 -- Whoever holds the lease of this name acts, for as long as it renews. `term` grows whenever it

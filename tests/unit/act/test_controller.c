@@ -28,6 +28,7 @@ static struct world {
     size_t rows_len;
     double slow_queries, response_ms;
     bool is_healthy;
+    bool is_blind; /* nobody has looked at the nodes yet */
     const char *refusal; /* of every action */
     enum err_e act_err, journal_err;
     bool can_scale, goes_on;
@@ -38,12 +39,30 @@ static struct world {
 
 static void sense(void *data, struct sensed *ret) {
     (void)data;
-    *ret = (struct sensed){.nodes_len = 1};
+    static char url[16];
+    *ret = (struct sensed){.knows_nodes = !world.is_blind, .nodes_len = 1, .gone_len = 1};
+    snprintf(url, sizeof url, "http://n1");
     ret->nodes[0] = (struct sensed_node){
         .figures = {.id = SLICE_LIT("n1"), .healthy = world.is_healthy, .cpu = 50, .memory = 60,
                     .connections = 7, .hit_rate = FIGURE_MISSING},
-        .url = "http://n1",
-        .version = "1"};
+        .url = url,
+        .version = "1",
+        .state = "healthy",
+        .why = "it answers in time",
+        .capabilities = "{\"cpus\":2}",
+        .started_at_ms = 1790000000000,
+        .skew_ms = -1500};
+    ret->nodes[1] = (struct sensed_node){
+        .figures = {.id = SLICE_LIT("n0"), .cpu = FIGURE_MISSING, .memory = FIGURE_MISSING,
+                    .connections = FIGURE_MISSING, .hit_rate = FIGURE_MISSING},
+        .url = "http://n0",
+        .state = "gone",
+        .why = "it left",
+        .started_at_ms = TIME_NONE,
+        .skew_ms = TIME_NONE};
+    if (world.is_blind) {
+        ret->nodes_len = ret->gone_len = 0;
+    }
     for (int i = 0; i < METRIC_GIVEN_COUNT; i++) {
         ret->metrics[i] = FIGURE_MISSING;
     }
@@ -81,8 +100,8 @@ static enum err_e go_on(void *data, enum action_e action, struct act_report *ret
 static void follow(void *data, const struct control_state *state,
                    const struct decision *decision) {
     (void)data;
-    assert_int_equal(state->snapshot.nodes_len, 1);
-    assert_int_equal(decision->scale.current, world.is_healthy);
+    assert_int_equal(state->snapshot.nodes_len, world.is_blind ? 0 : 1);
+    assert_int_equal(decision->scale.current, !world.is_blind && world.is_healthy);
     world.follows++;
 }
 
@@ -547,6 +566,19 @@ static void a_wish_that_waits_for_a_word_is_not_asked_for_again(void **state) {
     assert_int_equal(world.rows_len, 1);
 }
 
+static void nodes_that_nobody_has_seen_yet_are_not_missed(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.is_lone = false;
+    start(&options);
+    world.is_blind = true;
+    turns(10);
+    assert_int_equal(world.rows_len, 0);
+    world.is_blind = false;
+    turns(1);
+    assert_string_equal(last_row()->action, "AUTO_SCALE");
+}
+
 /* ---- what is shown ---- */
 
 static void the_state_shows_rules_and_nodes(void **state) {
@@ -567,6 +599,13 @@ static void the_state_shows_rules_and_nodes(void **state) {
     keep(text, sizeof text, seen->nodes_text);
     assert_non_null(strstr(text, "\"id\":\"n1\",\"url\":\"http://n1\""));
     assert_non_null(strstr(text, "\"hit_rate\":null"));
+    assert_non_null(strstr(text, "\"state\":\"healthy\",\"why\":\"it answers in time\""));
+    assert_non_null(strstr(text, "\"clock_ahead_s\":-1.500"));
+    assert_non_null(strstr(text, "\"capabilities\":{\"cpus\":2}"));
+    /* what is gone is shown and not decided on */
+    assert_non_null(strstr(text, "\"id\":\"n0\",\"url\":\"http://n0\",\"version\":null,"
+                                 "\"state\":\"gone\",\"why\":\"it left\",\"healthy\":false"));
+    assert_non_null(strstr(text, "\"current\":1"));
     control_state_unref(seen);
     seen = controller_state(world.controller);
     keep(text, sizeof text, seen->alerts);
@@ -675,6 +714,7 @@ int main(void) {
         EACH(an_action_that_fails_on_its_way_says_so_and_may_begin_again),
         EACH(the_budget_holds_a_wish_that_comes_each_second),
         EACH(a_wish_that_waits_for_a_word_is_not_asked_for_again),
+        EACH(nodes_that_nobody_has_seen_yet_are_not_missed),
         EACH(the_state_shows_rules_and_nodes),
         EACH(a_recording_replays_to_the_same_decisions),
         EACH(the_thread_looks_and_stops_at_once),
