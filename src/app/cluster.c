@@ -344,6 +344,9 @@ void cluster_see(struct cluster *cluster, const struct cluster_view *view) {
     json_put_real(&w, "cpus", view->cpus, 2);
     json_put_int(&w, "memory_limit", view->memory_limit);
     json_put_int(&w, "connections_max", view->connections_max);
+    if (view->agent_port != 0) {
+        json_put_int(&w, "agent_port", view->agent_port);
+    }
     json_end_object(&w);
     pthread_mutex_lock(&cluster->lock);
     if (!text.failed) {

@@ -48,6 +48,7 @@ struct cluster_view {
     double cpus;             /* that it may use */
     int64_t memory_limit;    /* bytes; below 0: not known */
     int64_t connections_max;
+    int agent_port;          /* 0: HAProxy cannot ask it */
 };
 void cluster_see(struct cluster *cluster, const struct cluster_view *view);
 

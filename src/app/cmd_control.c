@@ -2,6 +2,7 @@
 /*
  * turnout control: what the control plane decides.
  *
+ *     haproxy      a configuration for HAProxy: cmd_control_haproxy.c
  *     replay       decisions on recorded figures: cmd_control_replay.c
  *     test-rules   unit tests of alert rules: cmd_control_tests.c
  */
@@ -12,15 +13,14 @@
 static const struct flag group_flags[] = {{0}};
 static const struct command_form group = {
     .name = "control",
-    .usage = "replay | test-rules FILE",
+    .usage = "haproxy | replay | test-rules FILE",
     .summary = "what the control plane decides",
     .flags = group_flags,
 };
 
 int cmd_control(int argc, char **argv) {
-    static const struct command_form *const forms[] = {&control_replay_form,
-                                                       &control_test_rules_form, NULL};
-    static const form_fn runs[] = {control_replay,
-                                                               control_test_rules};
+    static const struct command_form *const forms[] = {
+        &control_haproxy_form, &control_replay_form, &control_test_rules_form, NULL};
+    static const form_fn runs[] = {control_haproxy, control_replay, control_test_rules};
     return forms_run(&group, forms, runs, argc, argv);
 }

@@ -130,6 +130,7 @@ MAY_BLOCK static int examine(struct findings *findings, const struct args *args)
             args_has(args, "--quick-check") ? SQLITE_QUICK_CHECK : SQLITE_LOOK;
         doctor_check_system(&config, findings);
         doctor_check_store(&config, depth, findings);
+        doctor_check_hands(&config, findings);
         config_fini(&config);
         code = print(findings, args);
         code = findings_worst(findings) == FINDING_UNSAFE ? EXIT_FAILED : code;

@@ -50,6 +50,8 @@ enum {
       "Time that a client may take no byte of its answer before it is cut off.")                   \
     X(server, drain_timeout, DURATION, "10s", "0s", "1h",                                          \
       "Time for requests in flight to finish when the node is asked to stop.")                     \
+    X(server, agent, TEXT, "", "0", "255",                                                         \
+      "Address where HAProxy's agent check hears this node's share of the load. Empty: none.")     \
     X(store, url, TEXT, "sqlite:turnout.db", "1", "1023",                                          \
       "What remembers: sqlite:PATH, or postgres://USER@HOST/DATABASE.")                            \
     X(store, queue_max, INT, "16384", "16", "1000000",                                             \
@@ -145,6 +147,67 @@ enum {
       "replay. Empty: none.")                                                                      \
     X(control, record_max, SIZE, "64M", "64K", "64G",                                              \
       "Size at which that file moves to FILE.1 and a new one begins.")                             \
+    X(haproxy, socket, TEXT, "", "0", "107",                                                       \
+      "HAProxy's stats socket, level admin, for the controller. Empty: no HAProxy is driven.")     \
+    X(haproxy, map, TEXT, "", "0", "1023",                                                         \
+      "The map in haproxy.cfg that names the best node by kind of request. Empty: none.")          \
+    X(haproxy, drain, DURATION, "30s", "0s", "1h",                                                 \
+      "Time for requests on a node that is to go; then they are cut.")                             \
+    X(haproxy, bind, TEXT, ":8000", "1", "255",                                                    \
+      "For turnout control haproxy: where HAProxy listens.")                                       \
+    X(haproxy, tls_bind, TEXT, "", "0", "255",                                                     \
+      "The same for TLS, with HTTP/2. Empty: none.")                                               \
+    X(haproxy, certificate, TEXT, "", "0", "1023",                                                 \
+      "PEM file with chain and key for haproxy.tls_bind.")                                         \
+    X(haproxy, connections_max, INT, "20000", "1", "1000000",                                      \
+      "Connections of clients that HAProxy takes at once.")                                        \
+    X(provider, ready_within, DURATION, "2m", "1s", "1h",                                          \
+      "Time for new nodes to serve, and for stopped ones to end. What does not serve by then "     \
+      "is taken back.")                                                                            \
+    X(provider, timeout, DURATION, "10s", "100ms", "5m",                                           \
+      "Time for one answer of the provider.")                                                      \
+    X(process, folder, TEXT, "", "0", "1023",                                                      \
+      "For scaler.provider = process: absolute folder for what is known of the nodes, and "        \
+      "their logs.")                                                                               \
+    X(process, listen, TEXT, "127.0.0.1:0", "1", "255",                                            \
+      "Where the nodes listen; port 0 takes a free one for each.")                                 \
+    X(process, ready_within, DURATION, "30s", "1s", "1h",                                          \
+      "A node that is not ready by then is killed and started again later.")                       \
+    X(process, stop_within, DURATION, "20s", "1s", "1h",                                           \
+      "Time between SIGTERM and SIGKILL; longer than server.drain_timeout.")                       \
+    X(systemd, template, TEXT, "turnout", "1", "253",                                              \
+      "For scaler.provider = systemd: nodes are TEMPLATE@1.service and so on.")                    \
+    X(systemd, user, BOOL, "no", "", "",                                                           \
+      "Units of the user's own systemd.")                                                          \
+    X(swarm, socket, TEXT, "/var/run/docker.sock", "1", "107",                                     \
+      "For scaler.provider = swarm: the engine's socket.")                                         \
+    X(swarm, service, TEXT, "", "0", "253",                                                        \
+      "The service whose replicas are scaled.")                                                    \
+    X(kubernetes, url, TEXT, "", "0", "1023",                                                      \
+      "For scaler.provider = kubernetes: the API server. Empty: the one of the pod's cluster.")    \
+    X(kubernetes, token_file, TEXT, "", "0", "1023",                                               \
+      "File with the token. Empty: the service account's.")                                        \
+    X(kubernetes, ca_file, TEXT, "", "0", "1023",                                                  \
+      "File with the CA of the API server. Empty: the service account's.")                         \
+    X(kubernetes, namespace, TEXT, "default", "1", "253",                                          \
+      "Namespace that the workload is in.")                                                        \
+    X(kubernetes, kind, CHOICE, "deployment", "deployment|statefulset", "",                        \
+      "What kind of workload it is.")                                                              \
+    X(kubernetes, name, TEXT, "", "0", "253",                                                      \
+      "The workload to scale.")                                                                    \
+    X(nomad, url, TEXT, "http://127.0.0.1:4646", "1", "1023",                                      \
+      "For scaler.provider = nomad: the agent.")                                                   \
+    X(nomad, token_file, TEXT, "", "0", "1023",                                                    \
+      "Token with scale-job and read-job. Empty: none.")                                           \
+    X(nomad, namespace, TEXT, "default", "1", "253",                                               \
+      "Namespace that the job is in.")                                                             \
+    X(nomad, job, TEXT, "", "0", "253",                                                            \
+      "The job that has the task group.")                                                          \
+    X(nomad, group, TEXT, "", "0", "253",                                                          \
+      "The task group of that job to scale.")                                                      \
+    X(command, program, TEXT, "", "0", "1023",                                                     \
+      "For scaler.provider = command: absolute path of a program that is told and asked in "       \
+      "JSON.")                                                                                     \
     X(recovery, mode, CHOICE, "act", "advise|ask|act", "",                                         \
       "What is done about a firing rule: advise writes it into the journal, ask waits for an "     \
       "approval, act does it.")                                                                    \

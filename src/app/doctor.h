@@ -40,6 +40,7 @@ enum finding_level_e findings_worst(const struct findings *findings);
 MAY_BLOCK void doctor_check_system(const struct config *config, struct findings *findings);
 MAY_BLOCK void doctor_check_store(const struct config *config, enum sqlite_depth_e depth,
                                   struct findings *findings);
+MAY_BLOCK void doctor_check_hands(const struct config *config, struct findings *findings);
 MAY_BLOCK void doctor_check_postgres(const struct config *config, struct findings *findings);
 
 #endif

@@ -5,6 +5,7 @@
 #include "app/database.h"
 #include "api/access.h"
 #include "app/demo.h"
+#include "app/node_agent.h"
 #include "app/node_control.h"
 #include "app/node_loop.h"
 #include "app/open.h"
@@ -33,6 +34,7 @@ struct node {
     struct problem *problem;
     struct api_node api_node;
     struct node_parts parts;
+    struct node_agent *agent; /* NULL: none is asked for */
     struct node_control *control;
     struct cluster *cluster; /* NULL: one node has a file to itself */
     struct node_loop *loops;
@@ -356,7 +358,8 @@ MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
                                                          .api_node = &node->api_node,
                                                          .node = node->id,
                                                          .url = node->url,
-                                                         .cluster = node->cluster},
+                                                         .cluster = node->cluster,
+                                                         .agent = node->agent},
                           &node->control, node->problem));
     node->api_node.controller = node_control_controller(node->control);
     node->api_node.monitor = monitor_create(&(struct monitor_options){
@@ -412,6 +415,7 @@ MAY_BLOCK static bool stop_loops(struct node *node) {
     closing_ms = closing_ms < CUT_OFF_MAX_MS ? closing_ms : CUT_OFF_MAX_MS;
     atomic_store(&node->api_node.draining, true);
     cluster_drain(node->cluster);
+    node_agent_drain(node->agent);
     db_service_drain(node->api_node.optimizer); /* a run may take long: nobody waits for it */
     for (size_t i = 0; i < node->loops_len; i++) {
         if (node_loop_state(&node->loops[i]) == NODE_LOOP_SERVING) {
@@ -473,6 +477,13 @@ MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops) {
     return ERR_OK;
 }
 
+MAY_BLOCK static enum err_e open_agent(struct node *node) {
+    const char *address = node->config->server_agent;
+    return address[0] == '\0'
+               ? ERR_OK
+               : node_agent_open(address, clock_system(), &node->agent, node->problem);
+}
+
 MAY_BLOCK static enum err_e open_all(struct node *node, enum node_demo_e demo) {
     struct slice listen = slice_of(node->config->server_listen);
     TRY(check_settings(node));
@@ -483,6 +494,7 @@ MAY_BLOCK static enum err_e open_all(struct node *node, enum node_demo_e demo) {
     TRY(open_store(node));
     TRY(node_cache_open(node->config, node->api_node.store, &node->parts.cache, node->problem));
     TRY(http_listen(listen, &node->parts.listen_fd, &node->port, node->problem));
+    TRY(open_agent(node));
     return demo == NODE_DEMO ? make_demo(node) : ERR_OK;
 }
 
@@ -514,6 +526,7 @@ MAY_BLOCK static void close_all(struct node *node) {
     node_cache_close(node->parts.cache); /* the monitor read it */
     node_control_close(node->control); /* after the monitor, which feeds it */
     cluster_close(node->cluster);      /* likewise, and the controller looked at it */
+    node_agent_close(node->agent);     /* likewise */
     access_close(node->api_node.access);
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);

@@ -2,6 +2,7 @@
 /* Between the monitor, the store and the controller. */
 #include "app/node_control.h"
 
+#include "app/node_agent.h"
 #include "app/open.h"
 #include "base/assert.h"
 #include "cache/keeper.h"
@@ -60,8 +61,10 @@ void node_control_see(const struct view *view, void *data) {
                     &(struct cluster_view){.figures = figures,
                                            .cpus = view->health.cpu_cores,
                                            .memory_limit = view->health.memory_limit,
-                                           .connections_max = (int64_t)view->connections_limit});
+                                           .connections_max = (int64_t)view->connections_limit,
+                                           .agent_port = node_agent_port(control->options.agent)});
     }
+    node_agent_see(control->options.agent, view->health.cpu_percent);
 }
 
 /* Healthy, or why not. */

@@ -12,6 +12,7 @@
 #include "app/cluster.h"
 #include "app/config.h"
 
+struct node_agent;
 struct node_control;
 
 struct node_control_options {
@@ -22,6 +23,7 @@ struct node_control_options {
     const char *url;
     struct cluster *cluster;         /* the other nodes; NULL: there are none. Lives as long as the
         control */
+    struct node_agent *agent; /* hears of the load; NULL: there is none */
 };
 
 MAY_BLOCK enum err_e node_control_open(const struct node_control_options *options,

@@ -33,8 +33,15 @@
     X(EQUAL, "==")                                                                                 \
     X(NOT_EQUAL, "!=")
 
-/* Who starts and stops nodes. Grows with the actuators. */
-#define PROVIDER_TABLE(X) X(NONE, "none")
+/* Who starts and stops nodes. */
+#define PROVIDER_TABLE(X)                                                                          \
+    X(NONE, "none")                                                                                \
+    X(PROCESS, "process")                                                                          \
+    X(SYSTEMD, "systemd")                                                                          \
+    X(SWARM, "swarm")                                                                              \
+    X(KUBERNETES, "kubernetes")                                                                    \
+    X(NOMAD, "nomad")                                                                              \
+    X(COMMAND, "command")
 
 #define X(name, text) SEVERITY_##name,
 enum severity_e { SEVERITY_TABLE(X) };
