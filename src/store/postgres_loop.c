@@ -132,6 +132,7 @@ static bool is_short(const struct store_op *op) {
     static const bool by_key[STORE_OP_COUNT] = {
         [STORE_LOAD_EVENT] = true, [STORE_LOAD_GATE] = true,  [STORE_LIST_GATES] = true,
         [STORE_LOAD_KEY] = true,   [STORE_READ_STATS] = true, [STORE_LOAD_PARTICIPANT] = true,
+        [STORE_READ_MARK] = true,
     };
     return by_key[op->kind] ||
            (op->kind == STORE_LIST_PARTICIPANTS && op->participants.token.len > 0);

@@ -8,10 +8,10 @@
 #include <time.h>
 
 extern const unsigned char postgres_1_schema[], postgres_2_schema[], postgres_3_schema[],
-    postgres_4_schema[];
+    postgres_4_schema[], postgres_5_schema[];
 
 enum {
-    SCHEMA_VERSION = 4,
+    SCHEMA_VERSION = 5,
     TRIES_MAX = 10, /* of one version, when its locks are not given */
     PAUSE_MS = 200,
     SQL_MAX = 1 << 20,
@@ -20,7 +20,8 @@ enum {
 /* The script that leads to a version from the one before it. */
 static const char *script_of(int version) {
     const unsigned char *const scripts[SCHEMA_VERSION] = {
-        postgres_1_schema, postgres_2_schema, postgres_3_schema, postgres_4_schema};
+        postgres_1_schema, postgres_2_schema, postgres_3_schema, postgres_4_schema,
+        postgres_5_schema};
     return (const char *)scripts[version - 1];
 }
 

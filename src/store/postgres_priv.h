@@ -13,6 +13,7 @@
  *   postgres_people      participants: writing and finding
  *   postgres_import      participants, a thousand at a time
  *   postgres_attendance  history, stats, timeline
+ *   postgres_mark        the change mark
  *   postgres_reader      a reader thread
  *   postgres_replica     its standby, for reads that may lag
  *   postgres_lag         how old what a standby shows may be
@@ -262,6 +263,7 @@ struct pg_writer {
     struct pg_door *door;
     int64_t now_ms; /* of this transaction */
     int64_t committing_us; /* when the last commit was sent, with the writes before it */
+    bool moves_mark; /* the transaction that runs does */
     struct token_mac *token_mac;
     struct arena arena; /* of one transaction */
     struct arena known_arena;
@@ -304,7 +306,9 @@ MAY_BLOCK enum err_e pg_create_participant(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_update_participant(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_erase_participant(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_annul(struct pg_writer *w, void *op);
+MAY_BLOCK enum err_e pg_change_mark(struct pg_writer *w, void *op);
 MAY_BLOCK enum err_e pg_probe(struct pg_writer *w, void *op);
+void pg_put_mark(struct pg_writer *w, uint64_t flip); /* for the commit to send along */
 
 /* Rows of an import that are written together. */
 struct pg_import {
@@ -370,6 +374,7 @@ enum err_e pg_list_actions(struct pg_reader *r, struct store_op *op);
 enum err_e pg_list_orders(struct pg_reader *r, struct store_op *op);
 enum err_e pg_list_notices(struct pg_reader *r, struct store_op *op);
 enum err_e pg_list_nodes(struct pg_reader *r, struct store_op *op);
+enum err_e pg_read_mark(struct pg_reader *r, struct store_op *op);
 
 /* ── the readers' standby ── */
 
@@ -441,6 +446,7 @@ struct pg_writer_thread {
     struct pg_team *team;
     thrd_t thread;
     size_t group_max;
+    bool moves_mark; /* with whatever changes what lasts */
     struct pg_state state;
 };
 MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,

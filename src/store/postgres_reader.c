@@ -33,6 +33,7 @@ static const pg_read_fn functions[STORE_OP_COUNT] = {
     [STORE_LIST_ORDERS] = pg_list_orders,
     [STORE_LIST_NOTICES] = pg_list_notices,
     [STORE_LIST_NODES] = pg_list_nodes,
+    [STORE_READ_MARK] = pg_read_mark,
 };
 
 enum err_e pg_read(const struct pg_reader *r) {

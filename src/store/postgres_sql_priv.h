@@ -242,6 +242,10 @@
       " SELECT holder, url, term FROM ours UNION ALL SELECT holder, url, term FROM leases"         \
       " WHERE name = $1 AND NOT EXISTS (SELECT FROM ours)")                                        \
     X(LEASE_GIVE_BACK, L, "UPDATE leases SET until = '-infinity' WHERE name = $1 AND holder = $2") \
+    /* ── the change mark ── */                                                                    \
+    X(MARK_CHANGE, W, "UPDATE change_marks SET mark = mark # $1"                                   \
+                      " WHERE slot = pg_backend_pid() % 16")                                       \
+    X(MARK, R, "SELECT bit_xor(mark) FROM change_marks")                                           \
     /* ── participants ── */                                                                       \
     X(PERSON_LOCKED, W, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                    \
                         " WHERE p.id = $2 AND p.event_id = " PG_EVENT_ID                           \

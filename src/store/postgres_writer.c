@@ -113,6 +113,9 @@ MAY_BLOCK static enum err_e attempt(struct pg_writer *w, pg_work_fn work, void *
     w->now_ms = clock_wall_ms(w->clock);
     pg_put(&w->conn, PG_SQL_BEGIN, NULL);
     enum err_e err = work(w, what);
+    if (err == ERR_OK && w->moves_mark) { /* last: its row is locked no longer than the commit */
+        pg_put_mark(w, rng_u64(w->rng));
+    }
     err = err == ERR_OK ? commit(w) : err;
     if (err != ERR_OK) {
         /* Whatever an unknown commit says, its connection is not asked again. */
@@ -401,6 +404,7 @@ static const pg_work_fn works[STORE_OP_COUNT] = {
     [STORE_CREATE_KEY] = pg_create_key,
     [STORE_REVOKE_KEY] = pg_revoke_key,
     [STORE_PROBE] = pg_probe,
+    [STORE_CHANGE_MARK] = pg_change_mark,
     [STORE_ADD_ACTION] = pg_add_action,
     [STORE_END_ACTION] = pg_end_action,
     [STORE_PUT_ORDER] = pg_put_order,
@@ -414,12 +418,14 @@ static const pg_work_fn works[STORE_OP_COUNT] = {
 
 MAY_BLOCK static void run_other(struct pg_writer_thread *t, struct store_op *op) {
     t->writer.committing_us = 0;
+    t->writer.moves_mark = t->moves_mark && store_op_changes_lasting(op->kind);
     if (op->kind == STORE_IMPORT_PARTICIPANTS) {
         op->err = import_rows(t, (struct pg_import){op, op->import.rows, op->import.len});
     } else {
         op->err = pg_transact(&t->writer, works[op->kind], op);
         note_outcome(t, op->err);
     }
+    t->writer.moves_mark = false;
     op->committing_us = t->writer.committing_us;
     pg_finish_op(op, t->writer.clock);
 }
@@ -583,6 +589,7 @@ MAY_BLOCK enum err_e pg_writer_open(struct pg_writer_thread *t,
     w->url = options->url;
     w->door = &t->team->door;
     t->group_max = options->group_max;
+    t->moves_mark = options->moves_mark;
     arena_init(&w->arena, PG_ARRAY_MEMORY);
     arena_init(&w->known_arena, PG_ARRAY_MEMORY);
     init_arrays(w);

@@ -11,6 +11,7 @@
  *   sqlite_people      participants, import, erasure, search
  *   sqlite_attendance  history, stats, timeline
  *   sqlite_actions     the journal of actions
+ *   sqlite_mark        the change mark
  *   sqlite_recent      admissions of the last minute, per gate
  *   sqlite_store       threads and the seam
  */
@@ -48,6 +49,8 @@
     X(PROBE, "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', ?1)")                      \
     X(META_GET, "SELECT value FROM meta WHERE key = ?1")                                           \
     X(META_PUT, "INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)")                         \
+    X(MARK, "SELECT value FROM meta WHERE key = 'change_mark'")                                    \
+    X(MARK_PUT, "INSERT OR REPLACE INTO meta (key, value) VALUES ('change_mark', ?1)")             \
     X(LAST_RECORD, "SELECT max(id) FROM attendance_records")                                       \
     X(EVENT_BY_CODE, "SELECT id, code, name, timezone, starts_at, ends_at, capacity, reentry"      \
                      " FROM events WHERE code = ?1")                                               \
@@ -322,6 +325,7 @@ MAY_BLOCK enum err_e writer_put_order(struct sqlite_writer *w, struct store_op *
 MAY_BLOCK enum err_e writer_end_order(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_add_notice(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_end_notice(struct sqlite_writer *w, struct store_op *op);
+MAY_BLOCK enum err_e writer_change_mark(struct sqlite_writer *w, struct store_op *op);
 
 /* ── the readers' operations ── */
 struct sqlite_reader {
@@ -342,6 +346,7 @@ MAY_BLOCK enum err_e reader_list_keys(struct sqlite_reader *r, struct store_op *
 MAY_BLOCK enum err_e reader_list_actions(struct sqlite_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e reader_list_orders(struct sqlite_reader *r, struct store_op *op);
 MAY_BLOCK enum err_e reader_list_notices(struct sqlite_reader *r, struct store_op *op);
+MAY_BLOCK enum err_e reader_read_mark(struct sqlite_reader *r, struct store_op *op);
 
 /* Shared by both sides: rows into structs (texts copied into the arena; false without memory). */
 bool row_event(struct sql_run *run, struct arena *arena, struct event *ret_event);

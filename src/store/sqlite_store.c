@@ -43,6 +43,7 @@ static const reader_fn functions[STORE_OP_COUNT] = {
     [STORE_LIST_ACTIONS] = reader_list_actions,
     [STORE_LIST_ORDERS] = reader_list_orders,
     [STORE_LIST_NOTICES] = reader_list_notices,
+    [STORE_READ_MARK] = reader_read_mark,
 };
 
 /* ── reading ── */

@@ -43,6 +43,7 @@ static const writer_fn functions[STORE_OP_COUNT] = {
     [STORE_END_ORDER] = writer_end_order,
     [STORE_ADD_NOTICE] = writer_add_notice,
     [STORE_END_NOTICE] = writer_end_notice,
+    [STORE_CHANGE_MARK] = writer_change_mark,
 };
 
 /* ── one transaction ── */

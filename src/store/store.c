@@ -21,6 +21,17 @@ bool store_op_writes(enum store_op_e kind) {
     return kinds[kind].writes;
 }
 
+bool store_op_changes_lasting(enum store_op_e kind) {
+    static const bool lasting[STORE_OP_COUNT] = {
+        [STORE_CREATE_EVENT] = true,       [STORE_UPDATE_EVENT] = true,
+        [STORE_CREATE_GATE] = true,        [STORE_UPDATE_GATE] = true,
+        [STORE_CREATE_PARTICIPANT] = true, [STORE_UPDATE_PARTICIPANT] = true,
+        [STORE_ERASE_PARTICIPANT] = true,  [STORE_IMPORT_PARTICIPANTS] = true,
+    };
+    ASSERT((unsigned)kind < STORE_OP_COUNT);
+    return lasting[kind];
+}
+
 const char *store_op_text(enum store_op_e kind) {
     ASSERT((unsigned)kind < STORE_OP_COUNT);
     return kinds[kind].text;

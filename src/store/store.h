@@ -72,6 +72,8 @@ enum {
     X(LEAVE_NODE, true, "leave_node")                                                              \
     X(LIST_NODES, false, "list_nodes")                                                             \
     X(CLUSTER_SECRET, true, "cluster_secret")                                                      \
+    X(CHANGE_MARK, true, "change_mark")                                                            \
+    X(READ_MARK, false, "read_mark")                                                               \
     X(PROBE, true, "probe")
 
 enum store_op_e {
@@ -82,6 +84,8 @@ enum store_op_e {
 };
 
 bool store_op_writes(enum store_op_e kind);
+/* Whether it changes what a cache may keep for longer than a moment. */
+bool store_op_changes_lasting(enum store_op_e kind);
 const char *store_op_text(enum store_op_e kind);
 
 /* Fields named in a patch or a row; a field that is not named keeps its value. */
@@ -408,6 +412,11 @@ struct store_op {
             size_t len;
         } nodes;
         unsigned char secret[CLUSTER_SECRET_SIZE]; /* CLUSTER_SECRET, out: made by who asks first */
+        struct { /* a number of the store that means nothing but that it moved: caches of other
+                    processes miss something */
+            uint64_t flip;  /* CHANGE_MARK: the bits to turn; the same once more takes it back */
+            uint64_t value; /* READ_MARK, out */
+        } mark;
     };
 };
 
@@ -461,7 +470,6 @@ struct sqlite_options {
     size_t queue_max;       /* operations that may wait for the writer, and for the readers */
     size_t group_max;       /* scans and rows in one transaction, 1..; 1 means a commit per scan */
     size_t readers;         /* threads, 1..16 */
-    int64_t replica_lag_ms; /* age that a standby may show to reads that may lag; 0: never asked */
 };
 MAY_BLOCK enum err_e sqlite_open(const struct sqlite_options *options, struct store **ret_store,
                                  struct problem *ret_problem) MUST_CHECK;
@@ -491,6 +499,8 @@ struct postgres_options {
     size_t writers;         /* threads, 1..4 */
     size_t readers;         /* threads, 1..16 */
     int64_t replica_lag_ms; /* age that a standby may show to reads that may lag; 0: never asked */
+    bool moves_mark; /* whatever changes what lasts moves the mark in the same transaction: for
+                        those who can tell the caches of nodes in no other way */
 };
 MAY_BLOCK enum err_e postgres_open(const struct postgres_options *options,
                                    struct store **ret_store,

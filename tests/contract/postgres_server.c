@@ -182,6 +182,21 @@ static void migrating_twice_changes_nothing_and_a_dry_run_neither(void **state) 
     assert_int_equal(rig_postgres_number(url, "SELECT count(*) FROM turnout_schema"), migrated.to);
 }
 
+static void a_database_of_the_schema_before_is_brought_forward(void **state) {
+    char url[RIG_URL_SIZE];
+    struct problem problem = {.detail = ""};
+    struct postgres_migrated migrated;
+    rig_postgres_create_bare(url);
+    assert_int_equal(postgres_migrate(url, POSTGRES_MIGRATE, &migrated, &problem), ERR_OK);
+    rig_postgres_exec(url, "DROP TABLE change_marks; DELETE FROM turnout_schema WHERE version = 5");
+    assert_int_equal(open_at(*state, url, &problem), ERR_UNAVAILABLE);
+    assert_non_null(strstr(problem.detail, "schema 4 of 5"));
+    assert_int_equal(postgres_migrate(url, POSTGRES_MIGRATE, &migrated, &problem), ERR_OK);
+    assert_int_equal(migrated.from, 4);
+    assert_int_equal(migrated.to, 5);
+    assert_int_equal(open_at(*state, url, &problem), ERR_OK);
+}
+
 /* A server ends a session, and with it its locks, a moment after its client has gone: a migration
  * right behind another would be refused. */
 static void a_migration_has_given_its_lock_back_when_it_returns(void **state) {
@@ -557,6 +572,7 @@ int main(void) {
         CASE(a_database_without_a_schema_asks_for_the_migration),
         CASE(a_database_that_is_not_utf8_is_refused),
         CASE(migrating_twice_changes_nothing_and_a_dry_run_neither),
+        CASE(a_database_of_the_schema_before_is_brought_forward),
         CASE(a_migration_has_given_its_lock_back_when_it_returns),
         CASE(migrations_at_the_same_time_make_one_schema),
         OWN(a_missing_partition_is_made_when_a_record_needs_it),

@@ -317,6 +317,23 @@ struct attendance_record *rig_history(struct rig *rig, const char *event,
     return all;
 }
 
+uint64_t rig_read_mark(struct store *store) {
+    struct store_op op;
+    store_op_init(&op, STORE_READ_MARK);
+    assert_int_equal(store_run(store, &op), ERR_OK);
+    uint64_t mark = op.mark.value;
+    store_op_fini(&op);
+    return mark;
+}
+
+void rig_turn_mark(struct store *store, uint64_t bits) {
+    struct store_op op;
+    store_op_init(&op, STORE_CHANGE_MARK);
+    op.mark.flip = bits;
+    assert_int_equal(store_run(store, &op), ERR_OK);
+    store_op_fini(&op);
+}
+
 const char *rig_search(struct rig *rig, const char *event, const char *query) {
     struct store_op op;
     struct buf found;

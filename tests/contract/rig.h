@@ -78,6 +78,9 @@ struct attendance_record *rig_history(struct rig *rig, const char *event,
 #define NO_FILTER                                                                                  \
     ((struct attendance_filter){.method = -1, .verdict = -1, .since_ms = TIME_NONE,                \
                                 .until_ms = TIME_NONE, .recorded_since_ms = TIME_NONE})
+/* The change mark. */
+uint64_t rig_read_mark(struct store *store);
+void rig_turn_mark(struct store *store, uint64_t bits);
 /* Ids that a search finds, joined by spaces; "!code" for an error. */
 const char *rig_search(struct rig *rig, const char *event, const char *query);
 

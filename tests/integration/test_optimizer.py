@@ -728,7 +728,7 @@ def test_a_migration_killed_at_any_moment_is_finished_by_the_next(cluster, fille
 
 def test_a_migration_killed_in_its_schema_leaves_the_old_one_whole(base):
     base.sql("DELETE FROM turnout_schema WHERE version >= 2;"
-             "DROP TABLE action_journal, nodes, leases, control_orders, notices;"
+             "DROP TABLE action_journal, change_marks, nodes, leases, control_orders, notices;"
              "DELETE FROM turnout_meta WHERE key = 'partition_period'")
     with Session(base, "BEGIN; LOCK TABLE turnout_meta IN SHARE MODE"):
         process = base.start("migrate")

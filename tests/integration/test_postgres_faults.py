@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import rig
+from test_postgres import SCHEMA
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import processes  # noqa: E402
@@ -79,7 +80,7 @@ def test_a_wrong_password_is_told_without_it(pair):
 def test_a_schema_of_something_else_is_left_alone(pair):
     pair.primary.sql("CREATE DATABASE other OWNER turnout")
     pair.primary.sql("CREATE TABLE turnout_schema (version int);"
-                     "INSERT INTO turnout_schema VALUES (4);"
+                     f"INSERT INTO turnout_schema VALUES ({SCHEMA});"
                      "GRANT ALL ON turnout_schema TO turnout", "other")
     said = serve(pair, pair.url("other"))
     assert "does not exist" in said or "schema" in said
