@@ -192,7 +192,7 @@ MAY_BLOCK static int run_import(struct import *import) {
 }
 
 MAY_BLOCK static int with_store(struct import *import, const struct config *config) {
-    enum err_e err = store_open(config, &import->store, &import->problem);
+    enum err_e err = store_open(config, STORE_FOR_COMMAND, &import->store, &import->problem);
     if (err != ERR_OK) {
         return report_failure(import->args->form, err, &import->problem);
     }

@@ -220,7 +220,7 @@ MAY_BLOCK static int run_form(struct store *store, const struct args *args) {
 MAY_BLOCK static int with_store(const struct args *args, const struct config *config) {
     struct store *store;
     struct problem problem = {0};
-    enum err_e err = store_open(config, &store, &problem);
+    enum err_e err = store_open(config, STORE_FOR_COMMAND, &store, &problem);
     if (err != ERR_OK) {
         return report_failure(args->form, err, &problem);
     }

@@ -167,7 +167,7 @@ MAY_BLOCK static enum err_e open_store(struct node *node) {
     if (path != NULL) {
         TRY(store_lock(path, &node->lock_fd, node->problem));
     }
-    TRY(store_open(node->config, &node->api_node.store, node->problem));
+    TRY(store_open(node->config, STORE_FOR_NODE, &node->api_node.store, node->problem));
     return ERR_OK;
 }
 
@@ -178,6 +178,19 @@ static bool stop_is_asked(void *data) {
     return poll(&fd, 1, 0) > 0;
 }
 
+/* Nodes that serve already may hold that somebody of the demo is not there. */
+MAY_BLOCK static enum err_e tell_of_demo(struct node *node) {
+    struct store_op op;
+    store_op_init(&op, STORE_CHANGE_MARK);
+    op.mark.flip = rng_u64(rng_system());
+    enum err_e err = store_run(node->api_node.store, &op);
+    store_op_fini(&op);
+    return err == ERR_OK ? ERR_OK
+                         : problem_set(node->problem, err, "store.url",
+                                       "the demo is made, but nodes beside this one may not have "
+                                       "been told of it");
+}
+
 MAY_BLOCK static enum err_e make_demo(struct node *node) {
     struct demo_options options = {.store = node->api_node.store,
                                    .clock = clock_system(),
@@ -185,7 +198,10 @@ MAY_BLOCK static enum err_e make_demo(struct node *node) {
                                    .data = node};
     struct demo_counts counts;
     enum err_e err = demo_make(&options, &counts, node->problem);
-    return err == ERR_DRAINING ? ERR_OK : err; /* the loops stop in the usual way */
+    if (err != ERR_OK && err != ERR_DRAINING) { /* when it is to stop, loops do in the usual way */
+        return err;
+    }
+    return counts.gates + counts.participants > 0 ? tell_of_demo(node) : ERR_OK;
 }
 
 /* A node that asks for keys and has none answers nobody: worth a line. */

@@ -10,7 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PASSWORD_MAX = 512, LISTENING_LOOPS = 2, MARK_EVERY_MS = 100 };
+enum {
+    PASSWORD_MAX = 512,
+    LISTENING_LOOPS = 2,
+    MARK_EVERY_MS = 100,    /* looks at a file's mark */
+    OWES_AT_MOST_MS = 1000, /* a node that ends waits so long to tell what Redis did not take */
+};
 
 struct node_cache {
     const struct config *config;
@@ -27,6 +32,11 @@ static bool has_redis(const struct config *config) {
     return config->redis_nodes[0] != '\0';
 }
 
+/* Without Redis L1 answers what is young only: nobody has to tell it anything. */
+static bool watches_store(const struct config *config) {
+    return has_redis(config) && store_sqlite_path(config) == NULL;
+}
+
 /* ── settings ── */
 
 static const char *const policy_words[] = {"off", "s3fifo", "lru", "sieve", "tinylfu"};
@@ -39,6 +49,7 @@ static void fill_options(const struct config *config, struct tiered_options *opt
     options->l1.bytes = (size_t)config->cache_bytes;
     options->stale_ms = config->cache_stale_ms;
     options->writers = TIERED_WRITERS_OTHERS;
+    options->watches_mark = watches_store(config);
     cached_store_fit(options);
     for (int i = 0; i < TIERED_CLASS_COUNT; i++) {
         if (!cache_class_is_brief((enum tiered_class_e)i)) {
@@ -170,8 +181,11 @@ static void look_at_mark(void *data) {
 }
 
 static bool watch_mark(struct node_cache *cache, struct loop *loop, struct node_cache_loop *part) {
-    if (loop_index(loop) != 0 || store_sqlite_path(cache->config) == NULL) {
+    if (loop_index(loop) != 0) {
         return true;
+    }
+    if (store_sqlite_path(cache->config) == NULL) {
+        return !watches_store(cache->config) || node_mark_watch(&part->mark);
     }
     cache->mark_timer = loop_timer_start(loop, 0, MARK_EVERY_MS, look_at_mark, cache);
     part->watches = cache->mark_timer != NULL;
@@ -206,6 +220,8 @@ static enum err_e open_levels(struct node_cache *cache, struct loop *loop,
         .listens = loop_index(loop) < LISTENING_LOOPS,
         .due = on_due,
         .due_data = part,
+        .mark = watches_store(config) ? node_mark_turn : NULL,
+        .mark_data = &part->mark,
     };
     struct problem problem = {.field = ""};
     enum err_e err = tiered_loop_open(cache->tiered, &options, &part->tiered, &problem);
@@ -219,7 +235,9 @@ static enum err_e open_levels(struct node_cache *cache, struct loop *loop,
 enum err_e node_cache_enter(struct node_cache *cache, struct loop *loop, struct store *inner,
                             struct node_cache_loop *ret_loop) {
     *ret_loop = (struct node_cache_loop){.cache = NULL};
+    node_mark_open(&ret_loop->mark, loop, inner);
     TRY(open_levels(cache, loop, ret_loop));
+    node_mark_enter(&ret_loop->mark, ret_loop->tiered);
     ret_loop->store = cached_store_create(&(struct cached_options){
         .loop = loop,
         .inner = inner,
@@ -242,17 +260,32 @@ enum err_e node_cache_enter(struct node_cache *cache, struct loop *loop, struct 
     return ERR_OK;
 }
 
-void node_cache_drain(const struct node_cache_loop *loop) {
+void node_cache_drain(struct node_cache_loop *loop) {
+    loop->owes_until_us = clock_mono_us(clock_system()) + (int64_t)OWES_AT_MOST_MS * 1000;
     if (loop->keeps) {
         keeper_stop(loop->cache->keeper);
     }
 }
 
+static bool owes(const struct node_cache_loop *loop) {
+    return watches_store(loop->cache->config) && tiered_owes(loop->cache->tiered) &&
+           clock_mono_us(clock_system()) < loop->owes_until_us;
+}
+
 bool node_cache_is_idle(const struct node_cache_loop *loop) {
+    if (loop->cache == NULL) {
+        return true;
+    }
     if (loop->keeps && !keeper_is_idle(loop->cache->keeper)) {
         return false;
     }
-    return loop->store == NULL || cached_store_is_idle(loop->store);
+    return cached_store_is_idle(loop->store) && !owes(loop) && node_mark_is_idle(&loop->mark);
+}
+
+void node_cache_seal(struct node_cache_loop *loop) {
+    if (loop->cache != NULL) {
+        node_mark_seal(&loop->mark);
+    }
 }
 
 static void nothing_left(void *data) {
@@ -270,6 +303,7 @@ void node_cache_leave(struct node_cache_loop *loop) {
     }
     loop->store = NULL;
     stop_watching(loop->cache, loop);
+    node_mark_close(&loop->mark);
     cached_store_destroy(store);
     tiered_loop_close(loop->tiered, nothing_left, NULL);
     loop->tiered = NULL;

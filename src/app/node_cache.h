@@ -5,8 +5,8 @@
  *
  * Who else writes to the store decides what L1 is trusted for. SQLite: this process, and commands
  * that the file's change mark tells of, looked at five times a second. PostgreSQL with Redis: the
- * invalidation channel tells. PostgreSQL alone: nobody tells, so L1 answers only what is younger
- * than TIERED_TRUST_MS.
+ * invalidation channel tells, and a mark in the database of whom Redis cannot tell. PostgreSQL
+ * alone: nobody tells, so L1 answers only what is younger than TIERED_TRUST_MS.
  *
  * Thread: open and close from main; enter, is_idle and leave on the loop; figures any.
  */
@@ -14,6 +14,7 @@
 #define TURNOUT_APP_NODE_CACHE_H
 
 #include "app/config.h"
+#include "app/node_mark.h"
 #include "cache/keeper.h"
 #include "monitor/view.h"
 
@@ -41,14 +42,17 @@ struct node_cache_loop {
     struct node_cache *cache; /* NULL: not inside */
     struct tiered_loop *tiered;
     struct store *store; /* the caching store in front of what the loop had */
-    bool watches;        /* the store's change mark, for all loops */
+    struct node_mark mark;
+    bool watches;        /* a file's change mark, for all loops */
     bool keeps;          /* the keeper runs here */
+    int64_t owes_until_us;
 };
 /* ERR_NO_MEMORY, or what Redis' settings are wrong about, which is logged. */
 enum err_e node_cache_enter(struct node_cache *cache, struct loop *loop, struct store *inner,
                             struct node_cache_loop *ret_loop) MUST_CHECK;
-void node_cache_drain(const struct node_cache_loop *loop); /* ends what runs in the background */
+void node_cache_drain(struct node_cache_loop *loop); /* ends what runs in the background */
 bool node_cache_is_idle(const struct node_cache_loop *loop);
+void node_cache_seal(struct node_cache_loop *loop); /* when idle: it stays so */
 /* When idle. Handles of the loop may live on until it has ended. */
 void node_cache_leave(struct node_cache_loop *loop);
 

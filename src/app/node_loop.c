@@ -137,6 +137,7 @@ static void look_whether_idle(void *data) {
         (nl->doors != NULL && !doors_watch_is_idle(nl->doors))) {
         return;
     }
+    node_cache_seal(&nl->cache);
     loop_timer_stop(nl->drain_timer);
     nl->drain_timer = NULL;
     loop_post(nl->loop, &nl->finish.message);

@@ -45,8 +45,8 @@ MAY_BLOCK static enum err_e open_sqlite(const struct config *config, const char 
     return sqlite_open(&options, ret_store, ret_problem);
 }
 
-enum err_e store_open(const struct config *config, struct store **ret_store,
-                      struct problem *ret_problem) {
+enum err_e store_open(const struct config *config, enum store_user_e user,
+                      struct store **ret_store, struct problem *ret_problem) {
     const char *path = store_sqlite_path(config);
     if (path != NULL) {
         return open_sqlite(config, path, ret_store, ret_problem);
@@ -60,6 +60,7 @@ enum err_e store_open(const struct config *config, struct store **ret_store,
         .writers = (size_t)config->store_writers,
         .readers = (size_t)config->store_readers,
         .replica_lag_ms = config->store_replica_lag_ms,
+        .moves_mark = user == STORE_FOR_COMMAND || config->redis_nodes[0] == '\0',
     };
     return postgres_open(&options, ret_store, ret_problem);
 }

@@ -17,9 +17,13 @@ const char *store_sqlite_path(const struct config *config);
 enum { STORE_SHOWN_SIZE = 256 };
 void store_show(const struct config *config, char ret_text[STORE_SHOWN_SIZE]);
 
+/* For whom. On PostgreSQL, who cannot tell nodes through Redis of what it changes moves the mark
+ * that they look at: commands, and nodes without Redis. */
+enum store_user_e { STORE_FOR_NODE, STORE_FOR_COMMAND };
+
 /* The file is made when it is not there, readable by its owner alone. */
-MAY_BLOCK enum err_e store_open(const struct config *config, struct store **ret_store,
-                                struct problem *ret_problem) MUST_CHECK;
+MAY_BLOCK enum err_e store_open(const struct config *config, enum store_user_e user,
+                                struct store **ret_store, struct problem *ret_problem) MUST_CHECK;
 
 /* Takes <path>.lock, or says who has it. ERR_CONFLICT: another process serves the file. The lock
  * goes with the process, so a killed one leaves only the file behind, which locks nobody out. */

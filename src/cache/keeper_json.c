@@ -74,15 +74,30 @@ static void put_l2(struct json_writer *w, const struct tiered_figures *figures) 
     json_end_object(w);
 }
 
+/* -1: it never was. */
+static void put_since(struct json_writer *w, const char *key, int64_t ms) {
+    if (ms < 0) {
+        json_put_null(w, key);
+    } else {
+        json_put_int(w, key, ms);
+    }
+}
+
+static void put_mark(struct json_writer *w, const struct tiered_figures *figures) {
+    json_key(w, "mark");
+    json_begin_object(w);
+    json_put_cstr(w, "state", tiered_mark_name(figures->mark));
+    put_since(w, "looked_ms", figures->looked_ms);
+    put_count(w, "drops", figures->mark_drops);
+    put_count(w, "turns", figures->mark_turns);
+    json_end_object(w);
+}
+
 static void put_channel(struct json_writer *w, const struct tiered_figures *figures) {
     json_key(w, "channel");
     json_begin_object(w);
     json_put_cstr(w, "state", tiered_channel_name(figures->channel));
-    if (figures->heard_ms < 0) {
-        json_put_null(w, "heard_ms");
-    } else {
-        json_put_int(w, "heard_ms", figures->heard_ms);
-    }
+    put_since(w, "heard_ms", figures->heard_ms);
     put_count(w, "lag_us_last", figures->lag_us_last);
     put_count(w, "lag_us_max", figures->lag_us_max);
     put_count(w, "pending", figures->pending);
@@ -191,6 +206,7 @@ void keeper_write_figures(struct keeper *keeper, struct json_writer *w) {
     put_l1(w, keeper, &figures);
     put_l2(w, &figures);
     put_channel(w, &figures);
+    put_mark(w, &figures);
     put_classes(w, &figures);
     put_estimates(w, &figures);
     put_management(w, &keeper->smart);

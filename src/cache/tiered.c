@@ -105,6 +105,8 @@ static void set_up(struct tiered *tiered, const struct tiered_options *options) 
     }
     bool alone = options->writers == TIERED_WRITERS_ALONE;
     atomic_init(&tiered->heard_us, alone ? INT64_MAX : TIERED_NEVER_US);
+    atomic_init(&tiered->proved_us, TIERED_NEVER_US);
+    tiered_sight_init(tiered);
 }
 
 static void release(struct tiered *tiered) {
@@ -176,6 +178,8 @@ enum err_e tiered_loop_open_on(struct tiered *tiered, struct tiered_port *port,
     loop->port = port;
     loop->due = options->due;
     loop->due_data = options->due_data;
+    loop->mark = options->mark;
+    loop->mark_data = options->mark_data;
     enum err_e err = l1_reader_open(tiered->l1, &loop->reader);
     if (err == ERR_OK) {
         err = enter(tiered, loop);
@@ -264,8 +268,10 @@ void tiered_loop_tick(struct tiered_loop *loop) {
     tiered_naps_tick(loop, now_us);
     tiered_journal_tick(loop, now_us);
     bool raises = tiered_epochs_tick(loop, now_us);
+    tiered_mark_tick(loop, now_us);
     pthread_mutex_lock(&loop->tiered->mutex);
-    bool idle = loop->naps == NULL && !raises && loop->tiered->journal.count == 0;
+    bool idle = loop->naps == NULL && !raises && loop->tiered->journal.count == 0 &&
+                tiered_mark_is_idle_locked(loop->tiered);
     pthread_mutex_unlock(&loop->tiered->mutex);
     if (idle && loop->ticking) {
         loop->ticking = false;

@@ -86,6 +86,8 @@ struct tiered_options {
     int64_t stale_ms; /* 0: never answer what expired */
     int64_t lease_ms; /* how long one node may load a key before others take over */
     uint32_t waiters_max; /* gets of the node that wait for another's load; then OVERLOADED */
+    bool watches_mark;    /* the owner looks at the store's mark (tiered_see_mark); until the first
+                             look nothing is trusted */
 };
 
 struct tiered_options tiered_options_default(void);
@@ -104,6 +106,10 @@ void tiered_set_life(struct tiered *tiered, enum tiered_class_e class,
  * `refresh` for it, or does nothing. */
 typedef void (*tiered_due_fn)(void *data, enum tiered_class_e class, struct slice key);
 
+/* For what L2 cannot be told: turns these bits of the store's mark, and then calls tiered_marked on
+ * this loop, maybe at once. One turn of the node is under way at a time. */
+typedef void (*tiered_mark_fn)(void *data, uint64_t bits);
+
 struct tiered_loop_options {
     struct loop *loop;
     /* NULL: no L2. Its loop, news and news_data are set here. */
@@ -113,6 +119,8 @@ struct tiered_loop_options {
     bool listens;
     tiered_due_fn due; /* NULL: no early refresh */
     void *due_data;
+    tiered_mark_fn mark; /* NULL: L2 alone tells others */
+    void *mark_data;
 };
 
 /* On the loop's thread. ERR_CONFIG (Redis), ERR_OVERLOADED beyond TIERED_LOOPS_MAX, NO_MEMORY. */
@@ -221,6 +229,15 @@ uint64_t tiered_trim(struct tiered *tiered, uint64_t most);
 void tiered_drop(struct tiered *tiered);
 void tiered_vouch(struct tiered *tiered, int64_t as_of_us);
 
+/* What others could not tell through L2: the owner looks at a mark in the store, several times a
+ * second, and hands over what it saw. While the mark moves, only what is young is answered; when it
+ * has come to rest elsewhere, everything is read anew. See tiered_mark.c. On one loop. */
+void tiered_see_mark(struct tiered_loop *loop, uint64_t mark);
+/* The end of a turn that this loop asked for. */
+void tiered_marked(struct tiered_loop *loop, enum err_e err);
+/* Whether others could learn of a change here from nobody if this process ended now. Any thread. */
+bool tiered_owes(struct tiered *tiered);
+
 /* Figures. X(name): counted for each class. */
 #define TIERED_COUNTER_TABLE(X)                                                                    \
     X(l1_hits)        /* absent ones among them */                                                 \
@@ -258,6 +275,14 @@ enum tiered_channel_e {
 };
 const char *tiered_channel_name(enum tiered_channel_e channel);
 
+/* The store's mark. */
+enum tiered_mark_e {
+    TIERED_MARK_OFF,     /* nobody looks at it */
+    TIERED_MARK_SETTLED,
+    TIERED_MARK_DOUBT,   /* it moved, or was not seen yet: L1 answers what is young only */
+};
+const char *tiered_mark_name(enum tiered_mark_e mark);
+
 /* What the hit rate of L1 would be with `entries`: LRU over a sample of the keys (SHARDS:
  * Waldspurger et al., FAST 2015), hashes only, without expiry. */
 struct tiered_estimate {
@@ -273,6 +298,10 @@ struct tiered_figures {
     int64_t heard_ms;         /* since the channel last proved to be alive; -1: never */
     uint64_t lag_us_last;     /* from a write in Redis to its news here, newest and longest */
     uint64_t lag_us_max;
+    enum tiered_mark_e mark;
+    int64_t looked_ms;        /* since the mark was last seen; -1: never */
+    uint64_t mark_drops;      /* L1 was emptied for it */
+    uint64_t mark_turns;      /* this node moved it */
     uint64_t flights;         /* now */
     uint64_t waiters;         /* now */
     uint64_t pending;         /* invalidations that L2 has not taken yet, now */

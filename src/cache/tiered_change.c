@@ -64,7 +64,7 @@ static void end_classes(struct tiered_loop *loop, unsigned classes, unsigned rep
             continue;
         }
         if (tiered_is_kept_true(loop->tiered, class)) {
-            tiered_epoch_raise(loop, class);
+            tiered_epoch_tell(loop, class);
         }
         if (repeats > 0) {
             tiered_class_repeat(loop, class);

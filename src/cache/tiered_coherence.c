@@ -95,9 +95,11 @@ static void on_raised(void *data, const struct redis_answer *answer) {
     pthread_mutex_lock(&tiered->mutex);
     epoch->raise_sent = false;
     if (answer->err != ERR_OK) {
+        epoch->news.refused = true;
         epoch->raise_at_us = tiered_now_us(call.loop) + TIERED_AGAIN_MS * 1000;
     } else if (epoch->changes == call.changes) {
         epoch->raise_due = false;
+        epoch->news.number = 0;
         if (epoch->known && epoch->value < answer->epoch) {
             epoch->known = false; /* read before; the news are on their way */
         }
@@ -124,17 +126,25 @@ static void put_raise_off(struct tiered_loop *loop, enum tiered_class_e class, i
     struct tiered_epoch *epoch = &loop->tiered->epochs[class];
     pthread_mutex_lock(&loop->tiered->mutex);
     epoch->raise_sent = false;
+    epoch->news.refused = true;
     epoch->raise_at_us = now_us + TIERED_AGAIN_MS * 1000;
     pthread_mutex_unlock(&loop->tiered->mutex);
 }
 
-static void want_raise(struct tiered_loop *loop, enum tiered_class_e class) {
+enum news_e { NEWS_OF_OTHERS, NEWS_FROM_HERE };
+
+static void want_raise(struct tiered_loop *loop, enum tiered_class_e class, enum news_e news) {
+    struct tiered *tiered = loop->tiered;
+    struct tiered_epoch *epoch = &tiered->epochs[class];
     if (!loop->port->has_l2 || loop->closing) {
         return;
     }
-    pthread_mutex_lock(&loop->tiered->mutex);
-    want_raise_locked(&loop->tiered->epochs[class], tiered_now_us(loop));
-    pthread_mutex_unlock(&loop->tiered->mutex);
+    pthread_mutex_lock(&tiered->mutex);
+    want_raise_locked(epoch, tiered_now_us(loop));
+    if (news == NEWS_FROM_HERE) {
+        tiered_news_add_locked(tiered, &epoch->news, tiered_now_us(loop));
+    }
+    pthread_mutex_unlock(&tiered->mutex);
 }
 
 static bool take_repeat(struct tiered_loop *loop, enum tiered_class_e class, int64_t now_us,
@@ -155,7 +165,7 @@ bool tiered_epochs_tick(struct tiered_loop *loop, int64_t now_us) {
         enum tiered_class_e class = (enum tiered_class_e)i;
         if (take_repeat(loop, class, now_us, &due)) {
             tiered_forget_class(loop->tiered, class);
-            want_raise(loop, class);
+            want_raise(loop, class, NEWS_FROM_HERE);
         }
         if (!take_raise(loop, class, now_us, &due)) {
             continue;
@@ -168,10 +178,18 @@ bool tiered_epochs_tick(struct tiered_loop *loop, int64_t now_us) {
     return due;
 }
 
-void tiered_epoch_raise(struct tiered_loop *loop, enum tiered_class_e class) {
-    want_raise(loop, class);
+static void raise_soon(struct tiered_loop *loop, enum tiered_class_e class, enum news_e news) {
+    want_raise(loop, class, news);
     (void)tiered_tick_soon(loop);
     (void)tiered_epochs_tick(loop, tiered_now_us(loop));
+}
+
+void tiered_epoch_raise(struct tiered_loop *loop, enum tiered_class_e class) {
+    raise_soon(loop, class, NEWS_OF_OTHERS);
+}
+
+void tiered_epoch_tell(struct tiered_loop *loop, enum tiered_class_e class) {
+    raise_soon(loop, class, NEWS_FROM_HERE);
 }
 
 void tiered_class_repeat(struct tiered_loop *loop, enum tiered_class_e class) {
@@ -195,7 +213,7 @@ bool tiered_l2_is_trusted(struct tiered_flight *flight) {
     pthread_mutex_lock(&tiered->mutex);
     bool trusted = tiered->hearing > 0 && epoch->known && !epoch->raise_due &&
                    !tiered_journal_has_locked(tiered, flight->hash);
-    flight->version = epoch->value;
+    flight->version = epoch->value ^ tiered->sight.settled;
     pthread_mutex_unlock(&tiered->mutex);
     return trusted && tiered_is_trusted(tiered, now_us);
 }
@@ -306,6 +324,7 @@ static void on_beat(struct tiered_loop *loop) {
         settle(loop, now_us);
     }
     loop->beat_us = heard_us;
+    atomic_store_explicit(&tiered->proved_us, heard_us, memory_order_relaxed);
     if (now_us >= loop->settled_us) {
         tiered_vouch(tiered, heard_us);
     }

@@ -69,13 +69,28 @@ static void add_loops_locked(struct tiered *tiered, struct tiered_figures *sum,
 }
 
 static void add_channel_locked(struct tiered *tiered, struct tiered_figures *sum, int64_t now_us) {
-    int64_t heard_us = atomic_load(&tiered->heard_us);
-    bool ever = heard_us != TIERED_NEVER_US && heard_us != INT64_MAX;
-    sum->heard_ms = !ever ? -1 : now_us > heard_us ? (now_us - heard_us) / 1000 : 0;
-    sum->channel = tiered->listening == 0                ? TIERED_CHANNEL_NONE
-                   : tiered->hearing == 0                ? TIERED_CHANNEL_SILENT
-                   : tiered_is_trusted(tiered, now_us) ? TIERED_CHANNEL_HEARD
-                                                         : TIERED_CHANNEL_LATE;
+    int64_t proved_us = atomic_load(&tiered->proved_us);
+    sum->heard_ms = proved_us == TIERED_NEVER_US ? -1
+                    : now_us > proved_us         ? (now_us - proved_us) / 1000
+                                                 : 0;
+    bool in_time = now_us - atomic_load(&tiered->heard_us) <= (int64_t)TIERED_TRUST_MS * 1000;
+    sum->channel = tiered->listening == 0 ? TIERED_CHANNEL_NONE
+                   : tiered->hearing == 0 ? TIERED_CHANNEL_SILENT
+                   : in_time              ? TIERED_CHANNEL_HEARD
+                                          : TIERED_CHANNEL_LATE;
+}
+
+static void add_mark_locked(struct tiered *tiered, struct tiered_figures *sum, int64_t now_us) {
+    const struct tiered_sight *sight = &tiered->sight;
+    bool doubts = atomic_load(&tiered->certain_us) == INT64_MAX;
+    sum->mark = !tiered->options.watches_mark ? TIERED_MARK_OFF
+                : doubts                      ? TIERED_MARK_DOUBT
+                                              : TIERED_MARK_SETTLED;
+    sum->looked_ms = !sight->any                  ? -1
+                     : now_us > sight->looked_us ? (now_us - sight->looked_us) / 1000
+                                                  : 0;
+    sum->mark_drops = sight->drops;
+    sum->mark_turns = tiered->telling.turns;
 }
 
 static void add_pending_locked(const struct tiered *tiered, struct tiered_figures *sum) {
@@ -94,6 +109,7 @@ void tiered_read_figures(struct tiered *tiered, struct tiered_figures *ret_figur
     pthread_mutex_lock(&tiered->mutex);
     add_loops_locked(tiered, ret_figures, &now_us);
     add_channel_locked(tiered, ret_figures, now_us);
+    add_mark_locked(tiered, ret_figures, now_us);
     add_pending_locked(tiered, ret_figures);
     pthread_mutex_unlock(&tiered->mutex);
     ret_figures->lag_us_last = atomic_load(&tiered->lag_us_last);
@@ -101,6 +117,15 @@ void tiered_read_figures(struct tiered *tiered, struct tiered_figures *ret_figur
     pthread_mutex_lock(&tiered->estimate_mutex);
     estimate_read(&tiered->estimate, ret_figures->estimates);
     pthread_mutex_unlock(&tiered->estimate_mutex);
+}
+
+const char *tiered_mark_name(enum tiered_mark_e mark) {
+    static const char *const names[] = {
+        [TIERED_MARK_OFF] = "off",
+        [TIERED_MARK_SETTLED] = "settled",
+        [TIERED_MARK_DOUBT] = "doubt",
+    };
+    return names[mark];
 }
 
 const char *tiered_channel_name(enum tiered_channel_e channel) {

@@ -81,10 +81,12 @@ static void answered_locked(struct tiered_loop *loop, struct tiered_entry *entry
     if (loop->closing) {
         remove_locked(loop->tiered, entry);
     } else if (err != ERR_OK) {
+        entry->news.refused = true;
         entry->due_us = now_us + TIERED_AGAIN_MS * 1000;
     } else if (entry->again) {
         entry->due_us = now_us;
     } else if (entry->repeats > 0) {
+        entry->news.number = 0;
         entry->repeats--;
         entry->due_us = now_us + 1000000;
     } else {
@@ -127,6 +129,9 @@ static void set_sent_locked(struct tiered_entry *entry, struct tiered_loop *loop
     entry->sent = true;
     entry->again = false;
     entry->loop = loop;
+    if (entry->news.number == 0) { /* what is repeated may have happened since */
+        tiered_news_add_locked(loop->tiered, &entry->news, tiered_now_us(loop));
+    }
 }
 
 void tiered_journal_add(struct tiered_loop *loop, struct slice key, unsigned repeats) {
@@ -136,6 +141,9 @@ void tiered_journal_add(struct tiered_loop *loop, struct slice key, unsigned rep
     struct tiered_entry *entry = find_locked(&tiered->journal, hash, key);
     entry = entry == NULL ? make_locked(tiered, hash, key) : entry;
     bool was_sent = entry != NULL && entry->sent;
+    if (entry != NULL) {
+        tiered_news_add_locked(tiered, &entry->news, tiered_now_us(loop));
+    }
     if (was_sent) {
         entry->again = true; /* the answer to come speaks of the time before */
     } else if (entry != NULL) {
@@ -147,9 +155,12 @@ void tiered_journal_add(struct tiered_loop *loop, struct slice key, unsigned rep
     pthread_mutex_unlock(&tiered->mutex);
     enum tiered_class_e class;
     if (entry == NULL && tiered_class_of(key, &class)) {
-        tiered_epoch_raise(loop, class);
+        tiered_epoch_tell(loop, class);
     } else if (entry != NULL && !was_sent) {
         tell(entry);
+    }
+    if (loop->mark != NULL && entry != NULL) {
+        (void)tiered_tick_soon(loop); /* to see whether L2 takes its time */
     }
 }
 

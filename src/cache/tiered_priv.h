@@ -5,7 +5,8 @@
  *   tiered.c         life, the fast path             tiered_change.c     writes, invalidation
  *   tiered_flight.c  one load per key and node       tiered_journal.c    what L2 must be told
  *   tiered_fetch.c   one flight: L2, lease, load     tiered_coherence.c  channel, epochs, trust
- *   tiered_port.c    loop and Redis underneath       tiered_figures.c    counters, estimates
+ *   tiered_port.c    loop and Redis underneath       tiered_mark.c       what L2 cannot be told
+ *   tiered_figures.c counters, estimates
  *
  * Shared between threads: L1 (its own locking), the flights and the loops (under `mutex`, held for
  * a few instructions and never across a callback), atomics, counters with one writer each.
@@ -44,6 +45,8 @@ enum {
     TIERED_YOUNG_L2_MS = 5000,   /* life in L2 of what follows an invalidation */
     TIERED_GAP_MS = 450,         /* longer without a beat: an invalidation may have failed */
     TIERED_SETTLE_MS = 2000,     /* and within this it was told again */
+    TIERED_UNTOLD_MS = 300,      /* so long L2 has, then the mark tells that it was not told */
+    TIERED_TAKE_BACK_MS = 1000,  /* and so long the mark waits for it; less than others wait */
 };
 
 #define TIERED_NEVER_US (INT64_MIN / 2)
@@ -88,6 +91,13 @@ struct tiered_parcel {
     char bytes[];
 };
 
+/* Something that L2 must be told. Under the mutex. */
+struct tiered_news {
+    uint64_t number;  /* grows with each; 0: it was told */
+    int64_t since_us; /* of the oldest that is in the mark neither */
+    bool refused;     /* L2 was tried since */
+};
+
 /* An invalidation that L2 must hear of. Under the mutex. While it is sent, nobody but the answer
  * takes it out. */
 struct tiered_entry {
@@ -100,6 +110,7 @@ struct tiered_entry {
     bool again;       /* invalidated once more while it was sent */
     unsigned repeats; /* to come */
     int64_t due_us;
+    struct tiered_news news;
     size_t key_len;
     char key[];
 };
@@ -119,8 +130,29 @@ struct tiered_epoch {
     bool raise_due;   /* it must be raised; until that is done L2 is not used for the class */
     bool raise_sent;
     int64_t raise_at_us;
+    struct tiered_news news; /* raising it is how L2 is told of a change here */
     unsigned repeats; /* to come: a change of unknown outcome may yet happen */
     int64_t repeat_at_us;
+};
+
+/* The mark, as this node turns it and as it sees it. Under the mutex. */
+struct tiered_telling {
+    uint64_t numbers; /* of the last news */
+    uint64_t covered; /* news up to this one are in the mark */
+    uint64_t covers;  /* and up to this one, when the turn under way is made */
+    uint64_t turning; /* bits of the turn under way; 0: none is */
+    uint64_t turned;  /* bits that may yet be turned back */
+    int64_t turned_us;
+    int64_t again_us; /* no turn before */
+    uint64_t turns;
+};
+struct tiered_sight {
+    bool any; /* it was looked at */
+    uint64_t mark;
+    uint64_t settled; /* what is cached is as of then, but for what the channel told */
+    int64_t moved_us;
+    int64_t looked_us;
+    uint64_t drops;
 };
 
 struct tiered {
@@ -143,6 +175,10 @@ struct tiered {
     unsigned hearing;
     bool was_silent;    /* since somebody heard */
     _Atomic int64_t heard_us; /* all that others wrote until then is known here */
+    _Atomic int64_t certain_us; /* heard_us counts from then on; INT64_MAX: the mark moved */
+    _Atomic int64_t proved_us;  /* as heard_us, by the channel alone and however it was before */
+    struct tiered_telling telling;
+    struct tiered_sight sight;
     pthread_mutex_t estimate_mutex; /* taken alone; a loop does not wait for it */
     struct estimate estimate;
     _Atomic uint64_t lag_us_last;
@@ -155,6 +191,8 @@ struct tiered_loop {
     struct l1_reader *reader;
     tiered_due_fn due;
     void *due_data;
+    tiered_mark_fn mark;
+    void *mark_data;
     unsigned index;
     bool closing; /* written under the mutex */
     struct buf scratch;   /* a value that is put together, or read by tiered_get */
@@ -203,7 +241,8 @@ static inline struct tiered_cells *tiered_cells(struct tiered_loop *loop,
 /* Whether L1 may answer what is not young. */
 static inline bool tiered_is_trusted(struct tiered *tiered, int64_t now_us) {
     int64_t heard_us = atomic_load_explicit(&tiered->heard_us, memory_order_relaxed);
-    return now_us - heard_us <= (int64_t)TIERED_TRUST_MS * 1000;
+    int64_t certain_us = atomic_load_explicit(&tiered->certain_us, memory_order_relaxed);
+    return now_us - heard_us <= (int64_t)TIERED_TRUST_MS * 1000 && heard_us >= certain_us;
 }
 
 /* tiered.c */
@@ -243,9 +282,17 @@ void tiered_journal_leave(struct tiered_loop *loop);
 bool tiered_l2_is_kept_for(const struct tiered_flight *flight); /* for its class, on this loop */
 bool tiered_l2_is_trusted(struct tiered_flight *flight);        /* fills in its version */
 void tiered_epoch_raise(struct tiered_loop *loop, enum tiered_class_e class);
+/* The same for a change that was made here, of which others must learn. */
+void tiered_epoch_tell(struct tiered_loop *loop, enum tiered_class_e class);
 void tiered_class_repeat(struct tiered_loop *loop, enum tiered_class_e class);
 bool tiered_epochs_tick(struct tiered_loop *loop, int64_t now_us); /* true: more is due */
 void tiered_coherence_leave(struct tiered_loop *loop);
+
+/* tiered_mark.c */
+void tiered_news_add_locked(struct tiered *tiered, struct tiered_news *news, int64_t now_us);
+void tiered_mark_tick(struct tiered_loop *loop, int64_t now_us);
+bool tiered_mark_is_idle_locked(const struct tiered *tiered);
+void tiered_sight_init(struct tiered *tiered);
 
 /* tiered_figures.c */
 void tiered_samples_count(struct tiered_loop *loop);

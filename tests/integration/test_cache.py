@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,6 +20,7 @@ from test_postgres import Postgres, turnout
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import redis_cluster  # noqa: E402
+import tcp_proxy  # noqa: E402
 
 DONE, FAILED, USAGE = 0, 1, 2
 EVENT = "/v1/events/expo"
@@ -303,16 +305,17 @@ def redis():
 
 
 class Pair:
-    """Two nodes on one database, with or without one Redis."""
+    """Two nodes on one database, with or without one Redis, each by a port of its own."""
 
-    def __init__(self, postgres, folder, redis=None):
-        self.database = database = postgres.create()
-        turnout("db", "migrate", "--store", postgres.url(database))
-        args = [] if redis is None else ["--redis", f"127.0.0.1:{redis.port}"]
+    def __init__(self, postgres, folder, redis=None, way_of_a=None):
+        self.database = postgres.create()
+        self.url = postgres.url(self.database)
+        turnout("db", "migrate", "--store", self.url)
         self.nodes = []
-        for name in ("a", "b"):
+        for name, way in (("a", way_of_a or redis), ("b", redis)):
             (folder / name).mkdir()
-            self.nodes.append(rig.Server(folder / name, *args, store=postgres.url(database),
+            args = [] if way is None else ["--redis", f"127.0.0.1:{way.port}"]
+            self.nodes.append(rig.Server(folder / name, *args, store=self.url,
                                          env={"TURNOUT_CACHE_WARM": "none"}))
 
     def __enter__(self):
@@ -414,6 +417,118 @@ def test_with_redis_another_node_sees_a_write_and_reads_what_the_first_loaded(po
         rig.eventually(read_on_both, lambda hits: hits > 0, timeout_s=30)
         gone = a.post("/v1/cache:invalidate", {"pattern": "*"})
         assert gone.status == 200 and gone.json["l2_keys"] > 0
+
+
+# What nobody tells through Redis is told by a mark in the database.
+
+BOUND_S = 1  # a read that begins so long after a write was acknowledged shows it
+
+
+def keeps(client):
+    """Whether an answer that is older than the bound still comes out of L1."""
+    name_of(client)
+    begun, misses = time.monotonic(), reads(client)["misses"]
+    while time.monotonic() < begun + BOUND_S:
+        name_of(client)
+    return reads(client)["misses"] == misses
+
+
+def await_kept(*clients):
+    for client in clients:
+        rig.eventually(lambda: keeps(client), lambda kept: kept, timeout_s=30)
+
+
+def judge(client, name, acknowledged):
+    """Reads until one began later than the bound, which must show `name`."""
+    begun = acknowledged
+    while begun <= acknowledged + BOUND_S:
+        begun, seen = time.monotonic(), name_of(client)
+    assert seen == name
+
+
+def mark_of(client):
+    return client.get("/v1/cache").json["mark"]
+
+
+def rename(client, person, name):
+    """When it was acknowledged."""
+    assert client.patch(f"{EVENT}/participants/{person}", {"name": name}).status == 200
+    return time.monotonic()
+
+
+def test_what_a_command_imports_beside_nodes_with_redis_shows_on_each(postgres, redis, tmp_path):
+    pair = Pair(postgres, tmp_path, redis)
+    people = tmp_path / "people.csv"
+    with pair as (a, b):
+        make_event(a)
+        for name in ("Anna Lee", "Hannah Lee"):
+            await_kept(a, b)
+            people.write_text(f"token,name\nt1,{name}\n")
+            done = rig.run("import", "participants", "--event", "expo", "--store", pair.url,
+                           str(people))
+            acknowledged = time.monotonic()
+            assert done.returncode == DONE, done.stderr
+            for client in (a, b):
+                judge(client, name, acknowledged)
+        await_kept(a, b)  # what is in L2 since then is from since then
+        for client in (a, b):
+            assert name_of(client) == "Hannah Lee"
+            assert mark_of(client)["drops"] >= 2 and mark_of(client)["turns"] == 0
+
+
+def test_what_a_node_writes_whose_link_to_redis_is_cut_shows_on_the_other(postgres, redis,
+                                                                          tmp_path):
+    link = tcp_proxy.Proxy(("127.0.0.1", redis.port))
+    try:
+        with Pair(postgres, tmp_path, redis, way_of_a=link) as (a, b):
+            person = make_event(a)
+            await_kept(a, b)
+            link.become("refuse")
+            for turn in range(3):
+                await_kept(b)
+                judge(b, f"cut {turn}", rename(a, person, f"cut {turn}"))
+                judge(a, f"other {turn}", rename(b, person, f"other {turn}"))
+            assert mark_of(a)["turns"] >= 3 and mark_of(b)["turns"] == 0
+            assert mark_of(b)["drops"] >= 2
+            link.become("pass")
+            await_kept(a, b)
+            drops = mark_of(b)["drops"]
+            judge(b, "whole again", rename(a, person, "whole again"))
+            await_kept(b)
+            assert (name_of(b), mark_of(b)["drops"]) == ("whole again", drops)
+    finally:
+        link.close()
+
+
+def test_what_a_node_without_redis_writes_shows_on_those_with_it(postgres, redis, tmp_path):
+    pair = Pair(postgres, tmp_path, redis)
+    (tmp_path / "c").mkdir()
+    plain = rig.Server(tmp_path / "c", store=pair.url, env={"TURNOUT_CACHE_WARM": "none"}).start()
+    try:
+        with pair as (a, b), plain.client() as c:
+            person = make_event(a)
+            await_kept(a, b)
+            acknowledged = rename(c, person, "Anna")
+            for client in (a, b):
+                judge(client, "Anna", acknowledged)
+            assert mark_of(c)["state"] == "off"
+    finally:
+        plain.kill()
+
+
+def test_a_node_that_is_stopped_right_after_a_write_has_told_of_it(postgres, redis, tmp_path):
+    link = tcp_proxy.Proxy(("127.0.0.1", redis.port))
+    pair = Pair(postgres, tmp_path, redis, way_of_a=link)
+    try:
+        with pair as (a, b):
+            person = make_event(a)
+            await_kept(a, b)
+            link.become("refuse")
+            acknowledged = rename(a, person, "last words")
+            pair.nodes[0].stop()
+            judge(b, "last words", acknowledged)
+    finally:
+        link.close()
 
 
 def test_when_redis_dies_nothing_fails_and_writes_are_still_seen(postgres, redis, tmp_path):

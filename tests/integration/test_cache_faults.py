@@ -102,7 +102,7 @@ def cache_of(node):
 
 def is_calm(cache):
     return cache["l2"]["nodes_open"] == 0 and cache["channel"]["state"] == "heard" \
-        and cache["channel"]["pending"] == 0
+        and cache["channel"]["pending"] == 0 and cache["mark"]["state"] == "settled"
 
 
 def await_cache(node, want, seconds):
@@ -161,6 +161,12 @@ def test_both_levels_serve_and_writes_show_everywhere(calm):
     calm.load.settle()
     after = [total(calm.nodes, level, "hits") for level in ("l1", "l2")]
     assert after[0] > before[0] and after[1] > before[1]
+
+
+def test_while_all_is_well_nothing_is_dropped_for_the_mark_in_the_database(calm):
+    before = total(calm.nodes, "mark", "drops")
+    calm.load.settle()
+    assert total(calm.nodes, "mark", "drops") == before
 
 
 def test_flushing_every_primary_again_and_again(calm):
@@ -305,10 +311,7 @@ def test_a_node_with_wrong_addresses_serves_and_harms_nobody(calm, where):
     seeds = {"nobody there": nobody, "not Redis": f"127.0.0.1:{calm.nodes[0].port}",
              "one right among wrong ones": f"{nobody},{calm.redis.seeds.split(',')[0]}"}[where]
     lost = calm.node("lost " + where, seeds)
-    load = witness.Load([*calm.nodes[:2], lost])
-    if where != "one right among wrong ones":
-        load.writers = calm.nodes[:2]  # a known hole: it cannot tell the others (docs/cache.md)
-    load.start(readers_per_node=1, doors=1)
+    load = witness.Load([*calm.nodes[:2], lost]).start(readers_per_node=1, doors=1)
     try:
         load.settle(10)
         load.look(2 * witness.BOUND_S)
@@ -316,6 +319,10 @@ def test_a_node_with_wrong_addresses_serves_and_harms_nobody(calm, where):
         load.stop()
     load.check()
     compare(calm, load, [*calm.nodes, lost])
+    if where != "one right among wrong ones":  # the others learned of its writes by the database
+        assert cache_of(lost)["mark"]["turns"] > 0
+        for node in calm.nodes:
+            await_cache(node, lambda cache: cache["mark"]["drops"] > 0, CLOSES_WAIT_S)
     lost.stop()
 
 

@@ -168,7 +168,6 @@ class Load:
 
     def __init__(self, nodes, seed=None):
         self.nodes = list(nodes)
-        self.writers = self.nodes  # those that change anything; scans go through all
         self.seed = seed if seed is not None else random.randrange(1 << 32)
         self.found = Found()
         self.ending = threading.Event()
@@ -260,8 +259,8 @@ class Load:
         with self.found.lock:
             self.found.done[what] += 1
 
-    def _links(self, nodes=None):
-        return [Link(self, node) for node in nodes or self.nodes]
+    def _links(self):
+        return [Link(self, node) for node in self.nodes]
 
     def _turns(self):
         while not self.ending.wait(PAUSE_S):
@@ -289,14 +288,14 @@ class Load:
                 free_at[n] = time.monotonic() + REST_S
 
     def _write_people(self, chance):
-        links = self._links(self.writers)
+        links = self._links()
         for n in self._bursts(chance, self.PEOPLE):
             self._hot = n
             path = f"{self.path}/participants/{self.people[n]['id']}"
             self._write(chance.choice(links), self.persons[n], "person", path, "attention")
 
     def _write_rest(self, chance):
-        links = self._links(self.writers)
+        links = self._links()
         for n in self._bursts(chance, self.GATES + 1):
             if n == self.GATES:
                 self._write(chance.choice(links), self.event, "event", self.path, "name")
@@ -408,23 +407,20 @@ class Load:
                                          "added")
 
     def _door(self, chance):
-        links, writers = self._links(), self._links(self.writers)
+        links = self._links()
 
         def link():
             return chance.choice(links)
-
-        def writer():
-            return chance.choice(writers)
         for _ in self._turns():
             with self._lock:
                 self._tokens += 1
                 token = f"late-{self._tokens}"
             if chance.random() < 0.1:
-                self._new_gate(writer(), links, f"new-{token}")
+                self._new_gate(link(), links, f"new-{token}")
             gate = f"g{chance.randrange(self.GATES)}"
             for each in links:  # so that every node has heard of "no such token"
                 self._refuse(each, token, gate, "unknown_token")
-            made, _ = writer().ask("POST", f"{self.path}/participants",
+            made, _ = link().ask("POST", f"{self.path}/participants",
                                    {"token": token, "name": "Late Comer"}, want=(201,))
             if made is None or not self._let_in(link(), token, gate, time.monotonic(),
                                                 "unknown_token"):
@@ -432,11 +428,11 @@ class Load:
             self._refuse(link(), token, gate, "already_used")
             self._scan(link(), token, gate, "exit")
             path = f"{self.path}/participants/{made.json['id']}"
-            blocked, _ = writer().ask("PATCH", path, {"status": "blocked"})
+            blocked, _ = link().ask("PATCH", path, {"status": "blocked"})
             if blocked is not None:
                 self._refuse(link(), token, gate, "blocked")
                 self._refuse(link(), token, gate, "blocked")
-            lifted, _ = writer().ask("PATCH", path, {"status": "active"})
+            lifted, _ = link().ask("PATCH", path, {"status": "active"})
             if lifted is not None:
                 self._let_in(link(), token, gate, time.monotonic(), "blocked")
 

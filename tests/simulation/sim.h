@@ -70,6 +70,7 @@ void l2_evict(int key);
 void l2_snapshot(void); /* the replicas catch up */
 void channel_lose(struct sim_port *port);
 void channel_deafen(struct sim_port *port);
-void connection_stall(struct sim_port *port, int64_t us); /* nothing goes either way */
+/* Nothing goes either way, to one primary or to all (-1). */
+void connection_stall(struct sim_port *port, int primary, int64_t us);
 
 #endif

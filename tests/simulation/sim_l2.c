@@ -244,9 +244,10 @@ static void on_deadline(void *data, uint64_t number) {
     if (!request->answered) {
         request->answer = (struct redis_answer){.err = ERR_DEADLINE};
         int64_t away_us = primaries[request->primary].down_until_us;
-        if (away_us > sim.now_us || wait_us(request->primary) > 0) { /* the breaker opens */
+        int64_t cut_us = request->port->last_arrival_us[request->primary];
+        if (away_us > sim.now_us || cut_us > sim.now_us || wait_us(request->primary) > 0) {
             request->port->broken_until_us[request->primary] =
-                sim.now_us + sim_between(0, 1000000);
+                sim.now_us + sim_between(0, 1000000); /* the breaker opens */
         }
         sim_trace("node %d: deadline of %d on key %d", request->port->node, request->call.op,
                   request->key);
@@ -499,10 +500,17 @@ void l2_sweep(const struct sim_sweep *sweep) {
     }
 }
 
-void connection_stall(struct sim_port *port, int64_t us) {
+static void put_off(int64_t *at_us, int64_t us) {
+    *at_us = *at_us > sim.now_us + us ? *at_us : sim.now_us + us;
+}
+
+void connection_stall(struct sim_port *port, int primary, int64_t us) {
+    sim_trace("node %d is cut off primary %d for %lld us", port->node, primary, (long long)us);
     for (int p = 0; p < PRIMARIES; p++) {
-        port->last_arrival_us[p] = sim.now_us + us;
-        port->last_answer_us[p] = sim.now_us + us;
-        port->last_told_us[p] = sim.now_us + us;
+        if (primary < 0 || primary == p) {
+            put_off(&port->last_arrival_us[p], us);
+            put_off(&port->last_answer_us[p], us);
+            put_off(&port->last_told_us[p], us);
+        }
     }
 }

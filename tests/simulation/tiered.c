@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal: whatever happens to L2, the channel and the nodes, a get that begins a second after a write
- * was acknowledged does not see what was before that write; and when all is quiet, every node sees
- * the truth.
+ * Goal: whatever happens to L2, the channel, a node's links and the nodes, a get that begins a
+ * second after a write was acknowledged does not see what was before that write; and when all is
+ * quiet, every node sees the truth. Commands that write to the store alone are among the writers.
  *
  * Three nodes of two loops run the real tiered cache over a simulated L2 (sim.h). The truth is a
  * version for each key, which only grows; a value spells its version, and every fifth version means
@@ -26,6 +26,8 @@ enum {
     DAY_US = 12000000,
     QUIET_US = 14000000, /* unknown commits are repeated for ten seconds */
     BOUND_US = 1000000,
+    LOOK_US = 200000,
+    CUT_US_MAX = 5000000,
     ACKS_MAX = 4096,
     ABSENT_EVERY = 5,
 };
@@ -63,10 +65,13 @@ static struct key keys[KEYS];
 static struct node nodes[NODES];
 static struct ask *asks; /* all that are open */
 static int64_t store_down_until_us;
+static int64_t store_kept_until_us;
+static uint64_t store_mark;
+static int64_t rest_us_max; /* between two writes: what is stale can be seen until the next */
 static int64_t faults_until_us;
 static uint64_t seed;
 static struct tally {
-    uint64_t gets, stale, errors, l1, l2, writes, crashes, mistakes, loads;
+    uint64_t gets, stale, errors, l1, l2, writes, imports, crashes, mistakes, loads, turns, drops;
 } tally;
 
 static void mistake(const char *what, const struct ask *ask, int64_t got, int64_t least) {
@@ -319,7 +324,7 @@ static void on_commit(void *data, uint64_t number) {
 static void on_write(void *data, uint64_t number) {
     int index;
     if (sim.now_us < faults_until_us) {
-        sim_at(sim_between(20000, 300000), on_write, data, number);
+        sim_at(sim_between(20000, rest_us_max), on_write, data, number);
     }
     if (some_node(&index) == NULL) {
         return;
@@ -338,6 +343,105 @@ static void on_write(void *data, uint64_t number) {
     sim_at(sim_between(100, 5000), on_commit, write, 0);
 }
 
+/* Who must be told through the store cannot be when it is away: that is a hole, and not tried. */
+static void keep_store_for(int64_t us) {
+    int64_t until_us = sim.now_us + us;
+    store_kept_until_us = store_kept_until_us > until_us ? store_kept_until_us : until_us;
+}
+
+/* A command beside the nodes: it writes, moves the mark with the same commit, and says no more. */
+
+static void on_imported(void *data, uint64_t key) {
+    (void)data;
+    keys[key].acked[keys[key].version] = sim.now_us;
+}
+
+static void on_import(void *data, uint64_t number) {
+    if (sim.now_us >= faults_until_us) {
+        return;
+    }
+    sim_at(sim_between(100000, 8000000), on_import, data, number);
+    uint64_t key = (uint64_t)sim_between(0, KEYS - 1);
+    if (sim.now_us < store_down_until_us || keys[key].version + 1 >= ACKS_MAX) {
+        return;
+    }
+    tally.imports++;
+    keys[key].version++;
+    keep_store_for(BOUND_US);
+    store_mark ^= rng_u64(&sim.rng.base);
+    sim_trace("%s is imported", names[key]);
+    sim_at(sim_between(100, 3000), on_imported, NULL, key);
+}
+
+/* The mark. */
+
+struct errand {
+    struct sim_port *port;
+    uint64_t bits; /* of a turn; of a look: what it saw */
+    enum err_e err;
+};
+
+static struct errand *send_errand(struct sim_port *port, uint64_t bits, sim_fn at_store) {
+    struct errand *errand = calloc(1, sizeof *errand);
+    assert_non_null(errand);
+    *errand = (struct errand){.port = port, .bits = bits};
+    sim_at(sim_between(100, 10000), at_store, errand, 0);
+    return errand;
+}
+
+static void on_turned(void *data, uint64_t number) {
+    (void)number;
+    struct errand errand = *(struct errand *)data;
+    free(data);
+    if (!errand.port->closed) {
+        tiered_marked(errand.port->loop, errand.err);
+    }
+}
+
+static void turn_at_store(void *data, uint64_t number) {
+    (void)number;
+    struct errand *errand = data;
+    bool down = sim.now_us < store_down_until_us;
+    bool unknown = !down && sim_chance(0.05);
+    errand->err = down ? ERR_UNAVAILABLE : unknown ? ERR_COMMIT_UNKNOWN : ERR_OK;
+    if (!down && (!unknown || sim_chance(0.5))) {
+        store_mark ^= errand->bits;
+    }
+    sim_at(sim_between(100, 10000), on_turned, errand, 0);
+}
+
+static void on_turn(void *data, uint64_t bits) {
+    struct sim_port *port = data;
+    tally.turns++;
+    sim_trace("node %d turns the mark", port->node);
+    (void)send_errand(port, bits, turn_at_store);
+}
+
+static void on_seen(void *data, uint64_t number) {
+    (void)number;
+    struct errand errand = *(struct errand *)data;
+    free(data);
+    if (!errand.port->closed && errand.err == ERR_OK) {
+        tiered_see_mark(errand.port->loop, errand.bits);
+    }
+}
+
+static void look_at_store(void *data, uint64_t number) {
+    (void)number;
+    struct errand *errand = data;
+    errand->err = sim.now_us < store_down_until_us ? ERR_UNAVAILABLE : ERR_OK;
+    errand->bits = store_mark;
+    sim_at(sim_between(100, 10000), on_seen, errand, 0);
+}
+
+static void on_look(void *data, uint64_t number) {
+    struct sim_port *port = data;
+    if (!port->closed) {
+        sim_at(LOOK_US, on_look, port, number);
+        (void)send_errand(port, 0, look_at_store);
+    }
+}
+
 /* Nodes. */
 
 static void start_node(int index) {
@@ -351,16 +455,18 @@ static void start_node(int index) {
     options.lives[TIERED_GATE] = (struct tiered_life){400, 400, 100};
     options.lives[TIERED_ACTIVE_GATES].l1_ms = sim_between(1, 3000);
     options.lease_ms = 100;
+    options.watches_mark = true;
     assert_int_equal(tiered_create(&options, &node->tiered, NULL), ERR_OK);
     node->closed = 0;
     for (int i = 0; i < LOOPS; i++) {
-        struct tiered_loop_options loop_options = {.due = NULL};
         node->ports[i] = sim_port_make(index, i == 0);
+        struct tiered_loop_options loop_options = {.mark = on_turn, .mark_data = node->ports[i]};
         assert_int_equal(tiered_loop_open_on(node->tiered, &node->ports[i]->base, &loop_options,
                                              &node->ports[i]->loop),
                          ERR_OK);
         sim.ports[index][i] = node->ports[i];
     }
+    sim_at(0, on_look, node->ports[0], 0);
 }
 
 struct grave {
@@ -396,6 +502,9 @@ static void stop_node(int index) {
     struct grave *grave = calloc(1, sizeof *grave);
     assert_non_null(grave);
     grave->tiered = node->tiered;
+    struct tiered_figures figures;
+    tiered_read_figures(node->tiered, &figures);
+    tally.drops += figures.mark_drops;
     for (int i = 0; i < LOOPS; i++) {
         node->ports[i]->gone = true;
         sim.ports[index][i] = NULL;
@@ -414,12 +523,11 @@ static void restart(void *data, uint64_t index) {
     start_node((int)index);
 }
 
-/* A writer that dies while L2 cannot be reached takes with it what L2 had to hear: the one hole
- * that is left, until the values expire (docs/cache.md). */
+/* A writer that dies before it has told L2 or the mark takes with it what others had to hear: until
+ * the values expire (docs/cache.md). */
 static void loosen_what_was_not_told(const struct node *node) {
-    struct tiered_figures figures;
-    tiered_read_figures(node->tiered, &figures);
-    for (int key = 0; figures.pending > 0 && key < KEYS; key++) {
+    bool owes = tiered_owes(node->tiered);
+    for (int key = 0; owes && key < KEYS; key++) {
         keys[key].loose_until_us = INT64_MAX;
     }
 }
@@ -441,6 +549,27 @@ static void on_snapshot(void *data, uint64_t number) {
     }
 }
 
+static void cut_off(const struct node *node) {
+    int64_t us = sim_between(1000, sim_chance(0.5) ? 150000 : CUT_US_MAX);
+    if (sim.now_us < store_down_until_us) {
+        return;
+    }
+    keep_store_for(us + BOUND_US);
+    int primary = (int)sim_between(-1, PRIMARIES - 1);
+    int loop = (int)sim_between(-1, LOOPS - 1);
+    for (int i = 0; i < LOOPS; i++) {
+        if (loop < 0 || loop == i) {
+            connection_stall(node->ports[i], primary, us);
+        }
+    }
+}
+
+static void lose_store(void) {
+    if (sim.now_us >= store_kept_until_us) {
+        store_down_until_us = sim.now_us + sim_between(10000, 2000000);
+    }
+}
+
 static void on_fault(void *data, uint64_t number) {
     int index;
     if (sim.now_us >= faults_until_us) {
@@ -459,7 +588,7 @@ static void on_fault(void *data, uint64_t number) {
     } else if (kind == 3) {
         l2_evict((int)sim_between(0, KEYS - 1));
     } else if (kind == 4) {
-        store_down_until_us = sim.now_us + sim_between(10000, 2000000);
+        lose_store();
     } else if (kind == 5 && node != NULL) {
         channel_lose(node->ports[0]);
     } else if (kind == 6 && node != NULL) {
@@ -467,7 +596,7 @@ static void on_fault(void *data, uint64_t number) {
     } else if (kind == 7 && node != NULL) {
         crash(index);
     } else if (kind == 8 && node != NULL) {
-        connection_stall(node->ports[sim_between(0, LOOPS - 1)], sim_between(1000, 150000));
+        cut_off(node);
     }
 }
 
@@ -498,12 +627,18 @@ static void play(uint64_t number) {
     sim_begin(number);
     memset(keys, 0, sizeof keys);
     store_down_until_us = 0;
+    store_kept_until_us = 0;
+    store_mark = 0;
+    rest_us_max = sim_chance(0.5) ? 300000 : 3000000;
     faults_until_us = sim.now_us + DAY_US;
     for (int i = 0; i < NODES; i++) {
         start_node(i);
     }
     sim_at(0, on_get, NULL, 0);
     sim_at(0, on_write, NULL, 0);
+    if (sim_chance(0.5)) {
+        sim_at(0, on_import, NULL, 0);
+    }
     sim_at(0, on_snapshot, NULL, 0);
     sim_at(0, on_fault, NULL, 0);
     run_until(faults_until_us + QUIET_US);
@@ -528,9 +663,11 @@ static void no_get_sees_what_was_before_a_write_a_second_ago(void **state) {
     }
     print_message("seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " gets (%" PRIu64
                   " from L1, %" PRIu64 " from L2, %" PRIu64 " stale, %" PRIu64 " errors), %" PRIu64
-                  " loads, %" PRIu64 " writes, %" PRIu64 " crashes\n",
+                  " loads, %" PRIu64 " writes, %" PRIu64 " imports, %" PRIu64 " crashes, %" PRIu64
+                  " turns of the mark, %" PRIu64 " drops for it\n",
                   first, first + days - 1, tally.gets, tally.l1, tally.l2, tally.stale,
-                  tally.errors, tally.loads, tally.writes, tally.crashes);
+                  tally.errors, tally.loads, tally.writes, tally.imports, tally.crashes,
+                  tally.turns, tally.drops);
     assert_int_equal(tally.mistakes, 0);
     assert_true(tally.l1 > tally.gets / 10);
     assert_true(days == 1 || tally.l2 > 0);

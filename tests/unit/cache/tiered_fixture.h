@@ -23,6 +23,8 @@ struct test_port {
     enum err_e refuse; /* what `send` says; ERR_OK: it accepts */
     int64_t heard_us;
     struct slice swept;
+    unsigned turns;      /* of the mark that were asked for */
+    uint64_t turn_bits;  /* of the last */
 };
 
 struct node {
@@ -135,6 +137,12 @@ static const struct tiered_port_vtable test_port_vtable = {
     .destroy = test_destroy,
 };
 
+static inline void test_turn(void *data, uint64_t bits) {
+    struct test_port *port = data;
+    port->turns++;
+    port->turn_bits = bits;
+}
+
 static inline struct tiered_options node_options(void) {
     struct tiered_options options = tiered_options_default();
     options.l1.jitter_percent = 0;
@@ -150,7 +158,8 @@ static inline void node_open(struct node *node, struct tiered_options options, b
     options.l1.memory = &node->memory.base;
     assert_int_equal(tiered_create(&options, &node->tiered, NULL), ERR_OK);
     for (int i = 0; i < LOOPS; i++) {
-        struct tiered_loop_options loop_options = {.loop = NULL};
+        struct tiered_loop_options loop_options = {
+            .mark = options.watches_mark ? test_turn : NULL, .mark_data = &node->ports[i]};
         node->ports[i].base = (struct tiered_port){
             .vtable = &test_port_vtable, .has_l2 = has_l2, .listens = has_l2 && i == 0};
         node->ports[i].node = node;
