@@ -263,6 +263,7 @@ test('the cache page shows the counters of the server, class by class', () =>
 function inTrouble(document) {
     document.l2 = { ...document.l2, state: 'open', nodes: 6, nodes_open: 2, breaker_opened: 3 };
     document.channel = { ...document.channel, state: 'silent', heard_ms: 4200, pending: 7 };
+    document.mark = { state: 'doubt', looked_ms: 90, drops: 2, turns: 5 };
     document.estimates = document.estimates.map((one) => ({ ...one, hit_rate: 0.875 }));
     const act = { at: document.at, act: 'trim', text: '', entries: 10, hit_rate_before: 0.5 };
     document.management.acts = [
@@ -275,8 +276,8 @@ function inTrouble(document) {
 }
 
 for (const [locale, words] of [
-    ['en-US', ['does not answer', 'silent', 'Read the hottest keys anew', 'rests for a while']],
-    ['ko-KR', ['응답하지 않음', '조용함', '가장 뜨거운 키를 새로 읽음', '잠시 쉽니다']],
+    ['en-US', ['does not answer', 'silent', 'moved', 'Read the hottest keys anew', 'rests for a while']],
+    ['ko-KR', ['응답하지 않음', '조용함', '움직임', '가장 뜨거운 키를 새로 읽음', '잠시 쉽니다']],
 ]) {
     test(`breakers, the channel and the last acts of the cache are told: ${locale}`, () =>
         withPage({ locale }, async (page, seen) => {

@@ -63,6 +63,7 @@ export interface CacheDocument {
     lag_us_max: number;
     pending: number;
   };
+  mark: { state: string; looked_ms: number | null; drops: number; turns: number };
   classes: CacheClass[];
   estimates: { entries: number; hit_rate: number | null }[];
   management: { trim: number; renew: number; rests: boolean; acts: CacheAct[] };

@@ -22,8 +22,10 @@ const EVERY_MS = 5000;
 const STATE_TONES: Record<string, Tone> = {
   closed: 'good',
   heard: 'good',
+  settled: 'good',
   half_open: 'warn',
   late: 'warn',
+  doubt: 'warn',
   open: 'bad',
   silent: 'bad',
 };
@@ -101,7 +103,7 @@ function Level2({ l2 }: Pick<CacheDocument, 'l2'>) {
   );
 }
 
-function Channel({ channel }: Pick<CacheDocument, 'channel'>) {
+function Channel({ channel, mark }: Pick<CacheDocument, 'channel' | 'mark'>) {
   const { t } = useText();
   const isThere = channel.state !== 'none';
   return (
@@ -113,6 +115,9 @@ function Channel({ channel }: Pick<CacheDocument, 'channel'>) {
           [t('cache.lag'), formatUs(isThere ? channel.lag_us_last : null)],
           [t('cache.lagMax'), formatUs(isThere ? channel.lag_us_max : null)],
           [t('cache.pending'), formatCount(isThere ? channel.pending : null)],
+          [t('cache.mark'), <StateChip state={mark.state} words="cache.mark" />],
+          [t('cache.mark.drops'), formatCount(mark.state === 'off' ? null : mark.drops)],
+          [t('cache.mark.turns'), formatCount(mark.state === 'off' ? null : mark.turns)],
         ]}
       />
     </Card>
@@ -296,7 +301,7 @@ export function SinceStart() {
                 of={data.l1.misses_by_cause}
               />
               <Causes title={t('cache.l1.left')} words="cache.left" of={data.l1.left_by_cause} />
-              <Channel channel={data.channel} />
+              <Channel channel={data.channel} mark={data.mark} />
               <Warming warming={data.warming} />
               <Estimates estimates={data.estimates} l1={data.l1} />
             </div>
