@@ -35,9 +35,11 @@ static void thin_out(struct pg_lag *lag) {
 
 /* The newest is closer to the one before it than the lag is worth knowing. */
 static bool may_be_replaced(const struct pg_lag *lag, int64_t now_us) {
+    if (lag->marks_len < 2) {
+        return false;
+    }
     const struct pg_lag_mark *newest = &lag->marks[lag->marks_len - 1];
-    return lag->marks_len >= 2 &&
-           newest[0].at_us - newest[-1].at_us < pg_lag_behind_us(lag, now_us) / SHARE;
+    return newest[0].at_us - newest[-1].at_us < pg_lag_behind_us(lag, now_us) / SHARE;
 }
 
 void pg_lag_mark(struct pg_lag *lag, int64_t moment_us, int64_t position) {
