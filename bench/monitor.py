@@ -16,7 +16,7 @@ SCAN = "POST /v1/events/{event}/checkins"
 
 
 def cost(bench):
-    """A value, a request and a collection; quantiles against an exact sort."""
+    """A value, a request and a tick; quantiles against an exact sort."""
     program = bench.build / "bench" / "bench_monitor_cost"
     count = 200_000 if bench.quick else 5_000_000
     runs = [json.loads(machine.run([program, count])) for _ in range(bench.sizes.rounds)]
@@ -30,7 +30,7 @@ def cost(bench):
     bench.table.add_values("a request with an operation", "ns",
                            values("request_with_operation_ns"))
     bench.table.add_values("the time stamp that is taken anyway", "ns", values("time_stamp_ns"))
-    bench.table.add_values("a collection, 8 threads, 32 routes", "ms",
+    bench.table.add_values("the tick of a second, 8 threads, 32 routes", "ms",
                            [us / 1000 for us in values("collection_us")], (LESS, 1))
     for name in runs[0]["quantile_error_percent"]:
         bench.table.add_values(f"quantile error, {name}", "%",

@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+enum { REAL_DECIMALS = 4, REAL_MAX = 1000000000 }; /* written without printf */
+
 void json_writer_init(struct json_writer *w, struct buf *to) {
     *w = (struct json_writer){.to = to};
 }
@@ -123,13 +125,42 @@ void json_add_int_text(struct json_writer *w, int64_t value) {
     buf_add_char(w->to, '"');
 }
 
+static void add_decimals(struct buf *to, int64_t rest, int decimals) {
+    char digits[REAL_DECIMALS + 1] = ".";
+    for (int i = decimals; i > 0; i--, rest /= 10) {
+        digits[i] = (char)('0' + rest % 10);
+    }
+    buf_add(to, slice_from(digits, (size_t)decimals + 1));
+}
+
+/* As "%.*f" has it, several times as fast: documents of figures are hundreds of such numbers.
+ * False: it is negative or large. What the product of two doubles loses is told by fma, so the
+ * nearer one of two results is known; of two equally near ones the even one is taken. */
+static bool add_scaled(struct buf *to, double value, int decimals) {
+    static const int64_t powers[REAL_DECIMALS + 1] = {1, 10, 100, 1000, 10000};
+    if (decimals < 0 || decimals > REAL_DECIMALS || signbit(value) || value >= REAL_MAX) {
+        return false;
+    }
+    double power = (double)powers[decimals], scaled = value * power, whole = floor(scaled);
+    double above_half = (scaled - whole - 0.5) + fma(value, power, -scaled);
+    int64_t units = (int64_t)whole;
+    units += above_half > 0 || (above_half == 0 && units % 2 == 1);
+    buf_add_int(to, units / powers[decimals]);
+    if (decimals > 0) {
+        add_decimals(to, units % powers[decimals], decimals);
+    }
+    return true;
+}
+
 void json_add_real(struct json_writer *w, double value, int decimals) {
     if (!isfinite(value)) {
         json_add_null(w);
         return;
     }
     begin_value(w);
-    buf_printf(w->to, "%.*f", decimals, value);
+    if (!add_scaled(w->to, value, decimals)) {
+        buf_printf(w->to, "%.*f", decimals, value);
+    }
 }
 
 void json_add_bool(struct json_writer *w, bool value) {

@@ -55,7 +55,7 @@ void cells_stream(struct cells *cells, struct cells_request *request) {
 static void count_status(struct cells *cells, struct route_cells *at, int status) {
     int class = status / 100 - 2;
     if (class >= ANSWER_2XX && class < ANSWER_CLASS_COUNT) {
-        counter_add(&at->classes[class], 1);
+        counter_add_last(&at->classes[class], 1); /* by it the collector knows what to look at */
     }
     if (status == 401) {
         counter_add(&cells->unauthorized, 1);
@@ -73,22 +73,29 @@ static void count_slow(struct route_cells *at, struct cells_request *request) {
     }
 }
 
-int64_t cells_end(struct cells *cells, struct cells_request *request,
-                  const struct cells_answer *answer) {
-    struct route_cells *at = &cells->routes[request->route];
-    count_status(cells, at, answer->status);
-    counter_add(&at->bytes, answer->bytes);
-    if (request->is_stream) {
-        counter_sub(&cells->streams, 1);
-        return 0;
-    }
-    take_out(at, request);
-    int64_t took_us = answer->now_us - request->begun_us;
+static int64_t count_time(struct route_cells *at, struct cells_request *request,
+                          int64_t now_us) {
+    int64_t took_us = now_us - request->begun_us;
     took_us = took_us < 0 ? 0 : took_us;
     histogram_record(&at->latency, (uint64_t)took_us);
     if (took_us > SLOW_REQUEST_US) {
         count_slow(at, request);
     }
+    return took_us;
+}
+
+int64_t cells_end(struct cells *cells, struct cells_request *request,
+                  const struct cells_answer *answer) {
+    struct route_cells *at = &cells->routes[request->route];
+    int64_t took_us = 0;
+    counter_add(&at->bytes, answer->bytes);
+    if (request->is_stream) {
+        counter_sub(&cells->streams, 1);
+    } else {
+        take_out(at, request);
+        took_us = count_time(at, request, answer->now_us);
+    }
+    count_status(cells, at, answer->status);
     return took_us;
 }
 
@@ -135,21 +142,8 @@ void cells_cache(struct cells_request *request, const struct store_op *op) {
     }
 }
 
-int64_t cells_query(struct cells *cells, struct cells_request *request,
-                    const struct store_op *op) {
-    struct query_cells *at = &cells->queries[op->kind];
-    if (err_status(op->err) >= 500) {
-        counter_add(&at->failed, 1);
-    }
-    if (op->kind == STORE_CHECK_IN && op->err == ERR_OK && cells->doors != NULL) {
-        doors_note(cells->doors, &cells->notes, op->event, op->ended_us);
-    }
-    counter_add(&at->ended, 1);
-    counter_add(&cells->transactions, transactions_of(op));
-    if (op->err == ERR_OVERLOADED) { /* it never got in: no time to speak of */
-        counter_add(&at->refused, 1);
-        return 0;
-    }
+static int64_t count_operation(struct query_cells *at, struct cells_request *request,
+                               const struct store_op *op) {
     int64_t queue_us = span_us(op->submitted_us, op->begun_us);
     int64_t run_us = span_us(op->begun_us, op->ended_us);
     int64_t took_us = queue_us + run_us;
@@ -165,5 +159,25 @@ int64_t cells_query(struct cells *cells, struct cells_request *request,
         request->store_us += run_us - commit_us;
         request->commit_us += commit_us;
     }
+    return took_us;
+}
+
+int64_t cells_query(struct cells *cells, struct cells_request *request,
+                    const struct store_op *op) {
+    struct query_cells *at = &cells->queries[op->kind];
+    int64_t took_us = 0;
+    if (err_status(op->err) >= 500) {
+        counter_add(&at->failed, 1);
+    }
+    if (op->kind == STORE_CHECK_IN && op->err == ERR_OK && cells->doors != NULL) {
+        doors_note(cells->doors, &cells->notes, op->event, op->ended_us);
+    }
+    counter_add(&cells->transactions, transactions_of(op));
+    if (op->err == ERR_OVERLOADED) { /* it never got in: no time to speak of */
+        counter_add(&at->refused, 1);
+    } else {
+        took_us = count_operation(at, request, op);
+    }
+    counter_add_last(&at->ended, 1);
     return took_us;
 }

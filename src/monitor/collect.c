@@ -2,9 +2,10 @@
 /*
  * Adding up the cells of all loops, and making a view of what the windows hold.
  *
- * A route that nothing has hit since the last time costs a few additions: its histogram is not
- * looked at. Once a minute it is taken all the same, so that its window never takes a pause for a
- * gap.
+ * What it costs is what has happened. A route that nothing has hit since the last time costs a few
+ * additions: its histogram is not looked at. Of one that was hit, the octaves are read that have
+ * grown, and the window adds the buckets that have; sums over five minutes are kept running. Once a
+ * minute a route is taken all the same, so that its window never takes a pause for a gap.
  */
 #include "monitor/collect_priv.h"
 
@@ -40,12 +41,18 @@ bool collector_init(struct collector *collector, const struct monitor_options *o
     return true;
 }
 
+static void fini_tracked(struct tracked *tracked) {
+    window_destroy(tracked->window);
+    free(tracked->seen);
+    *tracked = (struct tracked){.window = NULL};
+}
+
 void collector_fini(struct collector *collector) {
     for (size_t i = 0; i < CELLS_ROUTES_MAX; i++) {
-        window_destroy(collector->routes[i].window);
+        fini_tracked(&collector->routes[i]);
     }
     for (size_t i = 0; i < STORE_OP_COUNT; i++) {
-        window_destroy(collector->queries[i].window);
+        fini_tracked(&collector->queries[i]);
     }
     seconds_destroy(collector->seconds);
     history_destroy(collector->history);
@@ -56,72 +63,85 @@ void collector_fini(struct collector *collector) {
 
 /* ---- into the windows ---- */
 
-static void clear_sample(struct collector *collector) {
-    collector->sample = (struct window_sample){.latency = {.sum = 0}};
-}
-
-static void take(struct collector *collector, struct tracked *tracked, int64_t now_us,
-                 uint64_t seen) {
-    if (window_take(tracked->window, now_us, &collector->sample) == ERR_OK) {
-        tracked->seen = seen; /* else the next one brings it */
-        tracked->taken_us = now_us;
+static void make_tracked(struct collector *collector, struct tracked *tracked) {
+    tracked->window = window_create(collector->collected_us); /* nothing until then */
+    tracked->seen = calloc(1, sizeof *tracked->seen);
+    tracked->taken_us = collector->collected_us;
+    if (tracked->window == NULL || tracked->seen == NULL) {
+        fini_tracked(tracked); /* the next collection tries again */
     }
 }
 
 /* False: there is nothing to take. */
 static bool is_due(struct collector *collector, struct tracked *tracked, int64_t now_us,
-                   uint64_t seen) {
-    if (tracked->window == NULL && seen > 0) {
-        tracked->window = window_create();
-        if (tracked->window != NULL) { /* nothing until the last collection */
-            clear_sample(collector);
-            take(collector, tracked, collector->collected_us, 0);
-        }
+                   uint64_t events) {
+    if (tracked->window == NULL && events > 0) {
+        make_tracked(collector, tracked);
     }
     return tracked->window != NULL &&
-           (tracked->seen != seen || now_us - tracked->taken_us >= TAKE_AT_LEAST_US);
+           (tracked->events != events || now_us - tracked->taken_us >= TAKE_AT_LEAST_US);
+}
+
+/* `histograms` of the collector are set, and `counters` are what the loops count now. */
+static void take(struct collector *collector, struct tracked *tracked, int64_t now_us,
+                 uint64_t events, const uint64_t counters[WINDOW_COUNTERS]) {
+    struct window_growth *growth = &collector->growth;
+    histogram_growth(collector->histograms, collector->options->loops, &tracked->seen->latency,
+                     &growth->latency);
+    for (size_t i = 0; i < WINDOW_COUNTERS; i++) {
+        growth->counters[i] = counters[i] - tracked->seen->counters[i];
+    }
+    if (window_add(tracked->window, now_us, growth) != ERR_OK) {
+        return; /* the next one brings it */
+    }
+    histogram_grow(&tracked->seen->latency, &growth->latency);
+    memcpy(tracked->seen->counters, counters, sizeof tracked->seen->counters);
+    tracked->events = events;
+    tracked->taken_us = now_us;
 }
 
 static void take_route(struct collector *collector, size_t route, int64_t now_us) {
-    uint64_t seen = 0;
-    for (size_t i = 0; i < collector->options->loops; i++) {
-        for (int class = 0; class < ANSWER_CLASS_COUNT; class++) {
-            seen += counter_read(&collector->cells[i]->routes[route].classes[class]);
-        }
-        seen += counter_read(&collector->cells[i]->routes[route].slow); /* before its answer */
-    }
-    if (!is_due(collector, &collector->routes[route], now_us, seen)) {
-        return;
-    }
-    clear_sample(collector);
+    uint64_t events = 0;
     for (size_t i = 0; i < collector->options->loops; i++) {
         const struct route_cells *cells = &collector->cells[i]->routes[route];
-        histogram_collect(&cells->latency, &collector->sample.latency);
-        collector->sample.counters[ROUTE_SLOW] += counter_read(&cells->slow);
-        collector->sample.counters[ROUTE_5XX] += counter_read(&cells->classes[ANSWER_5XX]);
+        for (int class = 0; class < ANSWER_CLASS_COUNT; class++) {
+            events += counter_read_first(&cells->classes[class]);
+        }
+        events += counter_read(&cells->slow); /* before its answer */
     }
-    take(collector, &collector->routes[route], now_us, seen);
+    struct tracked *tracked = &collector->routes[route];
+    if (!is_due(collector, tracked, now_us, events)) {
+        return;
+    }
+    uint64_t counters[WINDOW_COUNTERS] = {0};
+    for (size_t i = 0; i < collector->options->loops; i++) {
+        const struct route_cells *cells = &collector->cells[i]->routes[route];
+        collector->histograms[i] = &cells->latency;
+        counters[ROUTE_SLOW] += counter_read(&cells->slow);
+        counters[ROUTE_5XX] += counter_read(&cells->classes[ANSWER_5XX]);
+    }
+    take(collector, tracked, now_us, events, counters);
 }
 
 static void take_query(struct collector *collector, int kind, int64_t now_us) {
-    uint64_t seen = 0;
+    uint64_t events = 0;
     for (size_t i = 0; i < collector->options->loops; i++) {
-        const struct query_cells *cells = &collector->cells[i]->queries[kind];
-        seen += counter_read(&cells->ended);
+        events += counter_read_first(&collector->cells[i]->queries[kind].ended);
     }
-    if (!is_due(collector, &collector->queries[kind], now_us, seen)) {
+    struct tracked *tracked = &collector->queries[kind];
+    if (!is_due(collector, tracked, now_us, events)) {
         return;
     }
-    clear_sample(collector);
+    uint64_t counters[WINDOW_COUNTERS] = {0};
     for (size_t i = 0; i < collector->options->loops; i++) {
         const struct query_cells *cells = &collector->cells[i]->queries[kind];
-        histogram_collect(&cells->latency, &collector->sample.latency);
-        collector->sample.counters[QUERY_SLOW] += counter_read(&cells->slow);
-        collector->sample.counters[QUERY_FAILED] += counter_read(&cells->failed);
-        collector->sample.counters[QUERY_REFUSED] += counter_read(&cells->refused);
-        collector->sample.counters[QUERY_QUEUE_US] += counter_read(&cells->queue_us);
+        collector->histograms[i] = &cells->latency;
+        counters[QUERY_SLOW] += counter_read(&cells->slow);
+        counters[QUERY_FAILED] += counter_read(&cells->failed);
+        counters[QUERY_REFUSED] += counter_read(&cells->refused);
+        counters[QUERY_QUEUE_US] += counter_read(&cells->queue_us);
     }
-    take(collector, &collector->queries[kind], now_us, seen);
+    take(collector, tracked, now_us, events, counters);
 }
 
 /* Sums alone: what a second's averages need, without a walk over histograms. */
@@ -213,16 +233,15 @@ static double average_ms(uint64_t sum_us, uint64_t count) {
     return count == 0 ? NAN : (double)sum_us / (double)count / 1000;
 }
 
-/* All requests of the API so far, in `collector->sum`. */
+/* All requests of the API until the last take, in `collector->sum`. */
 static uint64_t sum_api(struct collector *collector) {
     uint64_t errors = 0;
     collector->sum = (struct histogram_snapshot){.sum = 0};
     for (size_t route = 0; route < collector->options->routes; route++) {
-        for (size_t i = 0; collector->options->route_is_api(route) &&
-                           i < collector->options->loops; i++) {
-            const struct route_cells *cells = &collector->cells[i]->routes[route];
-            histogram_collect(&cells->latency, &collector->sum);
-            errors += counter_read(&cells->classes[ANSWER_5XX]);
+        const struct seen *seen = collector->routes[route].seen;
+        if (seen != NULL && collector->options->route_is_api(route)) {
+            histogram_add(&collector->sum, &seen->latency);
+            errors += seen->counters[ROUTE_5XX];
         }
     }
     return errors;
@@ -230,18 +249,15 @@ static uint64_t sum_api(struct collector *collector) {
 
 static void fill_minute_api(struct collector *collector, struct minute *minute) {
     uint64_t errors = sum_api(collector);
-    struct histogram_snapshot *before = &collector->minute_api;
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) { /* `before` becomes what grew */
-        before->cells[i] = collector->sum.cells[i] - before->cells[i];
-    }
-    before->sum = collector->sum.sum - before->sum;
-    minute->requests = histogram_count(before);
+    struct histogram_snapshot *grown = &collector->sum;
+    histogram_subtract(grown, &collector->minute_api);
+    minute->requests = histogram_count(grown);
     minute->server_errors = errors - collector->minute_errors;
     if (minute->requests > 0) {
-        minute->api_avg_ms = histogram_average(before) / 1000;
-        minute->api_p95_ms = histogram_quantile(before, 0.95) / 1000;
+        minute->api_avg_ms = histogram_average(grown) / 1000;
+        minute->api_p95_ms = histogram_quantile(grown, 0.95) / 1000;
     }
-    *before = collector->sum;
+    histogram_add(&collector->minute_api, grown);
     collector->minute_errors = errors;
 }
 
@@ -351,22 +367,23 @@ bool collect_row(struct collector *collector, int age, struct view_second *ret_r
     return true;
 }
 
-static void fill_times(const struct histogram_snapshot *snapshot, struct view_times *times) {
-    *times = (struct view_times){histogram_count(snapshot), NAN, NAN, NAN, NAN, NAN};
-    if (times->count > 0) {
-        times->avg_ms = histogram_average(snapshot) / 1000;
-        times->p50_ms = histogram_quantile(snapshot, 0.50) / 1000;
-        times->p95_ms = histogram_quantile(snapshot, 0.95) / 1000;
-        times->p99_ms = histogram_quantile(snapshot, 0.99) / 1000;
-        times->max_ms = histogram_quantile(snapshot, 1) / 1000;
-    }
+static struct view_times no_times(void) {
+    return (struct view_times){0, NAN, NAN, NAN, NAN, NAN};
 }
 
-static void add_snapshot(struct histogram_snapshot *to, const struct histogram_snapshot *from) {
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        to->cells[i] += from->cells[i];
+static struct view_times times_of(const struct histogram_snapshot *snapshot) {
+    uint64_t count = histogram_count(snapshot);
+    if (count == 0) {
+        return no_times();
     }
-    to->sum += from->sum;
+    return (struct view_times){
+        .count = count,
+        .avg_ms = histogram_average(snapshot) / 1000,
+        .p50_ms = histogram_quantile(snapshot, 0.50) / 1000,
+        .p95_ms = histogram_quantile(snapshot, 0.95) / 1000,
+        .p99_ms = histogram_quantile(snapshot, 0.99) / 1000,
+        .max_ms = histogram_quantile(snapshot, 1) / 1000,
+    };
 }
 
 static void look_in_flight(const struct collector *collector, size_t index, int64_t now_us,
@@ -389,13 +406,13 @@ static void view_routes(struct collector *collector, int64_t now_us, struct view
             continue;
         }
         struct view_route *route = &view->routes[view->routes_len];
-        *route = (struct view_route){.name = collector->options->route_name(i)};
-        fill_times(&(struct histogram_snapshot){.sum = 0}, &route->times);
+        *route = (struct view_route){.name = collector->options->route_name(i),
+                                     .times = no_times()};
         look_in_flight(collector, i, now_us, route);
         if (collector->routes[i].window != NULL) {
-            const struct window_sample *total = window_total(collector->routes[i].window, now_us);
-            fill_times(&total->latency, &route->times);
-            add_snapshot(&collector->sum, &total->latency);
+            const struct window_total *total = window_total(collector->routes[i].window, now_us);
+            route->times = times_of(&total->latency);
+            histogram_add(&collector->sum, &total->latency);
             route->slow = total->counters[ROUTE_SLOW];
             route->server_errors = total->counters[ROUTE_5XX];
         }
@@ -407,7 +424,7 @@ static void view_routes(struct collector *collector, int64_t now_us, struct view
             route->oldest_ms > view->api.oldest_ms ? route->oldest_ms : view->api.oldest_ms;
         view->routes_len += route->times.count > 0 || route->in_flight > 0;
     }
-    fill_times(&collector->sum, &view->api.times);
+    view->api.times = times_of(&collector->sum);
     view->api.rps = (double)view->api.times.count / view->window_s;
 }
 
@@ -426,22 +443,22 @@ static void view_queries(struct collector *collector, int64_t now_us, struct vie
         if (collector->queries[i].window == NULL) {
             continue;
         }
-        const struct window_sample *total = window_total(collector->queries[i].window, now_us);
+        const struct window_total *total = window_total(collector->queries[i].window, now_us);
         struct view_query *query = &view->queries[view->queries_len];
         *query = (struct view_query){.name = store_op_text((enum store_op_e)i),
                                      .failures = total->counters[QUERY_FAILED],
                                      .refused = total->counters[QUERY_REFUSED],
-                                     .slow = total->counters[QUERY_SLOW]};
-        fill_times(&total->latency, &query->times);
+                                     .slow = total->counters[QUERY_SLOW],
+                                     .times = times_of(&total->latency)};
         fill_phases(query, &total->latency, total->counters[QUERY_QUEUE_US]);
-        add_snapshot(&collector->sum, &total->latency);
+        histogram_add(&collector->sum, &total->latency);
         queue_us += total->counters[QUERY_QUEUE_US];
         view->db.failures += query->failures;
         view->db.refused += query->refused;
         view->db.slow += query->slow;
         view->queries_len += query->times.count > 0 || query->failures > 0;
     }
-    fill_times(&collector->sum, &view->db.times);
+    view->db.times = times_of(&collector->sum);
     fill_phases(&view->db, &collector->sum, queue_us);
 }
 

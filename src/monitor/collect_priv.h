@@ -11,12 +11,21 @@
 #include "monitor/monitor.h"
 #include "monitor/seconds.h"
 
+/* All loops' figures of one route or operation at the last take. */
+struct seen {
+    struct histogram_snapshot latency;
+    uint64_t counters[WINDOW_COUNTERS];
+};
+
 /* One route or operation over the window. Made when it is first hit. */
 struct tracked {
     struct window *window;
-    uint64_t seen;    /* events at the last take: nothing new, nothing to take */
+    struct seen *seen;
+    uint64_t events;  /* at the last take: nothing new, nothing to take */
     int64_t taken_us;
 };
+
+enum { COLLECT_LOOPS_MAX = 256 }; /* as many as the setting server.loops allows */
 
 struct collector {
     const struct monitor_options *options;
@@ -42,8 +51,10 @@ struct collector {
     /* of a view being made */
     struct view_route routes_rows[CELLS_ROUTES_MAX];
     struct view_query queries_rows[STORE_OP_COUNT];
-    struct window_sample sample;
     struct histogram_snapshot sum;
+    /* of a take being made: what it reads from, what has grown */
+    const struct histogram *histograms[COLLECT_LOOPS_MAX];
+    struct window_growth growth;
 };
 
 /* Options and cells are borrowed, as is `doors`, which may be NULL. */

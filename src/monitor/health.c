@@ -198,7 +198,7 @@ MAY_BLOCK static void read_status(struct health_reader *reader, struct health *r
 
 /* "Max open files            1024                 20000                files" */
 MAY_BLOCK static void read_descriptors(struct health_reader *reader, struct health *ret) {
-    ret->open_fds = proc_count_entries(reader->root, "/proc/self/fd");
+    ret->open_fds = proc_count_fds(reader->root);
     struct slice text = proc_read(&reader->file, reader->root, "/proc/self/limits"), line, word;
     static const struct slice name = {"Max open files", 14};
     while (slice_next(&text, '\n', &line)) {

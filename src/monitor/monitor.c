@@ -90,7 +90,8 @@ static bool make_places(struct monitor *monitor) {
 }
 
 struct monitor *monitor_create(const struct monitor_options *options) {
-    ASSERT(options->routes <= CELLS_ROUTES_MAX && options->loops > 0);
+    ASSERT(options->routes <= CELLS_ROUTES_MAX);
+    ASSERT(options->loops > 0 && options->loops <= COLLECT_LOOPS_MAX);
     struct monitor *monitor = calloc(1, sizeof *monitor);
     if (monitor == NULL) {
         return NULL;

@@ -19,8 +19,10 @@ MAY_BLOCK struct slice proc_read(struct proc_file *file, const char *root, const
 /* A file that holds one number; false when it is not there or holds anything else ("max"). */
 MAY_BLOCK bool proc_read_number(struct proc_file *file, const char *root, const char *path,
                                 uint64_t *ret_value);
-/* How many entries a folder has; -1 when it cannot be read. */
-MAY_BLOCK int64_t proc_count_entries(const char *root, const char *path);
+/* Open descriptors of this process; -1 when nobody tells. Linux 6.2 has their number as the
+ * folder's size; below `root` and on older ones they are counted, which takes time where there are
+ * many. */
+MAY_BLOCK int64_t proc_count_fds(const char *root);
 
 /* Pure. The word behind `key` on the line that begins with it: "VmRSS:" gives "123" of "VmRSS:  123
  * kB". Empty when there is none. */

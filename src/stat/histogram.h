@@ -10,9 +10,12 @@
  * minutes) on count in the last bucket.
  *
  * Each thread owns its histograms and is their only writer; the cells only grow and are never
- * reset, so recording takes no locked instruction. Whoever reads adds the histograms of all threads
- * into a snapshot and subtracts an older one. Thread: histogram_record the owner; histogram_collect
- * any; snapshots are plain values.
+ * reset, so recording takes no locked instruction. Each octave has a count of its own, so that
+ * whoever reads looks into the octaves that were hit alone: a histogram is 14 KB, what a second
+ * hits is a few lines of it.
+ *
+ * Thread: histogram_record the owner; histogram_collect and histogram_growth any; the rest are
+ * plain values.
  */
 #ifndef TURNOUT_STAT_HISTOGRAM_H
 #define TURNOUT_STAT_HISTOGRAM_H
@@ -24,17 +27,20 @@
 enum {
     HISTOGRAM_SUB_BITS = 6, /* 2^6 sub-buckets an octave */
     HISTOGRAM_VALUE_BITS = 32,
-    HISTOGRAM_BUCKETS = (HISTOGRAM_VALUE_BITS - HISTOGRAM_SUB_BITS + 1) << HISTOGRAM_SUB_BITS,
+    HISTOGRAM_OCTAVES = HISTOGRAM_VALUE_BITS - HISTOGRAM_SUB_BITS + 1,
+    HISTOGRAM_BUCKETS = HISTOGRAM_OCTAVES << HISTOGRAM_SUB_BITS,
 };
 
 struct histogram { /* 14 KB; all zero is empty */
-    struct counter cells[HISTOGRAM_BUCKETS];
+    struct counter octaves[HISTOGRAM_OCTAVES]; /* values in the 64 cells of each */
     struct counter sum; /* of the values, microseconds: for an exact average */
+    struct counter cells[HISTOGRAM_BUCKETS];
 };
 
 struct histogram_snapshot {
-    uint64_t cells[HISTOGRAM_BUCKETS];
+    uint64_t octaves[HISTOGRAM_OCTAVES]; /* sums of the cells, always */
     uint64_t sum;
+    uint64_t cells[HISTOGRAM_BUCKETS];
 };
 
 static inline size_t histogram_bucket(uint64_t us) {
@@ -50,7 +56,9 @@ static inline size_t histogram_bucket(uint64_t us) {
 
 /* The writer only. */
 static inline void histogram_record(struct histogram *histogram, uint64_t us) {
-    counter_add(&histogram->cells[histogram_bucket(us)], 1);
+    size_t bucket = histogram_bucket(us);
+    counter_add(&histogram->cells[bucket], 1);
+    counter_add(&histogram->octaves[bucket >> HISTOGRAM_SUB_BITS], 1);
     counter_add(&histogram->sum, us);
 }
 
@@ -60,6 +68,26 @@ uint64_t histogram_width(size_t bucket);
 
 /* Adds what `histogram` holds now to `into`. Cells that are written meanwhile may be in or not. */
 void histogram_collect(const struct histogram *histogram, struct histogram_snapshot *into);
+void histogram_add(struct histogram_snapshot *to, const struct histogram_snapshot *from);
+/* `less` is an older snapshot of the same. */
+void histogram_subtract(struct histogram_snapshot *from, const struct histogram_snapshot *less);
+
+/* Buckets that have grown, with by how much. */
+struct histogram_growth {
+    uint64_t sum; /* of the values */
+    size_t len;
+    struct histogram_grown {
+        uint32_t bucket;
+        uint64_t count;
+    } grown[HISTOGRAM_BUCKETS]; /* by bucket, each once */
+};
+
+/* What `histograms` together hold beyond `seen`, a snapshot of the same ones from before. Nothing
+ * is ever lost: what is written meanwhile may be in or not, and is in the next growth then. */
+void histogram_growth(const struct histogram *const *histograms, size_t len,
+                      const struct histogram_snapshot *seen, struct histogram_growth *ret_growth);
+/* Makes `seen` what it was when the growth was read, and the growth on top. */
+void histogram_grow(struct histogram_snapshot *seen, const struct histogram_growth *growth);
 
 uint64_t histogram_count(const struct histogram_snapshot *snapshot);
 double histogram_average(const struct histogram_snapshot *snapshot); /* exact; 0 when empty */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "base/rng.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -260,10 +261,47 @@ static void json_written_is_escaped_and_parted_by_commas(void **state) {
     buf_fini(&buf);
 }
 
+static void expect_real(double value, int decimals) {
+    char expected[400], got[400];
+    struct json_writer w;
+    struct buf to;
+    buf_init(&to, sizeof got);
+    json_writer_init(&w, &to);
+    json_add_real(&w, value, decimals);
+    assert_false(to.failed);
+    assert_true(slice_to_cstr(buf_slice(&to), got, sizeof got));
+    snprintf(expected, sizeof expected, "%.*f", decimals, value);
+    assert_string_equal(got, expected);
+    buf_fini(&to);
+}
+
+static void reals_are_rounded_as_printf_does(void **state) {
+    (void)state;
+    static const double values[] = {0,        -0.0,       0.5,     1.5,     2.5,     0.05,
+                                    0.15,     0.25,       1.005,   2.675,   0.125,   0.0005,
+                                    999.9995, 0.99999,    1e8 / 3, 999999999.9, 1e9, 1e300,
+                                    -1.25,    4294967296, 1e-300,  0.9995,  123.4565};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        for (int decimals = 0; decimals <= 6; decimals++) {
+            expect_real(values[i], decimals);
+        }
+    }
+    struct seeded_rng rng;
+    seeded_rng_init(&rng, 9);
+    for (int i = 0; i < 200000; i++) {
+        double value = rng_unit(&rng.base) * pow(10, (double)rng_below(&rng.base, 11));
+        if (i % 2 == 0) { /* ties, as far as doubles have them */
+            value = floor(value * 100) / 100 + 0.005;
+        }
+        expect_real(value, (int)rng_below(&rng.base, 5));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utf8_is_taken_only_well_formed),
         cmocka_unit_test(numbers_are_whole_decimal_and_in_range),
+        cmocka_unit_test(reals_are_rounded_as_printf_does),
         cmocka_unit_test(the_order_is_that_of_bytes_and_shorter_comes_first),
         cmocka_unit_test(splitting_gives_every_part),
         cmocka_unit_test(times_of_any_offset_become_utc),

@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <threads.h>
 
 #include <cmocka.h>
@@ -134,10 +135,17 @@ static void an_empty_histogram_says_zero(void **state) {
     assert_int_equal(histogram_count_until(&empty, UINT64_MAX), 0);
 }
 
+/* Puts `count` values into a snapshot. */
+static void put(struct histogram_snapshot *snapshot, uint64_t us, uint64_t count) {
+    struct histogram_growth growth = {.sum = us * count, .len = 1};
+    growth.grown[0] = (struct histogram_grown){(uint32_t)histogram_bucket(us), count};
+    histogram_grow(snapshot, &growth);
+}
+
 static void a_single_value_is_every_quantile(void **state) {
     (void)state;
-    struct histogram_snapshot snapshot = {.sum = 100};
-    snapshot.cells[histogram_bucket(100)] = 1;
+    struct histogram_snapshot snapshot = {.sum = 0};
+    put(&snapshot, 100, 1);
     assert_true(histogram_quantile(&snapshot, 0) == 100);
     assert_true(histogram_quantile(&snapshot, 0.5) == 100);
     assert_true(histogram_quantile(&snapshot, 1) == 100);
@@ -146,12 +154,76 @@ static void a_single_value_is_every_quantile(void **state) {
 static void a_bucket_that_reaches_beyond_the_bound_does_not_count_until_it(void **state) {
     (void)state;
     struct histogram_snapshot snapshot = {.sum = 0};
-    snapshot.cells[histogram_bucket(100)] = 3;
-    snapshot.cells[histogram_bucket(1000)] = 5; /* 1000..1007 */
+    put(&snapshot, 100, 3);
+    put(&snapshot, 1000, 5); /* 1000..1007 */
     assert_int_equal(histogram_count_until(&snapshot, 99), 0);
     assert_int_equal(histogram_count_until(&snapshot, 100), 3);
     assert_int_equal(histogram_count_until(&snapshot, 1006), 3);
     assert_int_equal(histogram_count_until(&snapshot, 1007), 8);
+    assert_int_equal(histogram_count_until(&snapshot, UINT64_MAX), 8);
+}
+
+/* By the sums of cells, as if there were no octaves. */
+static uint64_t plain_count_until(const struct histogram_snapshot *snapshot, uint64_t us) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        bool is_within = histogram_lowest(i) + histogram_width(i) - 1 <= us;
+        count += is_within ? snapshot->cells[i] : 0;
+    }
+    return count;
+}
+
+static void octaves_change_no_count(void **state) {
+    (void)state;
+    struct seeded_rng rng;
+    struct histogram_snapshot snapshot = {.sum = 0};
+    seeded_rng_init(&rng, 5);
+    for (int i = 0; i < 500; i++) {
+        put(&snapshot, rng_u64(&rng.base) >> (30 + rng_below(&rng.base, 34)), 1 + i % 3);
+    }
+    for (int i = 0; i < 2000; i++) {
+        uint64_t us = rng_u64(&rng.base) >> (30 + rng_below(&rng.base, 34));
+        assert_int_equal(histogram_count_until(&snapshot, us), plain_count_until(&snapshot, us));
+    }
+}
+
+static bool are_equal(const struct histogram_snapshot *a, const struct histogram_snapshot *b) {
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Growth after growth, of three histograms that are hit now and then, is what they hold; and adding
+ * and subtracting snapshots is the same. */
+static void growths_add_up_to_what_is_there(void **state) {
+    (void)state;
+    enum { HISTOGRAMS = 3, ROUNDS = 50 };
+    struct histogram *three = calloc(HISTOGRAMS, sizeof *three);
+    const struct histogram *const all[] = {&three[0], &three[1], &three[2]};
+    struct histogram_snapshot *kept = calloc(3, sizeof *kept); /* seen, a sum, what there is */
+    struct histogram_growth *growth = calloc(1, sizeof *growth);
+    assert_true(three != NULL && kept != NULL && growth != NULL);
+    struct seeded_rng rng;
+    seeded_rng_init(&rng, 6);
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t values = rng_below(&rng.base, 40) * (round % 3 > 0);
+        for (size_t i = 0; i < values; i++) {
+            uint64_t us = rng_u64(&rng.base) >> (32 + rng_below(&rng.base, 32));
+            histogram_record(&three[rng_below(&rng.base, HISTOGRAMS)], us);
+        }
+        histogram_growth(all, HISTOGRAMS, &kept[0], growth);
+        assert_true(growth->len <= values);
+        histogram_grow(&kept[0], growth);
+        kept[2] = (struct histogram_snapshot){.sum = 0};
+        for (size_t i = 0; i < HISTOGRAMS; i++) {
+            histogram_collect(&three[i], &kept[2]);
+        }
+        assert_true(are_equal(&kept[0], &kept[2]));
+        histogram_subtract(&kept[2], &kept[1]); /* what has grown since the last round */
+        histogram_add(&kept[1], &kept[2]);
+        assert_true(are_equal(&kept[0], &kept[1]));
+    }
+    free(growth);
+    free(kept);
+    free(three);
 }
 
 static void several_histograms_collect_into_one(void **state) {
@@ -210,6 +282,31 @@ static void a_reader_beside_the_writer_sees_counts_that_only_grow(void **state) 
     free(writer);
 }
 
+/* Whatever a growth misses while it is written is in the next one. */
+static void growths_beside_the_writer_lose_nothing(void **state) {
+    (void)state;
+    struct writer *writer = calloc(1, sizeof *writer);
+    struct histogram_snapshot *kept = calloc(2, sizeof *kept);
+    struct histogram_growth *growth = calloc(1, sizeof *growth);
+    assert_true(writer != NULL && kept != NULL && growth != NULL);
+    const struct histogram *const all[] = {&writer->histogram};
+    thrd_t thread;
+    assert_int_equal(thrd_create(&thread, write_values, writer), thrd_success);
+    for (bool last = false; !last;) {
+        last = atomic_load(&writer->done);
+        histogram_growth(all, 1, &kept[0], growth);
+        histogram_grow(&kept[0], growth);
+        assert_true(histogram_count(&kept[0]) <= THREAD_VALUES);
+    }
+    thrd_join(thread, NULL);
+    histogram_collect(&writer->histogram, &kept[1]);
+    assert_int_equal(histogram_count(&kept[1]), THREAD_VALUES);
+    assert_true(are_equal(&kept[0], &kept[1]));
+    free(growth);
+    free(kept);
+    free(writer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets_follow_each_other_without_gap_or_overlap),
@@ -219,6 +316,9 @@ int main(void) {
         cmocka_unit_test(an_empty_histogram_says_zero),
         cmocka_unit_test(a_single_value_is_every_quantile),
         cmocka_unit_test(a_bucket_that_reaches_beyond_the_bound_does_not_count_until_it),
+        cmocka_unit_test(octaves_change_no_count),
+        cmocka_unit_test(growths_add_up_to_what_is_there),
+        cmocka_unit_test(growths_beside_the_writer_lose_nothing),
         cmocka_unit_test(several_histograms_collect_into_one),
         cmocka_unit_test(a_reader_beside_the_writer_sees_counts_that_only_grow),
     };
