@@ -25,7 +25,7 @@
 #include "control/balancer.h"
 #include "control/scaler.h"
 
-enum { FLEET_NODES_MAX = 128, FLEET_DETAIL_SIZE = 256 };
+enum { FLEET_NODES_MAX = 128, FLEET_DETAIL_SIZE = 256 }; /* as ACT_DETAIL_SIZE */
 
 enum fleet_health_e { FLEET_HEALTHY, FLEET_SUSPECT, FLEET_LEAVING, FLEET_GONE };
 

@@ -20,6 +20,7 @@ enum { NUMBERS_MAX = 65535 };
  * they are refused. */
 #define TOLD_TABLE(X)                                                                              \
     X("add", "delete the server, or stop the node")                                                \
+    X("mute", "enable agent BACKEND/SERVER")                                                       \
     X("drain", "set server BACKEND/SERVER state ready")                                            \
     X("ready", "set server BACKEND/SERVER state drain")                                            \
     X("cut", "none: the sessions have ended")                                                      \

@@ -276,6 +276,9 @@ static void step_wanted(struct planner *planner, const struct haproxy_row *row,
         if (hangs_too_long(planner->history, row, planner->view->now_ms)) {
             give(planner, HAPROXY_ORDER_CUT, row);
         }
+        if (row->by_agent && row->check_passed) { /* our nodes never say so: it is not heard */
+            give(planner, HAPROXY_ORDER_MUTE, row);
+        }
         if (node->drains) {
             give(planner, HAPROXY_ORDER_DRAIN, row);
         }
@@ -419,6 +422,7 @@ static const struct {
     [HAPROXY_ORDER_ADD] = {"add server ", " "},
     [HAPROXY_ORDER_CHECK] = {"enable health ", ""},
     [HAPROXY_ORDER_AGENT] = {"enable agent ", ""},
+    [HAPROXY_ORDER_MUTE] = {"disable agent ", ""},
     [HAPROXY_ORDER_DRAIN] = {"set server ", " state drain"},
     [HAPROXY_ORDER_READY] = {"set server ", " state ready"},
     [HAPROXY_ORDER_WEIGHT] = {"set server ", " weight "},

@@ -51,6 +51,7 @@ struct haproxy_node {
     X(ADD, "add", "a node that it does not have")                                                  \
     X(CHECK, "check", "health checks are off until they are asked for")                            \
     X(AGENT, "agent", "the node's own word about its load")                                        \
+    X(MUTE, "mute", "an agent that nobody hears holds it down")                                    \
     X(DRAIN, "drain", "no new traffic")                                                            \
     X(READY, "ready", "the check has passed")                                                      \
     X(WEIGHT, "weight", "its share of the load")                                                   \

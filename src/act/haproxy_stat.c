@@ -118,6 +118,7 @@ static struct haproxy_row row_of(const struct slice cells[]) {
         .in_transition = memchr(cells[COLUMN_status].at, '/', cells[COLUMN_status].len) != NULL,
         .is_warming = is_warming(cells[COLUMN_throttle]),
         .check_passed = has_passed(last_check(cells[COLUMN_check_status])),
+        .by_agent = slice_eq_text(cells[COLUMN_status], "DOWN (agent)"),
         .is_silent = has_heard_nothing(last_check(cells[COLUMN_check_status])),
         .id = number(cells[COLUMN_sid]),
         .weight = number(cells[COLUMN_weight]),

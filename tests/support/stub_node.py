@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node that only says who it is, for tests of what stands in front of nodes.
 
-    stub_node.py NAME PORT LEDGER
+    stub_node.py NAME PORT LEDGER [announce]
 
+Port 0 is a free one; `announce` prints it in the line of a node that is ready.
 Every request is answered with the node's name and its path; every POST is written to the ledger
 before it is answered. A POST whose body holds "die" ends the process between the two: the write
 happened and nobody hears of it.
@@ -54,4 +55,7 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 256
 
 
-Server(("127.0.0.1", PORT), Handler).serve_forever()
+with Server(("127.0.0.1", PORT), Handler) as server:
+    if sys.argv[4:] == ["announce"]:
+        print(f"ready url=http://127.0.0.1:{server.server_port} pid={os.getpid()}", flush=True)
+    server.serve_forever()

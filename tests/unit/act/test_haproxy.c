@@ -154,6 +154,17 @@ static void a_node_takes_traffic_once_its_check_has_passed(void **state) {
     assert_string_equal(plan(), "");
 }
 
+static void an_agent_that_nobody_hears_keeps_no_node_out(void **state) {
+    (void)state;
+    nodes[0].agent_port = 9001;
+    struct haproxy_row *row = see(0, HAPROXY_DOWN);
+    row->by_agent = true;
+    assert_string_equal(plan(), "mute n1");
+    assert_string_equal(command_of(HAPROXY_ORDER_MUTE), "disable agent general/n1");
+    row->check_passed = false;
+    assert_string_equal(plan(), "");
+}
+
 static void requests_that_wait_for_a_node_that_hangs_are_cut_but_not_at_once(void **state) {
     (void)state;
     struct haproxy_row *row = see(0, HAPROXY_DOWN);
@@ -365,6 +376,7 @@ static void servers_are_read_by_column_names(void **state) {
     assert_int_equal(seen[2].status, HAPROXY_MAINT);
     assert_false(seen[2].check_passed);
     assert_int_equal(seen[3].status, HAPROXY_DOWN);
+    assert_true(seen[3].by_agent && !seen[1].by_agent);
     assert_true(seen[3].is_silent && !seen[2].is_silent);
     assert_int_equal(seen[4].status, HAPROXY_UP);
 }
@@ -450,6 +462,7 @@ int main(void) {
         TEST(the_backend_whose_keys_stay_gets_no_weight_and_no_agent),
         TEST(each_backend_gets_each_node),
         TEST(a_node_takes_traffic_once_its_check_has_passed),
+        TEST(an_agent_that_nobody_hears_keeps_no_node_out),
         TEST(requests_that_wait_for_a_node_that_hangs_are_cut_but_not_at_once),
         TEST(a_server_that_is_down_waits_for_its_check),
         TEST(a_server_taken_out_by_hand_comes_back),
