@@ -19,7 +19,6 @@ static const char defaults_text[] =
     "    mode http\n"
     "    log global\n"
     "    option httplog\n"
-    "    option forwardfor\n"
     "    timeout connect 1s\n"
     "    timeout client 75s\n"
     "    timeout client-fin 5s\n"
@@ -45,8 +44,11 @@ static const char defaults_text[] =
 
 static const char routing_text[] =
     "    http-response set-header Strict-Transport-Security max-age=31536000 if { ssl_fc }\n"
+    "    # who asks, and how, is said anew: what a client says of itself goes no further\n"
+    "    http-request del-header Forwarded\n"
+    "    http-request set-header X-Forwarded-For %[src]\n"
+    "    http-request set-header X-Forwarded-Proto http\n"
     "    http-request set-header X-Forwarded-Proto https if { ssl_fc }\n"
-    "    http-request del-header X-Forwarded-Proto if !{ ssl_fc }\n"
     "    # kinds of requests\n"
     "    acl writes method POST PUT PATCH DELETE\n"
     "    acl scan path_reg ^/v1/events/[^/]+/checkins$\n"
