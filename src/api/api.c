@@ -148,11 +148,13 @@ static void log_slow(const struct call *call, int status, int64_t took_us) {
                       measured->store_us - measured->commit_us - write_us;
     log_event(LOG_WARN, "slow_request",
               "req=%.*s route=\"%s\" status=%d took_ms=%.1f receive_ms=%.1f queue_ms=%.1f "
-              "cache_ms=%.1f store_ms=%.1f commit_ms=%.1f write_ms=%.1f rest_ms=%.1f trace=%.*s",
+              "cache_ms=%.1f store_ms=%.1f commit_ms=%.1f write_ms=%.1f rest_ms=%.1f peer=%.*s "
+              "trace=%.*s",
               SLICE_ARG(http_id(call->request)), route_name_of(call), status, to_ms(took_us),
               to_ms(receive_us), to_ms(measured->queue_us), to_ms(measured->cache_us),
               to_ms(measured->store_us), to_ms(measured->commit_us), to_ms(write_us),
-              to_ms(rest_us < 0 ? 0 : rest_us), SLICE_ARG(trace_of(call)));
+              to_ms(rest_us < 0 ? 0 : rest_us), SLICE_ARG(http_client(call->request)),
+              SLICE_ARG(trace_of(call)));
 }
 
 static void log_hanging(struct cells_request *measured, int64_t age_us, void *data) {
@@ -195,7 +197,7 @@ static void log_access(struct call *call, const struct cells_answer *answer) {
                        route_name_of(call), answer->status, answer->bytes,
                        to_ms(answer->now_us - call->measured.begun_us),
                        call->is_known ? key_scope_text(call->scope) : "-",
-                       SLICE_ARG(http_peer(request)), SLICE_ARG(trace_of(call)));
+                       SLICE_ARG(http_client(request)), SLICE_ARG(trace_of(call)));
     ASSERT(len > 0 && (size_t)len < sizeof line);
     if (!access_write(call->api->node->access, slice_from(line, (size_t)len))) {
         counter_add(&call->api->cells->access_dropped, 1);
@@ -358,7 +360,7 @@ static void authenticate(struct call *call) {
     if (strcmp(call->route->method, "GET") == 0) { /* a session reads; see api/session.h */
         call->auth.session = session_of_cookies(http_field(call->request, "cookie"));
     }
-    call->auth.peer = http_peer(call->request);
+    call->auth.peer = http_client(call->request);
     call->auth.done = on_auth;
     call->auth.owner = call;
     call_begin_waiting(call);

@@ -6,7 +6,7 @@
  *
  * The cookie is out of reach of scripts (HttpOnly), is not sent with what other sites start
  * (SameSite=Strict) and is kept to TLS (Secure) when the browser says that it speaks TLS: the
- * origin it names is https, or the proxy that ends TLS says so.
+ * origin it names is https, or the trusted proxy that ends TLS says so.
  */
 #include "api/call_priv.h"
 
@@ -39,7 +39,7 @@ static bool is_own(struct call *call) {
 
 static bool is_over_tls(struct call *call) {
     return slice_starts_with(http_field(call->request, "origin"), SLICE_LIT("https://")) ||
-           slice_eq_nocase(http_field(call->request, "x-forwarded-proto"), SLICE_LIT("https"));
+           http_is_tls(call->request);
 }
 
 static void set_cookie(struct call *call, const char *text, int64_t life_s) {
@@ -137,7 +137,7 @@ void handle_open_session(struct call *call) {
         reply_who(call, 0);
         return;
     }
-    call->auth.peer = http_peer(call->request);
+    call->auth.peer = http_client(call->request);
     call->auth.done = on_key;
     call->auth.owner = call;
     call_begin_waiting(call);

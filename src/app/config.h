@@ -36,6 +36,10 @@ enum {
       "Address to listen on, host:port. Port 0 takes a free one; :8080 listens everywhere.")       \
     X(server, loops, INT, "0", "0", "256",                                                         \
       "Event loops, each on a thread of its own. 0 means one per core.")                           \
+    X(server, trusted_proxies, TEXT, "", "0", "1023",                                              \
+      "Addresses and networks of the proxies in front, 10.0.0.7,10.1.0.0/16,fd00::/8: from them "  \
+      "the client's address is the last entry of X-Forwarded-For that is no trusted proxy, and "   \
+      "the scheme that of X-Forwarded-Proto. Empty: nobody is believed.")                          \
     X(server, connections_max, INT, "12000", "16", "1000000",                                      \
       "Connections open at once; further ones wait in the backlog. Each takes a descriptor.")      \
     X(server, head_max, SIZE, "16K", "1K", "64K",                                                  \

@@ -6,6 +6,7 @@
 
 /* What node_reload.c carries into a running node. */
 #define LIVE_TABLE(X)                                                                              \
+    X(server, trusted_proxies)                                                                     \
     X(server, head_max)                                                                            \
     X(server, body_max)                                                                            \
     X(server, body_budget)                                                                         \

@@ -3,6 +3,7 @@
 #include "app/config_priv.h"
 
 #include "base/assert.h"
+#include "http/trust.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -157,6 +158,11 @@ static const char *check_redis(struct slice text) {
     return NULL;
 }
 
+static const char *check_proxies(struct slice text) {
+    struct http_trust ignored;
+    return http_trust_parse(text, &ignored);
+}
+
 /* Text settings with a shape of their own; NULL from a check: it is well formed. */
 static const struct text_check {
     enum config_key_e key;
@@ -165,6 +171,7 @@ static const struct text_check {
     {CONFIG_server_listen, check_listen},
     {CONFIG_store_url, check_store},
     {CONFIG_redis_nodes, check_redis},
+    {CONFIG_server_trusted_proxies, check_proxies},
 };
 
 static const char *check_text(enum config_key_e key, struct slice text) {

@@ -49,6 +49,29 @@ static void check_auth(const struct config *config, struct findings *findings) {
     }
 }
 
+/* Behind a proxy that nobody named, every client has the proxy's address. */
+static void check_proxies(const struct config *config, struct findings *findings) {
+    struct http_trust proxies;
+    bool is_good = http_trust_parse(slice_of(config->server_trusted_proxies), &proxies) == NULL;
+    bool is_cluster = store_sqlite_path(config) == NULL;
+    if (is_good && http_trust_is_everybody(&proxies)) {
+        findings_add(findings, "proxies", FINDING_UNSAFE,
+                     "name the proxies' own addresses in server.trusted_proxies",
+                     "every address is a trusted proxy: a client may say that it is any other");
+    } else if (proxies.len > 0) {
+        findings_add(findings, "proxies", FINDING_OK, NULL,
+                     "clients are known by what %zu trusted proxies or networks say", proxies.len);
+    } else if (is_cluster) {
+        findings_add(findings, "proxies", FINDING_WARNING,
+                     "name them in server.trusted_proxies, such as 10.0.0.7,10.1.0.0/16",
+                     "no proxy is trusted: behind one, all clients count as one address, and who "
+                     "guesses keys keeps new ones out");
+    } else {
+        findings_add(findings, "proxies", FINDING_OK, NULL,
+                     "no proxy is trusted: clients are known by the address they connect from");
+    }
+}
+
 static void check_descriptors(const struct config *config, struct findings *findings) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
@@ -118,6 +141,7 @@ static void check_redis(const struct config *config, struct findings *findings) 
 void doctor_check_system(const struct config *config, struct findings *findings) {
     check_file(config, findings);
     check_auth(config, findings);
+    check_proxies(config, findings);
     check_descriptors(config, findings);
     check_listen(config, findings);
     check_clock(findings);

@@ -230,6 +230,7 @@ void node_loop_figures(void *data, struct loop_figures *ret_figures) {
         .connections = counts.connections_open,
         .connections_total = counts.connections_total,
         .rejected_heads = counts.rejected_heads,
+        .ignored_forwarded = counts.ignored_forwarded,
         .timeouts = counts.timeouts,
         .bytes_out = counts.bytes_out,
         .stall_us = loop_take_stall_us(nl->loop),

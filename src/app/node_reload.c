@@ -4,6 +4,7 @@
 
 #include "app/database.h"
 #include "app/open.h"
+#include "base/assert.h"
 #include "base/log.h"
 
 enum { ERRORS_MAX = 1 << 20, SHOWN_MAX = 64 };
@@ -27,6 +28,9 @@ void node_limits_from(const struct config *config, size_t loops, int64_t connect
             .server_name = "turnout",
         },
     };
+    const char *why = http_trust_parse(slice_of(config->server_trusted_proxies),
+                                       &ret_limits->http.proxies);
+    ASSERT(why == NULL); /* config_load has checked it */
 }
 
 /* ---- telling ---- */

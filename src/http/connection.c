@@ -407,7 +407,7 @@ static void drop_handle(uv_handle_t *handle) {
     free(H2O_STRUCT_FROM_MEMBER(struct connection, tcp, handle));
 }
 
-void connection_open(struct http_server *server, int fd, const union address *peer) {
+void connection_open(struct http_server *server, int fd, const struct http_ip *peer) {
     struct connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
         close(fd);

@@ -13,6 +13,7 @@
 #define TURNOUT_HTTP_HTTP_H
 
 #include "base/arena.h"
+#include "http/trust.h"
 #include "io/loop.h"
 
 struct http_server;
@@ -27,6 +28,7 @@ struct http_options {
     size_t connections_max;    /* on this loop; beyond it, new ones wait in the backlog */
     size_t body_budget;        /* of unfinished bodies on this loop; then the largest is cut off */
     const char *server_name;   /* Server header, e.g. "turnout" */
+    struct http_trust proxies; /* whose X-Forwarded-For and X-Forwarded-Proto are believed */
     bool yields_at_first;      /* accepts nothing before http_server_open */
 };
 
@@ -39,6 +41,7 @@ struct http_counts {
     uint64_t rejected_heads; /* refused by the strict check */
     uint64_t timeouts;
     uint64_t bytes_out;
+    uint64_t ignored_forwarded; /* X-Forwarded-For from who is not trusted */
 };
 
 typedef void (*http_handler_fn)(struct http_request *request, void *data);
@@ -59,7 +62,7 @@ bool http_address_is_loopback(struct slice address);
  * no route knows. */
 struct http_server *http_server_create(struct loop *loop, const struct http_options *options,
                                        int listen_fd, http_handler_fn handler, void *data);
-/* Others from now on: sizes and times of `options`. */
+/* Others from now on: sizes, times and proxies of `options`. */
 void http_server_set_limits(struct http_server *server, const struct http_options *options);
 /* Accepts no more: another process does, on the same socket. Connections stay, each until its next
  * answer, which says Connection: close, or until it has been idle for request_timeout_ms: so no
@@ -87,7 +90,10 @@ struct slice http_id(const struct http_request *request);
 /* W3C traceparent as it is passed on: the caller's trace id and flags, a span of this request's
  * own. Answers bear it as traceresponse. Empty: the caller sent none, or none that is valid. */
 struct slice http_trace(const struct http_request *request);
-struct slice http_peer(const struct http_request *request); /* numeric address of the client */
+/* Numeric address of the client: of who is connected, or of whom a trusted proxy asks for. */
+struct slice http_client(const struct http_request *request);
+/* A trusted proxy says that it was asked over TLS. */
+bool http_is_tls(const struct http_request *request);
 struct arena *http_arena(struct http_request *request); /* for what lives as long as the request */
 struct loop *http_loop(const struct http_request *request);
 int64_t http_begun_us(const struct http_request *request); /* loop_now_us when the head was whole */

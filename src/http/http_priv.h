@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "http/chunks_priv.h"
+#include "http/forwarded_priv.h"
 #include "http/head_priv.h"
 #include "http/http.h"
 #include "http/trace_priv.h"
@@ -64,7 +65,7 @@ struct connection {
     size_t stash_len;
     size_t stash_used;
     bool blank_line; /* IDLE: one empty line was skipped */
-    union address peer;
+    struct http_ip peer;
 };
 
 struct connection_list {
@@ -96,8 +97,9 @@ struct http_server {
     struct seeded_rng ids;
     bool draining;
     bool yielding;
+    bool has_told_ignored; /* an X-Forwarded-For of somebody who is not trusted was logged */
     struct loop_message dispose;
-    struct counter open, total, seen, in_flight, rejected, timed_out, bytes_out;
+    struct counter open, total, seen, in_flight, rejected, timed_out, bytes_out, ignored;
 };
 
 struct http_request {
@@ -114,7 +116,7 @@ struct http_request {
     char id_text[24];
     struct slice id;
     char trace[TRACE_TEXT_LEN + 1]; /* what is passed on; "": there is no trace */
-    union address peer;
+    struct origin origin;
     int64_t begun_us;
     int64_t answered_us;
     http_end_fn end;
@@ -132,7 +134,7 @@ struct http_request {
 };
 
 /* connection.c */
-void connection_open(struct http_server *server, int fd, const union address *peer);
+void connection_open(struct http_server *server, int fd, const struct http_ip *peer);
 void connection_cut(struct connection *connection);   /* closes it now; nothing if it is closed */
 void connection_reset(struct connection *connection); /* the same, and the client sees it broken */
 void connection_dispatched(struct connection *connection); /* libh2o passed the request on */

@@ -195,13 +195,24 @@ static void pause_accepting(struct http_server *server, int error) {
     server->pause = loop_timer_start(server->loop, PAUSE_MS, 0, on_pause_over, server);
 }
 
+static struct http_ip ip_of(const union address *address) {
+    struct http_ip ip = {.bytes = {[10] = 0xff, [11] = 0xff}}; /* IPv4, as IPv6 maps it */
+    if (address->any.sa_family == AF_INET) {
+        memcpy(ip.bytes + 12, &address->in.sin_addr, sizeof address->in.sin_addr);
+    } else {
+        memcpy(ip.bytes, &address->in6.sin6_addr, sizeof ip.bytes);
+    }
+    return ip;
+}
+
 /* Takes one; false when there is none, or none can be taken now. */
 static bool accept_one(struct http_server *server) {
     union address peer;
     socklen_t len = sizeof peer;
     int fd = accept4(server->listen_fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-        connection_open(server, fd, &peer);
+        struct http_ip ip = ip_of(&peer);
+        connection_open(server, fd, &ip);
         return true;
     }
     switch (errno) {

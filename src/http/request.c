@@ -9,9 +9,9 @@
 #include "http/http_priv.h"
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/text.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -85,7 +85,6 @@ struct http_request *request_begin(struct connection *connection, struct slice r
         return NULL;
     }
     request->connection = connection;
-    request->peer = connection->peer;
     request->begun_us = loop_now_us(server->loop);
     return request;
 }
@@ -134,11 +133,36 @@ static void take_body(struct http_request *request, h2o_iovec_t entity) {
     (*input)->size = size;
 }
 
+/* Once until the list changes: a proxy that nobody made known would fill the log. */
+static void tell_ignored(struct http_request *request) {
+    struct http_server *server = request->server;
+    counter_add(&server->ignored, 1);
+    if (server->has_told_ignored) {
+        return;
+    }
+    char peer[TRUST_IP_TEXT_SIZE];
+    http_ip_format(&request->connection->peer, peer);
+    server->has_told_ignored = true;
+    log_event(LOG_WARN, "forwarded_ignored",
+              "loop=%d peer=%s effect=\"its clients count as one address\" mend=\"if it is your "
+              "proxy, name it in server.trusted_proxies\"",
+              loop_index(server->loop), peer);
+}
+
+static void find_origin(struct http_request *request) {
+    origin_read(&request->server->options.proxies, &request->head, &request->connection->peer,
+                &request->origin);
+    if (request->origin.is_ignored) {
+        tell_ignored(request);
+    }
+}
+
 void request_dispatch(struct http_request *request, h2o_req_t *h2o) {
     request->h2o = h2o;
     h2o->http1_is_persistent = !request->head.closes;
     choose_id(request);
     choose_trace(request);
+    find_origin(request);
     if (h2o->entity.len == 0) {
         return;
     }
@@ -250,18 +274,15 @@ struct slice http_trace(const struct http_request *request) {
     return slice_of(request->trace);
 }
 
-struct slice http_peer(const struct http_request *request) {
-    const union address *peer = &request->peer;
-    char text[INET6_ADDRSTRLEN] = "";
-    if (peer->any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &peer->in.sin_addr, text, sizeof text);
-    } else if (IN6_IS_ADDR_V4MAPPED(&peer->in6.sin6_addr)) {
-        inet_ntop(AF_INET, &peer->in6.sin6_addr.s6_addr[12], text, sizeof text);
-    } else {
-        inet_ntop(AF_INET6, &peer->in6.sin6_addr, text, sizeof text);
-    }
+struct slice http_client(const struct http_request *request) {
+    char text[TRUST_IP_TEXT_SIZE];
+    http_ip_format(&request->origin.client, text);
     /* Its memory is the request's, which only this file may change through a const pointer. */
     return arena_copy(http_arena((struct http_request *)(uintptr_t)request), slice_of(text));
+}
+
+bool http_is_tls(const struct http_request *request) {
+    return request->origin.is_tls;
 }
 
 struct arena *http_arena(struct http_request *request) {

@@ -157,6 +157,8 @@ void http_server_set_limits(struct http_server *server, const struct http_option
     own->body_budget = options->body_budget;
     own->request_timeout_ms = options->request_timeout_ms;
     own->response_timeout_ms = options->response_timeout_ms;
+    own->proxies = options->proxies;
+    server->has_told_ignored = false;
     if (sweep_ms(own) == period) {
         return;
     }
@@ -268,5 +270,6 @@ void http_server_counts(const struct http_server *server, struct http_counts *re
         .rejected_heads = counter_read(&server->rejected),
         .timeouts = counter_read(&server->timed_out),
         .bytes_out = counter_read(&server->bytes_out),
+        .ignored_forwarded = counter_read(&server->ignored),
     };
 }

@@ -38,6 +38,9 @@
     X(rejected_heads, "turnout_http_rejected_heads_total", COUNTER, "",                            \
       "Requests refused because they are no proper HTTP/1.1. When it grows, look for a broken "    \
       "client or an attack.")                                                                      \
+    X(ignored_forwarded, "turnout_http_ignored_forwarded_total", COUNTER, "",                      \
+      "Requests with an X-Forwarded-For from an address that is no trusted proxy. When your proxy "\
+      "sends them, name it in server.trusted_proxies.")                                            \
     X(timeouts, "turnout_http_timeouts_total", COUNTER, "",                                        \
       "Connections ended because the client was too slow. When it grows, check the network at "    \
       "the gates.")                                                                                \

@@ -288,6 +288,10 @@ static void write_rejected_heads(struct writer *w) {
     add_value(w, "", "", (double)w->in->figures.rejected_heads);
 }
 
+static void write_ignored_forwarded(struct writer *w) {
+    add_value(w, "", "", (double)w->in->figures.ignored_forwarded);
+}
+
 static void write_timeouts(struct writer *w) {
     add_value(w, "", "", (double)w->in->figures.timeouts);
 }

@@ -17,6 +17,7 @@ struct loop_figures {
     uint64_t connections; /* now */
     uint64_t connections_total;
     uint64_t rejected_heads;
+    uint64_t ignored_forwarded; /* X-Forwarded-For from who is not trusted */
     uint64_t timeouts;
     uint64_t bytes_out;
     int64_t stall_us; /* longest turn since it was asked last */

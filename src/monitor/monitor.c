@@ -175,6 +175,7 @@ static void add_figures(struct loop_figures *to, const struct loop_figures *from
     to->connections += from->connections;
     to->connections_total += from->connections_total;
     to->rejected_heads += from->rejected_heads;
+    to->ignored_forwarded += from->ignored_forwarded;
     to->timeouts += from->timeouts;
     to->bytes_out += from->bytes_out;
     to->stall_us = from->stall_us > to->stall_us ? from->stall_us : to->stall_us;

@@ -2,10 +2,12 @@
 /*
  * A head that is taken is what it was taken for: its parts lie within it, it ends where the search
  * for its end finds it, no beginning of it is a head, and it has one reading of its length. A
- * refusal names its reason.
+ * refusal names its reason. Whoever is trusted, a client comes out of it, and nobody else's word
+ * counts.
  */
 #include "base/assert.h"
 #include "fuzz.h"
+#include "http/forwarded_priv.h"
 #include "http/head_priv.h"
 #include "http/http.h"
 
@@ -55,6 +57,18 @@ static void check_taken(struct slice raw, const struct head *head) {
     ASSERT(http_check_head(slice_from(raw.at, raw.len - 1), NULL) != ERR_OK);
 }
 
+static void check_origin(const struct head *head) {
+    static const struct http_trust nobody;
+    struct http_trust everybody = {.len = 1};
+    struct http_ip peer = {{0}};
+    struct origin origin;
+    origin_read(&everybody, head, &peer, &origin);
+    ASSERT(!origin.is_ignored);
+    origin_read(&nobody, head, &peer, &origin);
+    ASSERT(memcmp(&origin.client, &peer, sizeof peer) == 0 && !origin.is_tls);
+    ASSERT(origin.is_ignored == (count_fields(head, SLICE_LIT("x-forwarded-for")) > 0));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct slice raw = slice_from((const char *)data, size);
     struct head head;
@@ -63,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ASSERT(err == http_check_head(raw, NULL));
     if (err == ERR_OK) {
         check_taken(raw, &head);
+        check_origin(&head);
     } else {
         ASSERT(err == ERR_MALFORMED_REQUEST && problem.detail[0] != '\0');
     }

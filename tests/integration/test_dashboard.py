@@ -201,9 +201,10 @@ def test_a_page_of_another_site_logs_nobody_in(secured, browser, headers):
     assert answer.headers.get("set-cookie") is None
 
 
-def test_the_cookie_is_kept_to_tls_when_tls_ends_in_front(secured, browser):
+def test_the_cookie_is_kept_to_tls_when_the_browser_speaks_it(secured, browser):
     key = rig.create_key(secured, "analyst")
-    assert browser.log_in(key, X_Forwarded_Proto="https").status == 200
+    origin = f"https://{secured.host}:{secured.port}"
+    assert browser.log_in(key, Origin=origin).status == 200
     assert browser.morsel["secure"]
 
 

@@ -265,7 +265,11 @@ struct slice http_trace(const struct http_request *request) {
     return SLICE_NONE;
 }
 
-struct slice http_peer(const struct http_request *request) {
+bool http_is_tls(const struct http_request *request) {
+    return request->sent->is_tls;
+}
+
+struct slice http_client(const struct http_request *request) {
     return request->sent->peer == NULL ? SLICE_LIT("192.0.2.1") : slice_of(request->sent->peer);
 }
 

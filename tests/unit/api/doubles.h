@@ -50,6 +50,7 @@ void bench_advance(struct bench *bench, int64_t ms);
 struct sent {
     const char *method, *path, *query, *type, *body, *authorization, *accept, *peer;
     const char *cookie, *origin, *fetch_site, *host;
+    bool is_tls; /* as a trusted proxy says */
 };
 struct answer {
     int status;

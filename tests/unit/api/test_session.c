@@ -212,6 +212,10 @@ static void over_tls_the_cookie_is_kept_to_tls(void **state) {
     (void)state;
     const struct answer *answer = log_in_from(key_text, "https://door.example:8080", NULL);
     assert_non_null(strstr(answer->fields, "SameSite=Strict; Secure\n"));
+    struct sent said = {.method = "DELETE", .path = "/v1/session"};
+    assert_null(strstr(bench_send(&bench, &said)->fields, "Secure"));
+    said.is_tls = true;
+    assert_non_null(strstr(bench_send(&bench, &said)->fields, "SameSite=Strict; Secure\n"));
 }
 
 static void a_logout_takes_the_cookie_back(void **state) {

@@ -295,6 +295,10 @@ static void addresses_and_stores_are_checked(void **state) {
         {CONFIG_redis_nodes, "10.0.0.1:6379,10.0.0.2:6379", true},
         {CONFIG_redis_nodes, "10.0.0.1", false},
         {CONFIG_redis_nodes, "10.0.0.1:6379,,", false},
+        {CONFIG_server_trusted_proxies, "", true},
+        {CONFIG_server_trusted_proxies, "10.0.0.7, 10.1.0.0/16,fd00::/8", true},
+        {CONFIG_server_trusted_proxies, "10.1.2.3/16", false},
+        {CONFIG_server_trusted_proxies, "proxy.example", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct config_flag flag = {rows[i].key, "--flag", rows[i].value};

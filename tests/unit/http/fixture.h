@@ -127,7 +127,7 @@ static void do_field(struct http_request *request, struct fixture *fixture) {
 
 static void do_peer(struct http_request *request, struct fixture *fixture) {
     (void)fixture;
-    http_reply(request, 200, "text/plain", http_peer(request));
+    http_reply(request, 200, "text/plain", http_client(request));
 }
 
 static void do_empty(struct http_request *request, struct fixture *fixture) {
