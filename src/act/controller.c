@@ -282,6 +282,7 @@ MAY_BLOCK static enum err_e look(struct controller *controller, struct control_s
     write_snapshot(controller, &w);
     TRY(read_back(controller, state));
     TRY(keep_nodes(controller, state));
+    state->leadership = controller->leadership;
     decide(&controller->history, &state->snapshot, controller->options.policy, &decision);
     if (controller->recorder != NULL) {
         record(controller, &w, &decision);
@@ -293,6 +294,9 @@ MAY_BLOCK static enum err_e look(struct controller *controller, struct control_s
     }
     atomic_fetch_add_explicit(&state->refs, 1, memory_order_relaxed);
     publish(controller, state); /* before acting, which may take long */
+    if (!controller->leadership.is_ours) {
+        return ERR_OK;
+    }
     if (controller->options.seams.follow != NULL) {
         controller->options.seams.follow(controller->options.seams.data, state, &decision);
     }
@@ -300,15 +304,41 @@ MAY_BLOCK static enum err_e look(struct controller *controller, struct control_s
     return ERR_OK;
 }
 
+static struct leadership see_leadership(const struct controller *controller) {
+    const struct controller_seams *seams = &controller->options.seams;
+    struct leadership leadership = {.is_ours = true};
+    if (seams->lead != NULL) {
+        seams->lead(seams->data, &leadership);
+    }
+    return leadership;
+}
+
+bool controller_leads(const struct controller *controller) {
+    const struct leadership now = see_leadership(controller);
+    return now.is_ours && now.term == controller->leadership.term;
+}
+
+static void follow_leadership(struct controller *controller) {
+    const struct leadership now = see_leadership(controller), *was = &controller->leadership;
+    if (now.is_ours != was->is_ours || (now.is_ours && now.term != was->term)) {
+        actions_forget(controller);
+    }
+    controller->leadership = now;
+}
+
 MAY_BLOCK void controller_turn(struct controller *controller) {
     struct control_state *state = new_state(controller);
     enum err_e err = state == NULL ? ERR_NO_MEMORY : ERR_OK;
     arena_reset(&controller->scratch);
-    actions_settle(controller);
+    follow_leadership(controller);
+    bool leads = controller->leadership.is_ours;
+    if (leads) {
+        actions_settle(controller);
+    }
     err = err == ERR_OK ? look(controller, state) : err;
     if (err != ERR_OK) {
         log_event(LOG_ERROR, "controller_skipped", "err=%s", err_code(err));
-    } else {
+    } else if (leads) {
         actions_go_on(controller, state);
     }
     control_state_unref(state);

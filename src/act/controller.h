@@ -11,11 +11,16 @@
  * replay` repeats its decisions to the letter. What it cannot write into the journal, it does not
  * do. Every way out of this unit is a seam that `app` wires.
  *
+ * Of several controllers one leads (act/elector.h). The others look and decide as it does, so that
+ * they are warm, and do nothing: no action, no row of the journal. Who loses the lead forgets what
+ * it had under way; whoever leads next ends those rows.
+ *
  * Thread: create, start, stop and destroy from main; state and approve from any.
  */
 #ifndef TURNOUT_ACT_CONTROLLER_H
 #define TURNOUT_ACT_CONTROLLER_H
 
+#include "act/elector.h"
 #include "control/decide.h"
 
 #include <stdatomic.h>
@@ -47,7 +52,7 @@ const char *recovery_mode_text(enum recovery_mode_e mode);
     X(BETTER, "better", "The figure that fired is better since.")                                  \
     X(NO_EFFECT, "no effect", "The figure that fired is as it was.")                               \
     X(WORSE, "worse", "The figure that fired is worse since.")                                     \
-    X(INTERRUPTED, "interrupted", "The node ended in the middle of it.")                           \
+    X(INTERRUPTED, "interrupted", "Its controller ended, or lost the lead, meanwhile.")           \
     X(CALLED, "called", "Nothing is left to try: it is for a person to look at.")
 #define X(name, text, meaning) OUTCOME_##name,
 enum action_outcome_e { ACTION_OUTCOME_TABLE(X) };
@@ -78,6 +83,8 @@ struct journal_entry {
     const char *outcome;
     struct slice evidence, before, after; /* JSON objects; empty: {} */
     struct slice detail;
+    int64_t term; /* written only while this controller leads in it, ERR_CONFLICT else; 0: in any
+                     case */
 };
 
 /* What is to be done. */
@@ -95,6 +102,8 @@ struct control_state;
 /* All are called on the controller's thread, one after the other. */
 struct controller_seams {
     void (*sense)(void *data, struct sensed *ret_sensed);
+    /* Who leads of several controllers, right now; NULL: this one is alone. */
+    void (*lead)(void *data, struct leadership *ret_leadership);
     /* Why this node cannot do it, a sentence; NULL when it can. */
     const char *(*refuse)(void *data, enum action_e action);
     MAY_BLOCK enum err_e (*act)(void *data, const struct act_order *order,
@@ -102,7 +111,8 @@ struct controller_seams {
     /* Only of what act said goes on; NULL when nothing ever does. */
     MAY_BLOCK enum err_e (*go_on)(void *data, enum action_e action,
                                   struct act_report *ret_report);
-    /* What was seen and decided, each look, before its actions; NULL: nobody follows it. */
+    /* What was seen and decided, each look of a leader, before its actions; NULL: nobody follows
+     * it. */
     MAY_BLOCK void (*follow)(void *data, const struct control_state *state,
                              const struct decision *decision);
     MAY_BLOCK enum err_e (*journal_add)(void *data, const struct journal_entry *entry,
@@ -110,7 +120,7 @@ struct controller_seams {
     /* Sets outcome, after and detail. */
     MAY_BLOCK enum err_e (*journal_end)(void *data, int64_t id,
                                         const struct journal_entry *entry);
-    /* Ends what an earlier run left `was`. */
+    /* Ends what an earlier run left `was`, on any node if several could have led. */
     MAY_BLOCK enum err_e (*journal_settle)(void *data, const char *was,
                                            const struct journal_entry *entry);
     void *data;
@@ -148,6 +158,7 @@ struct control_state {
     struct snapshot snapshot;
     const struct sensed_node *nodes; /* as in the snapshot, then those that are gone */
     size_t nodes_len;
+    struct leadership leadership;
     struct slice alerts;             /* JSON documents */
     struct slice nodes_text;
 };

@@ -128,6 +128,7 @@ MAY_BLOCK static int64_t add_row(struct controller *controller, const struct con
         .evidence = write_evidence(controller, action),
         .before = write_figures(controller, &state->snapshot),
         .detail = slice_of(detail),
+        .term = controller->leadership.term,
     };
     const struct controller_seams *seams = &controller->options.seams;
     int64_t id = 0;
@@ -147,6 +148,8 @@ MAY_BLOCK static bool end_row(struct controller *controller, const struct ongoin
         .outcome = action_outcome_text(outcome),
         .after = after,
         .detail = slice_of(ongoing->detail),
+        /* An end is true whoever leads by now; a beginning is not. */
+        .term = outcome == OUTCOME_BEGUN ? controller->leadership.term : 0,
     };
     const struct controller_seams *seams = &controller->options.seams;
     enum err_e err = seams->journal_end(seams->data, ongoing->id, &entry);
@@ -225,6 +228,11 @@ MAY_BLOCK static void carry_out(struct controller *controller, struct ongoing *o
     struct ongoing *place = free_place(controller->going, ACTION_COUNT);
     size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
     ASSERT(place != NULL); /* each is under way once, and there is a place for each */
+    if (!controller_leads(controller)) { /* writing the row may have taken long */
+        snprintf(report.detail, sizeof report.detail, "the lead was lost before it began");
+        conclude(controller, ongoing, ERR_CONFLICT, &report);
+        return;
+    }
     controller->acted_us[controller->acted++ % size] = now_us(controller);
     enum err_e err = seams->act(seams->data, &ongoing->order, &report);
     if (err == ERR_OK && report.goes_on) {
@@ -370,6 +378,7 @@ MAY_BLOCK static void call_person(struct controller *controller,
         .evidence = write_evidence(controller, &action),
         .before = write_figures(controller, &state->snapshot),
         .detail = SLICE_LIT("what the rule may do about it did not help"),
+        .term = controller->leadership.term,
     };
     const struct controller_seams *seams = &controller->options.seams;
     int64_t id;
@@ -468,19 +477,33 @@ MAY_BLOCK void actions_go_on(struct controller *controller, const struct control
     }
 }
 
+void actions_forget(struct controller *controller) {
+    pthread_mutex_lock(&controller->lock);
+    memset(controller->waiting, 0, sizeof controller->waiting);
+    pthread_mutex_unlock(&controller->lock);
+    memset(controller->going, 0, sizeof controller->going);
+    memset(controller->watched, 0, sizeof controller->watched);
+    controller->untold_len = 0;
+    controller->is_settled = false;
+    actions_init(controller);
+}
+
 /* Once the journal can be written, before anything new goes into it. */
 MAY_BLOCK void actions_settle(struct controller *controller) {
     static const struct {
         enum action_outcome_e was, now;
         const char *detail;
     } rows[] = {
-        {OUTCOME_BEGUN, OUTCOME_INTERRUPTED, "the node ended in the middle of it"},
-        {OUTCOME_WAITING, OUTCOME_EXPIRED, "the node ended before somebody approved it"},
+        {OUTCOME_BEGUN, OUTCOME_INTERRUPTED,
+         "its controller ended, or lost the lead, in the middle of it"},
+        {OUTCOME_WAITING, OUTCOME_EXPIRED,
+         "its controller ended, or lost the lead, before somebody approved it"},
     };
     const struct controller_seams *seams = &controller->options.seams;
     for (size_t i = 0; !controller->is_settled && i < sizeof rows / sizeof rows[0]; i++) {
         struct journal_entry entry = {.outcome = action_outcome_text(rows[i].now),
-                                      .detail = slice_of(rows[i].detail)};
+                                      .detail = slice_of(rows[i].detail),
+                                      .term = controller->leadership.term};
         if (seams->journal_settle(seams->data, action_outcome_text(rows[i].was), &entry) !=
             ERR_OK) {
             return; /* with the next look */

@@ -106,6 +106,23 @@ static void write_node(struct json_writer *w, const struct sensed_node *node,
     json_end_object(w);
 }
 
+/* Of a holder "n1:8080/4f2c…" the node; of one that is alone nothing is told but that it leads. */
+static void write_leader(struct json_writer *w, const struct leadership *leadership) {
+    struct slice holder = slice_of(leadership->holder), node;
+    bool is_known = slice_next(&holder, '/', &node);
+    json_begin_object(w);
+    json_put_bool(w, "leads", leadership->is_ours);
+    json_key(w, "leader");
+    if (is_known) {
+        json_add_text(w, node);
+    } else {
+        json_add_null(w);
+    }
+    json_put_cstr(w, "url", leadership->url[0] == '\0' ? NULL : leadership->url);
+    json_put_int(w, "term", leadership->term);
+    json_end_object(w);
+}
+
 static void write_nodes(const struct controller *controller, struct json_writer *w,
                         const struct control_state *state, const struct decision *decision) {
     json_begin_object(w);
@@ -116,6 +133,8 @@ static void write_nodes(const struct controller *controller, struct json_writer 
         write_node(w, &state->nodes[i], controller->options.policy->balancer.stale_after_ms);
     }
     json_end_array(w);
+    json_key(w, "controller");
+    write_leader(w, &state->leadership);
     json_key(w, "scale");
     json_begin_object(w);
     json_put_int(w, "current", decision->scale.current);

@@ -65,6 +65,7 @@ struct controller {
     struct idle_row idle[ACTION_COUNT];
     struct untold untold[SNAPSHOT_EFFECTS_MAX];
     size_t untold_len;
+    struct leadership leadership; /* of this look; is_ours when it is alone */
     bool is_settled;         /* what an earlier run left in the journal was ended */
     struct sensed sensed;
     struct buf line, text;
@@ -77,6 +78,11 @@ MAY_BLOCK void actions_take(struct controller *controller, const struct control_
                             const struct decision *decision);
 MAY_BLOCK void actions_go_on(struct controller *controller, const struct control_state *state);
 MAY_BLOCK void actions_settle(struct controller *controller);
+/* The lead was lost or begins anew: nothing is under way any more. */
+void actions_forget(struct controller *controller);
+
+/* controller.c: right now, in the term of this look. */
+bool controller_leads(const struct controller *controller);
 
 /* controller_documents.c: what is written lives in the state's arena. False without memory. */
 bool documents_write(struct controller *controller, struct control_state *state,

@@ -222,16 +222,26 @@ void handle_list_actions(struct call *call) {
     }
 }
 
+/* It waits with the controller that leads, if anywhere. */
+static void refuse_approval(struct call *call, enum err_e err, struct controller *controller) {
+    struct problem problem;
+    struct control_state *state = controller == NULL ? NULL : controller_state(controller);
+    bool is_elsewhere = state != NULL && !state->leadership.is_ours;
+    problem_set(&problem, err, "", "no such action waits for an approval%s%.160s",
+                is_elsewhere ? " here: ask the controller that leads, " : "",
+                is_elsewhere && state->leadership.url[0] != '\0' ? state->leadership.url : "");
+    control_state_unref(state);
+    call_fail(call, err, &problem);
+}
+
 void handle_approve_action(struct call *call) {
     struct controller *controller = call->api->node->controller;
-    struct problem problem;
     int64_t id;
     bool is_id = slice_to_int(call->params[0], 1, INT64_MAX, &id);
     enum err_e err = is_id && controller != NULL ? controller_approve(controller, id)
                                                  : ERR_NOT_FOUND;
     if (err != ERR_OK) {
-        call_fail(call, problem_set(&problem, err, "", "no such action waits for an approval"),
-                  &problem);
+        refuse_approval(call, err, controller);
         return;
     }
     call_reply_empty(call, 202);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "io/pacer.h"
+#include "store/lease.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -24,6 +25,7 @@ enum {
     STORE_DEADLINE_MS = 2000,
     SHOWN_MS = 60000,       /* a node that is gone */
     SECRET_MIN = 16,
+    ANSWER_SHARE = 3,       /* of the lease's life, for an answer of the server */
 };
 
 struct cluster {
@@ -35,6 +37,9 @@ struct cluster {
     struct desk *desk;
     struct watcher *watcher;
     struct pacer *registry;
+    char holder[LEASE_HOLDER_MAX + 1]; /* id/incarnation */
+    struct lease *lease;
+    struct elector *elector;
     struct watched_node *seen; /* of the last sense */
     atomic_bool serves, drains;
 
@@ -103,7 +108,7 @@ static void fill_record(const struct cluster *cluster, struct store_op *op) {
 }
 
 static void note_renewal(struct cluster *cluster, const struct store_op *op) {
-    bool is_refused = op->err == ERR_CONFLICT;
+    bool is_refused = op->err == ERR_CONFLICT && !op->node.values.drains; /* else it is expected */
     if (is_refused && !cluster->was_refused) {
         log_event(LOG_ERROR, "node_id_taken",
                   "node=%s mend=\"two processes have this host name and port: give each its own\"",
@@ -198,6 +203,46 @@ static bool give_list(void *data, struct node_list *ret_list) {
     return is_listed;
 }
 
+/* ---- the lead ---- */
+
+MAY_BLOCK static enum err_e try_lease(void *data, struct leadership *ret_leadership,
+                                      struct problem *ret_problem) {
+    struct cluster *cluster = data;
+    struct lease_state state;
+    TRY(lease_try(cluster->lease, &state, ret_problem));
+    *ret_leadership = (struct leadership){.is_ours = state.is_ours, .term = state.term};
+    snprintf(ret_leadership->holder, sizeof ret_leadership->holder, "%s", state.holder);
+    snprintf(ret_leadership->url, sizeof ret_leadership->url, "%s", state.url);
+    return ERR_OK;
+}
+
+MAY_BLOCK static enum err_e give_lease_back(void *data, struct problem *ret_problem) {
+    struct cluster *cluster = data;
+    return lease_give_back(cluster->lease, ret_problem);
+}
+
+static bool open_elector(struct cluster *cluster) {
+    const struct config *config = cluster->options.config;
+    snprintf(cluster->holder, sizeof cluster->holder, "%.*s/%s",
+             LEASE_HOLDER_MAX - CLUSTER_INCARNATION_SIZE, cluster->options.id,
+             cluster->incarnation);
+    cluster->lease = lease_create(&(struct lease_options){
+        .store_url = config->store_url,
+        .name = LEASE_CONTROLLER,
+        .holder = cluster->holder,
+        .url = cluster->options.url == NULL ? "" : cluster->options.url,
+        .ttl_ms = config->control_lease_ms,
+        .timeout_ms = config->control_lease_ms / ANSWER_SHARE,
+        .only_looks = !config->control_candidate,
+    });
+    cluster->elector = elector_create(&(struct elector_options){
+        .clock = cluster->options.clock,
+        .ttl_ms = config->control_lease_ms,
+        .seams = {.try = try_lease, .give_back = give_lease_back, .data = cluster},
+    });
+    return cluster->lease != NULL && cluster->elector != NULL;
+}
+
 /* ---- life ---- */
 
 static struct watcher *open_watcher(struct cluster *cluster) {
@@ -239,7 +284,7 @@ MAY_BLOCK static enum err_e start(struct cluster *cluster, struct problem *probl
     TRY(take_secret(cluster, problem));
     cluster->watcher = open_watcher(cluster);
     cluster->seen = calloc(WATCH_NODES_MAX, sizeof *cluster->seen);
-    bool good = cluster->watcher != NULL && cluster->seen != NULL;
+    bool good = cluster->watcher != NULL && cluster->seen != NULL && open_elector(cluster);
     if (good && cluster->options.url != NULL) {
         cluster->desk = open_desk(cluster);
         good = cluster->desk != NULL;
@@ -249,7 +294,8 @@ MAY_BLOCK static enum err_e start(struct cluster *cluster, struct problem *probl
                                                                 .every_ms = PERIOD_MS,
                                                                 .turn = registry_turn,
                                                                 .data = cluster});
-        good = cluster->registry != NULL && watcher_start(cluster->watcher) == ERR_OK;
+        good = cluster->registry != NULL && watcher_start(cluster->watcher) == ERR_OK &&
+               elector_start(cluster->elector) == ERR_OK;
     }
     return good ? ERR_OK
                 : problem_set(problem, ERR_NO_MEMORY, "", "the watch of nodes could not start");
@@ -269,6 +315,7 @@ MAY_BLOCK enum err_e cluster_open(const struct cluster_options *options,
     enum err_e err = start(cluster, ret_problem);
     if (err != ERR_OK) {
         cluster_leave(cluster);
+        cluster_resign(cluster);
         cluster_close(cluster);
         return err;
     }
@@ -310,10 +357,18 @@ MAY_BLOCK void cluster_leave(struct cluster *cluster) {
     }
 }
 
+MAY_BLOCK void cluster_resign(struct cluster *cluster) {
+    if (cluster != NULL) {
+        elector_stop(cluster->elector);
+    }
+}
+
 MAY_BLOCK void cluster_close(struct cluster *cluster) {
     if (cluster == NULL) {
         return;
     }
+    elector_destroy(cluster->elector);
+    lease_destroy(cluster->lease);
     watcher_destroy(cluster->watcher);
     desk_destroy(cluster->desk);
     pthread_mutex_destroy(&cluster->lock);
@@ -330,8 +385,12 @@ struct watcher *cluster_watcher(struct cluster *cluster) {
     return cluster->watcher;
 }
 
-const char *cluster_incarnation(const struct cluster *cluster) {
-    return cluster->incarnation;
+struct slice cluster_holder(const struct cluster *cluster) {
+    return slice_of(cluster->holder);
+}
+
+void cluster_lead(struct cluster *cluster, struct leadership *ret_leadership) {
+    elector_see(cluster->elector, ret_leadership);
 }
 
 void cluster_see(struct cluster *cluster, const struct cluster_view *view) {

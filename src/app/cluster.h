@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What one process on PostgreSQL has to do with the others: it registers itself if it serves,
- * knows who else is registered, and watches all of them. Two threads:
+ * knows who else is registered, and watches all of them. Three threads:
  *
  *   registry   renews our registration, lists everybody's                (the store)
  *   watcher    asks everybody how they are, each second                  (act/watcher.h)
+ *   elector    competes for the lead, or hears who has it                (act/elector.h)
  *
  * A SQLite file is served by one process, which has nobody to do with: there is no cluster then.
  * Thread: open to close from main; sense from the controller's; the desk is for the loops.
@@ -38,8 +39,10 @@ MAY_BLOCK enum err_e cluster_open(const struct cluster_options *options,
 /* Each once, in this order; NULL: nothing. */
 void cluster_register(struct cluster *cluster); /* it serves now */
 void cluster_drain(struct cluster *cluster);    /* it takes nothing new, and stops soon */
-MAY_BLOCK void cluster_leave(struct cluster *cluster); /* takes the registration away, ends both
-    threads; waits for the store's answer, a few seconds at most */
+MAY_BLOCK void cluster_leave(struct cluster *cluster); /* takes the registration away, watches no
+    more; waits for the store's answer, a few seconds at most */
+MAY_BLOCK void cluster_resign(struct cluster *cluster); /* gives the lead back: once nothing of this
+    process acts any more */
 MAY_BLOCK void cluster_close(struct cluster *cluster);
 
 /* What this node tells of itself from now on; the monitor's thread. It serves. */
@@ -54,7 +57,9 @@ void cluster_see(struct cluster *cluster, const struct cluster_view *view);
 
 struct desk *cluster_desk(struct cluster *cluster); /* NULL: it does not serve */
 struct watcher *cluster_watcher(struct cluster *cluster);
-const char *cluster_incarnation(const struct cluster *cluster);
+/* By what name it leads; for action_fence. */
+struct slice cluster_holder(const struct cluster *cluster);
+void cluster_lead(struct cluster *cluster, struct leadership *ret_leadership); /* any thread */
 /* All nodes and their metrics together. Texts live until the next call. */
 void cluster_sense(struct cluster *cluster, struct sensed *ret_sensed);
 

@@ -87,6 +87,18 @@ static bool add_optimal(struct slice key, const struct json_t *value, void *data
     return true;
 }
 
+/* A node that is alone leads nobody. */
+static void add_leader(struct buf *text, const struct json_t *controller) {
+    char term[24];
+    struct slice leader = text_of(controller, "leader");
+    number_of(controller, "term", 0, term);
+    if (!slice_eq_text(leader, "-")) {
+        buf_printf(text, "leads: %.*s (term %s)\n", SLICE_ARG(leader), term);
+    } else if (!json_is_true_at(controller, "leads")) {
+        buf_add_text(text, "leads: nobody\n");
+    }
+}
+
 static void write_table(struct buf *text, const struct json_t *document, bool *ret_all_fine) {
     const struct json_t *items = json_get(document, "items");
     const struct json_t *scale = json_get(document, "scale");
@@ -102,6 +114,7 @@ static void write_table(struct buf *text, const struct json_t *document, bool *r
     number_of(scale, "desired", 0, desired);
     buf_printf(text, "scale: %s of %s (%.*s)\n", current, desired,
                SLICE_ARG(text_of(scale, "reason")));
+    add_leader(text, json_get(document, "controller"));
     struct listing listing = {text, true};
     json_each(json_get(document, "optimal"), add_optimal, &listing);
     buf_add_char(text, '\n');

@@ -146,6 +146,10 @@ enum {
       "Good answers in a row that make a suspect node healthy again.")                             \
     X(cluster, clock_off, DURATION, "1s", "10ms", "1h",                                            \
       "A node whose clock differs by more is warned of.")                                          \
+    X(control, candidate, BOOL, "yes", "", "",                                                     \
+      "On PostgreSQL: whether this process may lead, which is to act for all nodes.")              \
+    X(control, lease, DURATION, "3s", "600ms", "1m",                                               \
+      "How long a leader that does not renew keeps the lead; it renews six times as often.")       \
     X(control, record, TEXT, "", "0", "1023",                                                      \
       "File for what the controller sees and decides, a line a second, for turnout control "       \
       "replay. Empty: none.")                                                                      \

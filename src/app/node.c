@@ -530,6 +530,7 @@ MAY_BLOCK static void close_all(struct node *node) {
         db_service_drain(node->api_node.optimizer); /* lets the controller go, if it waits */
     }
     node_control_stop(node->control); /* before what it asks is gone */
+    cluster_resign(node->cluster);    /* nothing acts any more */
     if (node->api_node.monitor != NULL) { /* after the loops, which ask it */
         monitor_stop(node->api_node.monitor);
         monitor_destroy(node->api_node.monitor);

@@ -121,6 +121,11 @@ static void sense(void *data, struct sensed *ret_sensed) {
     }
 }
 
+static void lead(void *data, struct leadership *ret_leadership) {
+    const struct node_control *control = data;
+    cluster_lead(control->options.cluster, ret_leadership);
+}
+
 /* ---- the journal ---- */
 
 static void begin_op(const struct node_control *control, struct store_op *op,
@@ -144,12 +149,20 @@ static struct action_record record_of(const struct node_control *control,
     };
 }
 
+static struct action_fence fence_of(const struct node_control *control,
+                                    const struct journal_entry *entry) {
+    return control->options.cluster == NULL
+               ? (struct action_fence){.term = 0}
+               : (struct action_fence){cluster_holder(control->options.cluster), entry->term};
+}
+
 MAY_BLOCK static enum err_e journal_add(void *data, const struct journal_entry *entry,
                                         int64_t *ret_id) {
     const struct node_control *control = data;
     struct store_op op;
     begin_op(control, &op, STORE_ADD_ACTION);
     op.action.values = record_of(control, entry);
+    op.action.fence = fence_of(control, entry);
     enum err_e err = store_run(control->options.api_node->store, &op);
     *ret_id = op.action.values.id;
     store_op_fini(&op);
@@ -163,6 +176,10 @@ MAY_BLOCK static enum err_e end_rows(const struct node_control *control, int64_t
     op.action.values = record_of(control, entry);
     op.action.values.id = id;
     op.action.was = slice_of(was);
+    op.action.fence = fence_of(control, entry);
+    if (id == 0 && control->options.cluster != NULL) {
+        op.action.values.actor = SLICE_NONE; /* whoever led before */
+    }
     enum err_e err = store_run(control->options.api_node->store, &op);
     store_op_fini(&op);
     return err;
@@ -343,6 +360,7 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
         .clock = options->api_node->clock,
         .policy = &control->policy,
         .seams = {.sense = sense,
+                  .lead = options->cluster == NULL ? NULL : lead,
                   .refuse = refuse,
                   .act = act,
                   .journal_add = journal_add,

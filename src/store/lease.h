@@ -31,6 +31,7 @@ struct lease_options { /* all texts outlive the lease */
     const char *url;       /* where the holder can be asked; may be empty */
     int64_t ttl_ms;        /* how long a renewal lasts */
     int64_t timeout_ms;    /* for one answer of the server */
+    bool only_looks;       /* it never takes the lease, and hears who has it */
 };
 
 struct lease_state {

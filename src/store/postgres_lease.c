@@ -56,13 +56,16 @@ MAY_BLOCK enum err_e lease_try(struct lease *lease, struct lease_state *ret_stat
     TRY(see_to_connection(lease, ret_problem));
     pg_args_init(&args);
     pg_arg_word(&args, options->name);
-    pg_arg_word(&args, options->holder);
-    pg_arg_word(&args, options->url);
-    pg_arg_int(&args, options->ttl_ms);
-    size_t place = pg_put(&lease->conn, PG_SQL_LEASE_TRY, &args);
+    if (!options->only_looks) {
+        pg_arg_word(&args, options->holder);
+        pg_arg_word(&args, options->url);
+        pg_arg_int(&args, options->ttl_ms);
+    }
+    size_t place = pg_put(&lease->conn,
+                          options->only_looks ? PG_SQL_LEASE_LOOK : PG_SQL_LEASE_TRY, &args);
     TRY(run(lease, ret_problem));
     struct pg_rows rows = pg_rows_of(&lease->conn, place);
-    if (!pg_next(&rows)) { /* somebody took it between the two halves of the statement */
+    if (!pg_next(&rows)) { /* nobody has it, or somebody took it while the statement ran */
         return ERR_OK;
     }
     struct slice holder = pg_get_text(&rows);

@@ -233,7 +233,9 @@
     /* Takes it when it is free, renews it when it is ours, and tells who has it. */               \
     X(LEASE_TRY, L,                                                                                \
       "WITH ours AS (INSERT INTO leases (name, holder, url, term, until)"                          \
-      "  VALUES ($1, $2, $3, 1, " PG_IN_MS("$4") ")"                                               \
+      "  SELECT $1, $2, $3, 1, " PG_IN_MS("$4")                                                    \
+      "  WHERE NOT EXISTS (SELECT FROM leases WHERE name = $1 AND holder <> $2"                    \
+      "   AND until > clock_timestamp())" /* a look costs others nothing, a conflict locks */      \
       "  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, url = excluded.url,"           \
       "   term = leases.term + (leases.holder <> excluded.holder"                                  \
       "    OR leases.until < clock_timestamp())::int, until = excluded.until"                      \
@@ -241,6 +243,8 @@
       "  RETURNING holder, url, term)"                                                             \
       " SELECT holder, url, term FROM ours UNION ALL SELECT holder, url, term FROM leases"         \
       " WHERE name = $1 AND NOT EXISTS (SELECT FROM ours)")                                        \
+    X(LEASE_LOOK, L, "SELECT holder, url, term FROM leases"                                        \
+                     " WHERE name = $1 AND until > clock_timestamp()")                             \
     X(LEASE_GIVE_BACK, L, "UPDATE leases SET until = '-infinity' WHERE name = $1 AND holder = $2") \
     /* ── the change mark ── */                                                                    \
     X(MARK_CHANGE, W, "UPDATE change_marks SET mark = mark # $1"                                   \

@@ -88,6 +88,31 @@ static void what_is_given_back_is_free_at_once(void **state) {
     lease_destroy(b);
 }
 
+static void who_only_looks_takes_nothing(void **state) {
+    (void)state;
+    struct rig *rig = *state;
+    struct problem problem;
+    struct lease *a = candidate(rig, "a", LONG_MS);
+    struct lease *looks = lease_create(&(struct lease_options){.store_url = rig->path,
+                                                               .name = LEASE_CONTROLLER,
+                                                               .holder = "looks",
+                                                               .timeout_ms = TIMEOUT_MS,
+                                                               .only_looks = true});
+    assert_non_null(looks);
+    struct lease_state seen = try(looks);
+    assert_false(seen.is_ours);
+    assert_string_equal(seen.holder, "");
+    assert_true(try(a).is_ours);
+    seen = try(looks);
+    assert_false(seen.is_ours);
+    assert_string_equal(seen.holder, "a");
+    assert_int_equal(seen.term, 1);
+    assert_int_equal(lease_give_back(a, &problem), ERR_OK);
+    assert_string_equal(try(looks).holder, "");
+    lease_destroy(looks);
+    lease_destroy(a);
+}
+
 static void a_server_that_was_away_is_found_again(void **state) {
     struct rig *rig = *state;
     struct lease *a = candidate(rig, "a", LONG_MS);
@@ -169,6 +194,7 @@ int main(void) {
         CASE(who_stops_renewing_loses_it),
         CASE(who_renews_too_late_begins_a_new_term),
         CASE(what_is_given_back_is_free_at_once),
+        CASE(who_only_looks_takes_nothing),
         CASE(a_server_that_was_away_is_found_again),
         CASE(only_the_present_holder_writes_into_the_journal),
     };

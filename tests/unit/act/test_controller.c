@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* size: one world of doubles serves every test of the controller */
 /* Goal: what the controller does is what was decided, within mode and budget, and the journal tells
  * it truly whatever fails. Everything is on a virtual clock; the seams are doubles. */
 #include <stdarg.h>
@@ -28,6 +29,9 @@ static struct world {
     size_t rows_len;
     double slow_queries, response_ms;
     bool is_healthy;
+    struct leadership leadership;
+    int64_t real_term; /* what the journal knows */
+    bool loses_lead;   /* once the next row is written */
     bool is_blind; /* nobody has looked at the nodes yet */
     const char *refusal; /* of every action */
     enum err_e act_err, journal_err;
@@ -70,6 +74,11 @@ static void sense(void *data, struct sensed *ret) {
     ret->metrics[METRIC_AVG_RESPONSE_TIME_MS] = world.response_ms;
 }
 
+static void lead(void *data, struct leadership *ret_leadership) {
+    (void)data;
+    *ret_leadership = world.leadership;
+}
+
 static const char *refuse(void *data, enum action_e action) {
     (void)data;
     bool can = action == ACTION_OPTIMIZE_QUERIES ||
@@ -109,11 +118,17 @@ static void keep(char *to, size_t size, struct slice text) {
     snprintf(to, size, "%.*s", SLICE_ARG(text));
 }
 
+static enum err_e check_journal(const struct journal_entry *entry) {
+    bool is_turn = entry->term == 0 || entry->term == world.real_term;
+    return world.journal_err != ERR_OK ? world.journal_err : is_turn ? ERR_OK : ERR_CONFLICT;
+}
+
 static enum err_e journal_add(void *data, const struct journal_entry *entry, int64_t *ret_id) {
     (void)data;
     *ret_id = 0;
-    if (world.journal_err != ERR_OK) {
-        return world.journal_err;
+    TRY(check_journal(entry));
+    if (world.loses_lead) {
+        world.leadership = (struct leadership){.is_ours = false};
     }
     assert_true(world.rows_len < ROWS_MAX);
     struct row *row = &world.rows[world.rows_len++];
@@ -128,9 +143,7 @@ static enum err_e journal_add(void *data, const struct journal_entry *entry, int
 
 static enum err_e journal_end(void *data, int64_t id, const struct journal_entry *entry) {
     (void)data;
-    if (world.journal_err != ERR_OK) {
-        return world.journal_err;
-    }
+    TRY(check_journal(entry));
     assert_true(id > 0 && (size_t)id <= world.rows_len);
     struct row *row = &world.rows[id - 1];
     snprintf(row->outcome, sizeof row->outcome, "%s", entry->outcome);
@@ -141,9 +154,7 @@ static enum err_e journal_end(void *data, int64_t id, const struct journal_entry
 
 static enum err_e journal_settle(void *data, const char *was, const struct journal_entry *entry) {
     (void)data;
-    if (world.journal_err != ERR_OK) {
-        return world.journal_err;
-    }
+    TRY(check_journal(entry));
     world.settles++;
     for (size_t i = 0; i < world.rows_len; i++) {
         if (strcmp(world.rows[i].outcome, was) == 0) {
@@ -156,7 +167,15 @@ static enum err_e journal_settle(void *data, const char *was, const struct journ
 static const struct controller_options defaults = {
     .clock = &world.clock.base,
     .policy = &world.policy,
-    .seams = {sense, refuse, act, go_on, follow, journal_add, journal_end, journal_settle, NULL},
+    .seams = {.sense = sense,
+              .lead = lead,
+              .refuse = refuse,
+              .act = act,
+              .go_on = go_on,
+              .follow = follow,
+              .journal_add = journal_add,
+              .journal_end = journal_end,
+              .journal_settle = journal_settle},
     .mode = RECOVERY_ACT,
     .budget = 6,
     .verify_ms = 30000,
@@ -178,7 +197,10 @@ static void ignore_line(const char *line, size_t len, void *data) {
 
 static int make(void **state) {
     (void)state;
-    world = (struct world){.is_healthy = true, .slow_queries = 0, .response_ms = 10};
+    world = (struct world){.leadership = {.is_ours = true, .term = 1, .holder = "n1/r1",
+                                          .url = "http://n1"},
+                           .real_term = 1,
+                           .is_healthy = true, .slow_queries = 0, .response_ms = 10};
     log_set_sink(ignore_line, NULL);
     virtual_clock_init(&world.clock, 1790000000000);
     policy_init(&world.policy, NULL);
@@ -203,6 +225,14 @@ static void turns(int seconds) {
 static const struct row *last_row(void) {
     assert_true(world.rows_len > 0);
     return &world.rows[world.rows_len - 1];
+}
+
+static void start_with_hands_on_nodes(enum recovery_mode_e mode) {
+    struct controller_options options = defaults;
+    options.is_lone = false;
+    options.mode = mode;
+    world.can_scale = true;
+    start(&options);
 }
 
 /* ---- acting ---- */
@@ -483,6 +513,107 @@ static void what_a_run_left_open_is_told_by_the_next(void **state) {
     assert_int_equal(world.settles, 2);
 }
 
+/* ---- the lead ---- */
+
+static void give_lead_away(void) {
+    world.leadership = (struct leadership){.term = 2, .holder = "n2/r2", .url = "http://n2"};
+    world.real_term = 2;
+}
+
+static void take_lead(int64_t term) {
+    world.leadership = (struct leadership){.is_ours = true, .term = term, .holder = "n1/r1"};
+    world.real_term = term;
+}
+
+static void who_does_not_lead_looks_and_does_nothing(void **state) {
+    (void)state;
+    give_lead_away();
+    world.slow_queries = 14;
+    turns(10);
+    assert_int_equal(world.acts, 0);
+    assert_int_equal(world.rows_len, 0);
+    assert_int_equal(world.settles, 0);
+    assert_int_equal(world.follows, 0);
+    struct control_state *seen = controller_state(world.controller);
+    char text[4096];
+    keep(text, sizeof text, seen->alerts);
+    assert_non_null(strstr(text, "\"state\":\"firing\""));
+    keep(text, sizeof text, seen->nodes_text);
+    assert_non_null(strstr(text, "\"controller\":{\"leads\":false,\"leader\":\"n2\","
+                                 "\"url\":\"http://n2\",\"term\":2}"));
+    control_state_unref(seen);
+}
+
+static void who_takes_the_lead_ends_what_was_left_and_acts(void **state) {
+    (void)state;
+    give_lead_away();
+    world.rows_len = 1;
+    snprintf(world.rows[0].outcome, sizeof world.rows[0].outcome, "begun");
+    turns(3);
+    assert_string_equal(world.rows[0].outcome, "begun");
+    take_lead(3);
+    turns(1);
+    assert_string_equal(world.rows[0].outcome, "interrupted");
+    world.slow_queries = 14;
+    turns(1);
+    assert_int_equal(world.acts, 1);
+    assert_int_equal(world.settles, 2);
+    take_lead(4); /* lost, and had again before the next look */
+    turns(1);
+    assert_int_equal(world.settles, 4);
+}
+
+static void who_loses_the_lead_lets_go_of_what_waits(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.mode = RECOVERY_ASK;
+    start(&options);
+    world.slow_queries = 14;
+    turns(2);
+    assert_string_equal(last_row()->outcome, "waiting");
+    give_lead_away();
+    turns(1);
+    assert_int_equal(controller_approve(world.controller, 1), ERR_NOT_FOUND);
+    turns(70);
+    assert_string_equal(last_row()->outcome, "waiting"); /* it is the new leader's to end */
+    assert_int_equal(world.acts, 0);
+}
+
+static void who_loses_the_lead_does_not_go_on(void **state) {
+    (void)state;
+    start_with_hands_on_nodes(RECOVERY_ACT);
+    world.goes_on = true;
+    turns(2);
+    assert_int_equal(world.acts, 1);
+    give_lead_away();
+    world.goes_on = false;
+    turns(3);
+    assert_string_equal(last_row()->outcome, "begun");
+    assert_int_equal(world.rows_len, 1);
+}
+
+/* It was frozen, and does not know yet: the journal does. */
+static void a_former_leader_is_stopped_by_the_journal(void **state) {
+    (void)state;
+    turns(1);
+    world.real_term = 2;
+    world.slow_queries = 14;
+    turns(3);
+    assert_int_equal(world.acts, 0);
+    assert_int_equal(world.rows_len, 0);
+}
+
+static void the_lead_must_last_until_the_row_is_written(void **state) {
+    (void)state;
+    turns(1);
+    world.loses_lead = true;
+    world.slow_queries = 14;
+    turns(1);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(last_row()->outcome, "failed");
+    assert_string_equal(last_row()->detail, "the lead was lost before it began");
+}
+
 /* ---- the scaler's own wishes ---- */
 
 static void a_node_that_stays_alone_is_not_advised_to_have_company(void **state) {
@@ -502,14 +633,6 @@ static void the_scalers_wish_is_advice_once_an_hour(void **state) {
     assert_string_equal(last_row()->outcome, "advised");
     turns(1000);
     assert_int_equal(world.rows_len, 2);
-}
-
-static void start_with_hands_on_nodes(enum recovery_mode_e mode) {
-    struct controller_options options = defaults;
-    options.is_lone = false;
-    options.mode = mode;
-    world.can_scale = true;
-    start(&options);
 }
 
 static void an_action_that_takes_long_goes_on_and_ends_when_it_says_so(void **state) {
@@ -708,6 +831,12 @@ int main(void) {
         EACH(an_approved_action_needs_its_journal_too),
         EACH(an_approval_that_does_not_come_expires),
         EACH(what_a_run_left_open_is_told_by_the_next),
+        EACH(who_does_not_lead_looks_and_does_nothing),
+        EACH(who_takes_the_lead_ends_what_was_left_and_acts),
+        EACH(who_loses_the_lead_lets_go_of_what_waits),
+        EACH(who_loses_the_lead_does_not_go_on),
+        EACH(a_former_leader_is_stopped_by_the_journal),
+        EACH(the_lead_must_last_until_the_row_is_written),
         EACH(a_node_that_stays_alone_is_not_advised_to_have_company),
         EACH(the_scalers_wish_is_advice_once_an_hour),
         EACH(an_action_that_takes_long_goes_on_and_ends_when_it_says_so),
