@@ -7,12 +7,14 @@ LISTEN ?= 127.0.0.1:8080
 STORE  ?= sqlite:build/demo.db
 ONLY   ?=
 DIR    ?=
+MINUTES ?= 3
+SEED   ?=
 FUZZ_SECONDS = $(or $(SECONDS),60)
 
 variant = $(if $(PLANT),plant-$(PLANT),$(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster build test bench check format fuzz clean
+.PHONY: help run cluster build test bench chaos check format fuzz clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +47,11 @@ bench: ## measure against peers in the same run (bench/results, docs/performance
 	@tools/build release
 	@bench/run
 	@tools/gen-performance-docs
+
+chaos: ## the cluster under load while everything fails (MINUTES=3, SEED=…)
+	@tools/setup test
+	@tools/build release turnout bench/loadgen
+	@tests/chaos/chaos.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 fuzz: ## fuzz one target for a while (T=name, SECONDS=60)
 	@tools/fuzz "$(T)" $(FUZZ_SECONDS)

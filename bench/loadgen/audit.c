@@ -28,17 +28,11 @@ static int64_t record_of(const struct audit *audit, uint32_t number) {
     return audit->run->ledger.scans[number].record_id;
 }
 
-static int64_t participant_of(const struct audit *audit, uint32_t person) {
-    return audit->run->ledger.ids[person];
-}
-
-typedef int64_t (*key_fn)(const struct audit *audit, uint32_t value);
-
-/* The value with this key; SCAN_NONE: none. `ret_slot` is where it is or would be. */
-static uint32_t index_find(const struct audit *audit, const struct index *index, key_fn key_of,
-                           int64_t key, size_t *ret_slot) {
-    size_t at = slot_of(index, key);
-    while (index->slots[at] != SCAN_NONE && key_of(audit, index->slots[at]) != key) {
+/* The scan with this record; SCAN_NONE: none. `ret_slot` is where it is or would be. */
+static uint32_t index_find(const struct audit *audit, int64_t record_id, size_t *ret_slot) {
+    const struct index *index = &audit->by_record;
+    size_t at = slot_of(index, record_id);
+    while (index->slots[at] != SCAN_NONE && record_of(audit, index->slots[at]) != record_id) {
         at = (at + 1) & index->mask;
     }
     *ret_slot = at;
@@ -50,15 +44,13 @@ static uint32_t index_find(const struct audit *audit, const struct index *index,
 static void index_ledger(struct audit *audit) {
     struct ledger *ledger = &audit->run->ledger;
     index_init(&audit->by_record, ledger->len);
-    index_init(&audit->by_participant, (size_t)audit->run->load.people);
     size_t slot;
     for (uint32_t number = 0; number < ledger->len; number++) {
         ledger->scans[number].seen = 0;
         if (!ledger_is_acknowledged(ledger, number)) {
             continue;
         }
-        uint32_t other = index_find(audit, &audit->by_record, record_of,
-                                    ledger->scans[number].record_id, &slot);
+        uint32_t other = index_find(audit, ledger->scans[number].record_id, &slot);
         if (other != SCAN_NONE) {
             ledger_fault(ledger, FAULT_LOST, "scans %" PRIu32 " and %" PRIu32
                          " were both acknowledged with record %" PRId64,
@@ -67,13 +59,6 @@ static void index_ledger(struct audit *audit) {
             continue;
         }
         audit->by_record.slots[slot] = number;
-    }
-    for (uint32_t person = 0; person < (uint32_t)audit->run->load.people; person++) {
-        if (ledger->ids[person] != 0 &&
-            index_find(audit, &audit->by_participant, participant_of, ledger->ids[person],
-                       &slot) == SCAN_NONE) {
-            audit->by_participant.slots[slot] = person;
-        }
     }
 }
 
@@ -85,7 +70,6 @@ void audit_begin(struct audit *audit, struct run *run, const char *source) {
 
 void audit_free(struct audit *audit) {
     free(audit->by_record.slots);
-    free(audit->by_participant.slots);
     free(audit->stays);
     free(audit->strays);
 }
@@ -146,22 +130,16 @@ static void count_record(struct audit *audit, const struct record *record) {
     bool comes_in = record->verdict == VERDICT_ADMITTED;
     gate->admitted += comes_in;
     gate->exited += !comes_in;
-    size_t slot;
-    uint32_t person = index_find(audit, &audit->by_participant, participant_of,
-                                 record->participant, &slot);
-    if (person == SCAN_NONE) {
-        return; /* nobody of ours: its record is a stray, and told so */
-    }
     audit->stays = grown(audit->stays, audit->stays_len, &audit->stays_size, sizeof *audit->stays);
     audit->stays[audit->stays_len++] =
-        (struct stay){person, record->scanned_ms, record->id, comes_in};
+        (struct stay){record->participant, record->scanned_ms, record->id, comes_in};
 }
 
 void audit_record(struct audit *audit, const struct record *record) {
     size_t slot;
     audit->records++;
     count_record(audit, record);
-    uint32_t number = index_find(audit, &audit->by_record, record_of, record->id, &slot);
+    uint32_t number = index_find(audit, record->id, &slot);
     if (number != SCAN_NONE) {
         check_record(audit, number, record);
         return;
@@ -169,23 +147,35 @@ void audit_record(struct audit *audit, const struct record *record) {
     audit->strays = grown(audit->strays, audit->strays_len, &audit->strays_size,
                           sizeof *audit->strays);
     struct stray *stray = &audit->strays[audit->strays_len++];
-    uint32_t named = ledger_number(&audit->run->ledger, record->nonce);
-    *stray = (struct stray){.record = *record, .is_known = named != SCAN_NONE};
+    *stray = (struct stray){.record = *record,
+                            .named = ledger_number(&audit->run->ledger, record->nonce)};
     stray->record.nonce = SLICE_NONE; /* its bytes are the source's */
 }
 
 /* ── what is left over ── */
 
+static bool is_open(const struct sent *sent) {
+    return sent->record_id == 0 && sent->seen == 0;
+}
+
+/* Whose participant is not known yet may be anybody's. */
+static bool may_be_of(const struct ledger *ledger, const struct sent *sent,
+                      const struct record *record) {
+    if (sent->expect == EXPECT_UNKNOWN_TOKEN) {
+        return record->participant == 0;
+    }
+    int64_t id = ledger->ids[sent->person];
+    return id == record->participant || (id == 0 && is_open(sent));
+}
+
 /* A scan that says what the record says; one without an answer before one with. */
-static uint32_t find_cause(const struct audit *audit, const struct record *record) {
-    const struct ledger *ledger = &audit->run->ledger;
+static uint32_t find_cause(const struct ledger *ledger, const struct record *record) {
     uint32_t found = SCAN_NONE;
     for (uint32_t number = 0; number < ledger->len; number++) {
         const struct sent *sent = &ledger->scans[number];
-        int64_t participant = sent->expect == EXPECT_UNKNOWN_TOKEN ? 0 : ledger->ids[sent->person];
         bool is_like = sent->scanned_ms == record->scanned_ms && sent->gate == record->gate &&
-                       sent->direction == record->direction && participant == record->participant;
-        if (is_like && sent->record_id == 0 && sent->seen == 0) {
+                       sent->direction == record->direction && may_be_of(ledger, sent, record);
+        if (is_like && is_open(sent)) {
             return number;
         }
         found = is_like ? number : found;
@@ -198,25 +188,27 @@ enum { STRAYS_MAX = 1000 }; /* looked at one by one: beyond that all is told as 
 static void tell_stray(struct audit *audit, const struct stray *stray) {
     struct ledger *ledger = &audit->run->ledger;
     const struct record *record = &stray->record;
-    uint32_t number = audit->strays_len > STRAYS_MAX ? SCAN_NONE : find_cause(audit, record);
-    if (number != SCAN_NONE && ledger->scans[number].record_id == 0 &&
-        ledger->scans[number].seen == 0) {
+    uint32_t number = stray->named;
+    if (number == SCAN_NONE && audit->strays_len <= STRAYS_MAX) {
+        number = find_cause(ledger, record);
+    }
+    if (number == SCAN_NONE) {
+        ledger_fault(ledger, FAULT_PHANTOM,
+                     "%s: record %" PRId64 " (%s) is of no scan that was sent", audit->source,
+                     record->id, verdict_text(record->verdict));
+    } else if (is_open(&ledger->scans[number])) {
         ledger->scans[number].seen = 1; /* decided; its answer reached nobody */
-        return;
+    } else {
+        ledger_fault(ledger, FAULT_DOUBLED,
+                     "%s: record %" PRId64 " is a second one of scan %" PRIu32, audit->source,
+                     record->id, number);
     }
-    if (number != SCAN_NONE || stray->is_known) {
-        ledger_fault(ledger, FAULT_DOUBLED, "%s: record %" PRId64 " is a second one of a scan",
-                     audit->source, record->id);
-        return;
-    }
-    ledger_fault(ledger, FAULT_PHANTOM, "%s: record %" PRId64 " (%s) is of no scan that was sent",
-                 audit->source, record->id, verdict_text(record->verdict));
 }
 
 static int compare_stays(const void *a, const void *b) {
     const struct stay *one = a, *other = b;
-    if (one->person != other->person) {
-        return one->person < other->person ? -1 : 1;
+    if (one->participant != other->participant) {
+        return one->participant < other->participant ? -1 : 1;
     }
     if (one->at_ms != other->at_ms) {
         return one->at_ms < other->at_ms ? -1 : 1;
@@ -234,8 +226,8 @@ static void check_stays(struct audit *audit, const struct stay *stays, size_t le
                              (reentry == REENTRY_NONE && admissions > 0);
         if (stays[i].comes_in && is_in_the_way) {
             ledger_fault(&audit->run->ledger, FAULT_DOUBLED,
-                         "%s: record %" PRId64 " let person %" PRIu32 " in a second time",
-                         audit->source, stays[i].id, stays[i].person);
+                         "%s: record %" PRId64 " let participant %" PRId64 " in a second time",
+                         audit->source, stays[i].id, stays[i].participant);
         }
         admissions += stays[i].comes_in;
         is_inside = stays[i].comes_in;
@@ -248,7 +240,7 @@ static void check_everybody(struct audit *audit) {
     qsort(audit->stays, audit->stays_len, sizeof *audit->stays, compare_stays);
     for (size_t i = 0, next; i < audit->stays_len; i = next) {
         for (next = i + 1; next < audit->stays_len; next++) {
-            if (audit->stays[next].person != audit->stays[i].person) {
+            if (audit->stays[next].participant != audit->stays[i].participant) {
                 break;
             }
         }

@@ -47,17 +47,15 @@ struct audit {
         size_t mask;
     } by_record;
     struct stay {        /* a standing record */
-        uint32_t person;
-        int64_t at_ms, id;
+        int64_t participant, at_ms, id;
         bool comes_in;
     } *stays;
     size_t stays_len, stays_size;
     struct stray { /* a record that no acknowledged scan has */
         struct record record;
-        bool is_known; /* its nonce is one of ours */
+        uint32_t named; /* the scan whose nonce it has; SCAN_NONE: none of ours, or not told */
     } *strays;
     size_t strays_len, strays_size;
-    struct index by_participant; /* persons, by the participant's id */
 };
 
 /* `source` names where the records come from. */

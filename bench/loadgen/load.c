@@ -244,3 +244,68 @@ bool load_read(struct load *load, const char *path, struct buf *errors) {
     }
     return errors->len == 0;
 }
+
+/* ── numbers for streams ── */
+
+static void scale_stream(struct stream *stream, double factor) {
+    for (size_t i = 0; i < stream->curve.len; i++) {
+        stream->curve.points[i].rate *= factor;
+    }
+    stream->burst = round(stream->burst * factor);
+}
+
+static void connect_stream(struct stream *stream, double connections) {
+    stream->connections = fmax(1, round(connections));
+}
+
+typedef void (*stream_fn)(struct stream *stream, double number);
+
+static bool apply_named(struct load *load, struct slice word, stream_fn fn) {
+    struct slice name;
+    double number;
+    if (!slice_next(&word, '=', &name) || !parse_number(word, &number) || number < 0) {
+        return false;
+    }
+    for (size_t i = 0; i < load->streams_len; i++) {
+        if (slice_eq_text(name, load->streams[i].name)) {
+            fn(&load->streams[i], number);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool apply_all(struct load *load, const char *text, stream_fn fn) {
+    struct slice rest = slice_of(text), word;
+    while (slice_next(&rest, ',', &word)) {
+        if (!apply_named(load, word, fn)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool load_scale(struct load *load, const char *text) {
+    double factor;
+    if (!parse_number(slice_of(text), &factor)) {
+        return apply_all(load, text, scale_stream);
+    }
+    for (size_t i = 0; i < load->streams_len && factor >= 0; i++) {
+        scale_stream(&load->streams[i], factor);
+    }
+    return factor >= 0;
+}
+
+bool load_connections(struct load *load, const char *text) {
+    double number, all = 0;
+    if (!parse_number(slice_of(text), &number)) {
+        return apply_all(load, text, connect_stream);
+    }
+    for (size_t i = 0; i < load->streams_len; i++) {
+        all += load->streams[i].connections;
+    }
+    for (size_t i = 0; i < load->streams_len && number >= 1; i++) {
+        connect_stream(&load->streams[i], load->streams[i].connections * number / all);
+    }
+    return number >= 1;
+}

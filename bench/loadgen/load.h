@@ -93,6 +93,12 @@ struct load {
 /* Reads a file; what is wrong with it goes to `errors`, a line each. */
 bool load_read(struct load *load, const char *path, struct buf *errors);
 
+/* Numbers for streams: "2" is every stream's, "doors=4,phones=0.1" of those named. Both are false
+ * when the text is nothing of the kind, or names a stream that is not there. */
+bool load_scale(struct load *load, const char *text); /* times curves and bursts */
+/* A number for every stream is of all connections together, shared out as in the file. */
+bool load_connections(struct load *load, const char *text);
+
 /* "0:5 60:20": seconds and rates. False when it is nothing of the kind. */
 bool curve_parse(struct slice text, struct curve *ret_curve);
 

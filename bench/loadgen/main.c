@@ -27,9 +27,9 @@
     X("tag", TAG, tag, "start of nonces, tokens and the event's code (made up)")                   \
     X("key-file", KEY, key, "file with the API key, an admin's (none)")                            \
     X("seconds", REAL, seconds, "how long operations are planned; curves stretch (as the load)")   \
-    X("scale", REAL, scale, "times every rate and burst (1)")                                      \
+    X("scale", TEXT, scale, "times every rate and burst, or STREAM=N,… times some (1)")            \
     X("people", REAL, people, "how many (as the load)")                                            \
-    X("connections", REAL, connections, "in all, shared out as in the load (as the load)")         \
+    X("connections", TEXT, connections, "in all, or STREAM=N,… (as the load)")                     \
     X("timeout", REAL, timeout_s, "seconds until a request counts as lost (5)")                    \
     X("patience", REAL, patience_s, "seconds for what is not decided at the end (60)")             \
     X("replays", REAL, replays, "scans asked again behind the end (1000)")                         \
@@ -156,7 +156,7 @@ static bool play(struct run *run, struct http *http, struct outcome *outcome) {
         run_search(run, &outcome->found);
     } else {
         double seconds = run->options->seconds > 0 ? run->options->seconds : run->load.seconds;
-        run_phase(run, &(struct phase){.seconds = seconds, .factor = run->options->scale});
+        run_phase(run, &(struct phase){.seconds = seconds, .factor = 1});
     }
     count_unanswered(run);
     outcome->kpi_len = report_kpi(http, outcome->kpi);
@@ -183,7 +183,7 @@ static int conclude(struct run *run, const struct outcome *outcome) {
 int main(int argc, char **argv) {
     static struct run run;
     static struct outcome outcome;
-    struct options options = {.scale = 1, .timeout_s = 5, .patience_s = 60, .replays = 1000,
+    struct options options = {.scale = "1", .timeout_s = 5, .patience_s = 60, .replays = 1000,
                               .seed = 1};
     parse_options(&options, argc, argv);
     raise_descriptor_limit();

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RETRY_FIRST_MS = 100, RETRY_MOST_MS = 2000 };
+enum { RETRY_FIRST_MS = 100, RETRY_MOST_MS = 2000, PROGRESS_S = 5 };
 #define NS 1e9
 #define STEP_NS 100000000LL /* the longest that a turn sleeps */
 
@@ -471,19 +471,10 @@ static void finish_job(void *data, struct job *job, const struct result *result)
 
 /* ── life ── */
 
-static bool size_streams(struct run *run) {
-    const struct options *options = run->options;
+static bool open_streams(struct run *run) {
     size_t connections[STREAMS_MAX], total = 0;
-    double all = 0;
     for (size_t i = 0; i < run->load.streams_len; i++) {
-        all += run->load.streams[i].connections;
-    }
-    double factor = options->connections > 0 ? options->connections / all : 1;
-    for (size_t i = 0; i < run->load.streams_len; i++) {
-        struct stream *stream = &run->load.streams[i];
-        stream->burst = round(stream->burst * options->scale);
-        stream->connections = fmax(1, round(stream->connections * factor));
-        connections[i] = (size_t)stream->connections;
+        connections[i] = (size_t)run->load.streams[i].connections;
         total += connections[i];
     }
     if (total > LOAD_CONNECTIONS_MAX) {
@@ -493,19 +484,31 @@ static bool size_streams(struct run *run) {
     return client_init(&run->client, connections, run->load.streams_len);
 }
 
-bool run_init(struct run *run, const struct options *options) {
+/* The load as its file says it, and then as the options do. */
+static bool read_load(struct run *run) {
+    const struct options *options = run->options;
     struct buf errors;
-    *run = (struct run){.options = options};
     buf_init(&errors, 64 << 10);
     bool is_good = load_read(&run->load, options->load, &errors);
-    if (!is_good) {
-        fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    if (is_good && !load_scale(&run->load, options->scale)) {
+        buf_printf(&errors, "loadgen: not a scale of this load: %s\n", options->scale);
     }
+    if (is_good && options->connections != NULL &&
+        !load_connections(&run->load, options->connections)) {
+        buf_printf(&errors, "loadgen: not connections of this load: %s\n", options->connections);
+    }
+    fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    is_good = is_good && errors.len == 0;
     buf_fini(&errors);
-    if (!is_good) {
+    run->load.people = options->people > 0 ? options->people : run->load.people;
+    return is_good;
+}
+
+bool run_init(struct run *run, const struct options *options) {
+    *run = (struct run){.options = options};
+    if (!read_load(run)) {
         return false;
     }
-    run->load.people = options->people > 0 ? options->people : run->load.people;
     uint64_t seed = (uint64_t)options->seed;
     seeded_rng_init(&run->rng, seed);
     buf_init(&run->body, 32 << 20);
@@ -522,7 +525,7 @@ bool run_init(struct run *run, const struct options *options) {
         return false;
     }
     return ledger_init(&run->ledger, &run->load, options->tag) &&
-           crowd_init(&run->crowd, &run->load, seed + 1) && size_streams(run);
+           crowd_init(&run->crowd, &run->load, seed + 1) && open_streams(run);
 }
 
 void run_fini(struct run *run) {
@@ -596,12 +599,11 @@ static void begin_streams(struct run *run, const struct phase *phase, int64_t st
     }
 }
 
-static void show_progress(const struct run *run, double now_s) {
-    static double shown_s;
-    if (run->options->keeps_quiet || fabs(now_s - shown_s) < 5) {
+static void show_progress(struct run *run, double now_s) {
+    if (run->options->keeps_quiet || now_s < run->shown_s) {
         return;
     }
-    shown_s = now_s;
+    run->shown_s = now_s + PROGRESS_S;
     fprintf(stderr, "%6.0f s  %zu connections, %" PRIu32 " scans acknowledged, %" PRIu64
                     " under way\n",
             now_s, run->client.open, run->ledger.acknowledged, run->outstanding);
@@ -627,6 +629,7 @@ static int64_t next_moment(const struct run *run, int64_t start_ns, double next_
 void run_phase(struct run *run, const struct phase *phase) {
     forget(run);
     samples_begin(&run->samples, phase->seconds);
+    run->shown_s = 0;
     int64_t start_ns = client_clock_ns();
     run->client.now_ns = start_ns;
     run->counts_from_ns = start_ns + (int64_t)(phase->settle_s * NS);

@@ -28,8 +28,9 @@ struct options {
     char event[EVENT_CODE_SIZE];
     char key[KEY_SIZE];      /* of the API; empty: none */
     double seconds;          /* of the run; 0: as the load says */
-    double scale;            /* times every curve and burst */
-    double people, connections; /* in place of the load's; 0: as the load says */
+    const char *scale;       /* times every curve and burst: "2", or "doors=4,phones=0.1" */
+    const char *connections; /* in all, or of some streams; NULL: as the load says */
+    double people;           /* 0: as the load says */
     double timeout_s;        /* of a request */
     double patience_s;       /* for what is not decided at the end, and for setting up */
     double replays;          /* scans that are asked again behind the end */
@@ -73,6 +74,7 @@ struct run {
     struct job *free_jobs;
     uint64_t outstanding; /* jobs */
     bool is_over;         /* nothing is asked again */
+    double shown_s;       /* when progress is told next */
     struct buf body;
 };
 

@@ -6,7 +6,6 @@ import concurrent.futures
 import itertools
 import json
 import os
-import pathlib
 import subprocess
 import threading
 
@@ -16,7 +15,7 @@ import rig
 import tamper
 import tcp_proxy
 
-LOADGEN = os.environ.get("TURNOUT_LOADGEN", str(pathlib.Path(rig.BIN).parent / "bench" / "loadgen"))
+LOADGEN = os.environ.get("TURNOUT_LOADGEN", str(rig.ROOT / "build" / "bench" / "loadgen"))
 LOADS = rig.ROOT / "bench" / "loads"
 FAULTS = ("lost", "changed", "doubled", "phantom", "replayed", "occupancy", "counts", "misjudged",
           "broken", "unanswered")
@@ -437,7 +436,10 @@ def test_an_empty_run_is_a_failure(server, small, text):
     ([], "name one load and --url"),
     (["LOAD"], "name one load and --url"),
     (["LOAD", "--url", "http://localhost:1"], "not http://ADDRESS:PORT"),
-    (["LOAD", "--url", "http://127.0.0.1:1", "--scale", "fast"], "not a number from 0: fast"),
+    (["LOAD", "--url", "http://127.0.0.1:1", "--scale", "fast"], "not a scale of this load: fast"),
+    (["LOAD", "--url", "http://127.0.0.1:1", "--scale", "gates=2"], "not a scale of this load"),
+    (["LOAD", "--url", "http://127.0.0.1:1", "--connections", "0"], "not connections of this load"),
+    (["LOAD", "--url", "http://127.0.0.1:1", "--seconds", "-1"], "not a number from 0: -1"),
     (["LOAD", "--url", "http://127.0.0.1:1", "--tag", "a b"], "a tag is"),
     (["LOAD", "--url", "http://127.0.0.1:1", "--key-file", "/nowhere"], "no key in the file"),
     (["LOAD", "--url", "http://127.0.0.1:1", "--watch", "x"], "not a list of process ids"),

@@ -232,6 +232,19 @@ static void a_scan_whose_answer_was_lost_explains_its_record(void **state) {
     assert_true(ledger_holds(&f->run.ledger));
 }
 
+static void so_it_does_when_nothing_was_ever_heard_of_its_person(void **state) {
+    struct fixture *f = *state;
+    f->run.ledger.scans[1].record_id = f->run.ledger.scans[3].record_id = 0; /* all of person 1 */
+    f->run.ledger.ids[1] = 0;
+    f->run.ledger.acknowledged -= 2;
+    audit(f);
+    assert_true(ledger_holds(&f->run.ledger));
+    f->records[1].nonce = SLICE_LIT("t1-1"); /* and where its nonce is told */
+    f->records[3].nonce = SLICE_LIT("t1-3");
+    audit(f);
+    assert_true(ledger_holds(&f->run.ledger));
+}
+
 static void a_wrong_number_inside_is_noticed(void **state) {
     struct fixture *f = *state;
     f->said.inside++;
@@ -283,6 +296,7 @@ int main(void) {
         CASE(coming_in_again_is_allowed_where_the_event_allows_it),
         CASE(a_record_that_nobody_caused_is_a_phantom),
         CASE(a_scan_whose_answer_was_lost_explains_its_record),
+        CASE(so_it_does_when_nothing_was_ever_heard_of_its_person),
         CASE(a_wrong_number_inside_is_noticed),
         CASE(more_inside_than_the_capacity_are_noticed),
         CASE(every_other_wrong_count_is_noticed),

@@ -67,6 +67,30 @@ static void a_load_says_what_its_file_says(void **state) {
     buf_fini(&errors);
 }
 
+static void numbers_are_of_all_streams_or_of_those_they_name(void **state) {
+    static const char *const wrong[] = {"x", "-1", "c=2", "a=", "=", "1,c=1"};
+    (void)state;
+    struct load load;
+    struct buf errors;
+    buf_init(&errors, 4096);
+    assert_true(read_text("[stream.a]\ncurve = 0:2\nentry = 1\n"
+                          "[stream.b]\ncurve = 0:3\nburst = 5\nentry = 1\n", &load, &errors));
+    assert_true(load_scale(&load, "2"));
+    assert_true(load.streams[0].curve.points[0].rate == 4 && load.streams[1].burst == 10);
+    assert_true(load_scale(&load, "b=0.5,a=0"));
+    assert_true(load.streams[0].curve.points[0].rate == 0);
+    assert_true(load.streams[1].curve.points[0].rate == 3 && load.streams[1].burst == 5);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_false(load_scale(&load, wrong[i]));
+        assert_false(load_connections(&load, wrong[i]));
+    }
+    assert_true(load_connections(&load, "10")); /* 64 each in the file */
+    assert_true(load.streams[0].connections == 5 && load.streams[1].connections == 5);
+    assert_true(load_connections(&load, "b=7"));
+    assert_true(load.streams[0].connections == 5 && load.streams[1].connections == 7);
+    buf_fini(&errors);
+}
+
 static void what_is_not_understood_is_an_error_that_names_it(void **state) {
     static const struct {
         const char *text, *told;
@@ -201,6 +225,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_load_of_the_tree_is_read),
         cmocka_unit_test(a_load_says_what_its_file_says),
+        cmocka_unit_test(numbers_are_of_all_streams_or_of_those_they_name),
         cmocka_unit_test(what_is_not_understood_is_an_error_that_names_it),
         cmocka_unit_test(a_file_that_is_not_there_is_an_error),
         cmocka_unit_test(arrivals_follow_the_area_below_the_curve),

@@ -70,6 +70,11 @@ class Node:
             self.process.wait()
             self.process = None
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
 
 class Cluster:
     """In `folder`; `base` is the first of 16 ports in a row, None takes free ones."""
@@ -137,14 +142,20 @@ class Cluster:
         self.redis = redis_cluster.Cluster(folder, self.ports[2:14], self.ledger.note)
         self.redis.start()
 
+    def store_url(self):
+        """Where nodes find PostgreSQL."""
+        return self.postgres.url()
+
+    def node_environment(self, name):
+        return self.postgres.environment()
+
     def start_nodes(self):
-        environment = self.postgres.environment()
         for number, port in enumerate(self.ports[14:], 1):
             name = f"node{number}"
             self.say(f"starting {name} on port {port}")
             command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}",
-                       "--store", self.postgres.url(), "--redis", self.redis.seeds]
-            self.nodes.append(Node(name, self.folder / name, command, environment,
+                       "--store", self.store_url(), "--redis", self.redis.seeds]
+            self.nodes.append(Node(name, self.folder / name, command, self.node_environment(name),
                                    self.ledger.note).start())
 
     def stop(self):

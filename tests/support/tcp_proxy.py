@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP proxy on loopback that can hang up, refuse and fall silent, and counts who comes."""
+"""A TCP proxy on loopback that can hang up, refuse, fall silent, swallow, and counts who comes."""
 
 import contextlib
 import socket
 import threading
 
 
+class Link:
+    """One connection: whether its client has said the marker in this mode."""
+
+    def __init__(self):
+        self.met = False
+
+
 class Proxy:
     """Passes on to `target` (host, port). Modes: pass, refuse (accept and hang up), silent (accept
-    and say nothing)."""
+    and say nothing), swallow and deafen (see there)."""
 
     def __init__(self, target):
         self.target = target
         self.lock = threading.Lock()
         self.mode = "pass"
+        self.marker = None
         self.accepted = 0
         self.silent_now = self.silent_most = 0  # connections that wait for a word at a time
         self.links = set()
@@ -56,18 +64,34 @@ class Proxy:
             return
         with self.lock:
             self.links |= {client, server}
-        back = threading.Thread(target=self._copy, args=(server, client), daemon=True)
+        link = Link()
+        back = threading.Thread(target=self._copy, daemon=True,
+                                args=(server, client, lambda _: not self._is_deaf(link)))
         back.start()
-        self._copy(client, server)
+        self._copy(client, server, lambda piece: not self._is_swallowed(link, piece))
         back.join()
         self._close(client)
         self._close(server)
 
+    def _is_swallowed(self, link, piece):
+        met = self.marker is None or self.marker in piece
+        if self.mode == "deafen":
+            link.met |= met
+            return False
+        if self.mode == "swallow":
+            link.met |= met
+            return link.met
+        return False
+
+    def _is_deaf(self, link):
+        return self.mode == "deafen" and link.met
+
     @staticmethod
-    def _copy(source, target):
+    def _copy(source, target, passes):
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
-                target.sendall(piece)
+                if passes(piece):
+                    target.sendall(piece)
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -85,6 +109,17 @@ class Proxy:
         for link in links:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
+
+    def swallow(self, marker=None):
+        """What clients say goes nowhere from now on, also on connections that there are; with a
+        marker, on each connection from the piece on that holds it. Until it becomes another."""
+        with self.lock:
+            self.marker, self.mode = marker, "swallow"
+
+    def deafen(self, marker):
+        """The same for what the server says, from when a client has said the marker."""
+        with self.lock:
+            self.marker, self.mode = marker, "deafen"
 
     def close(self):
         self.listener.close()

@@ -93,7 +93,8 @@ def test_a_pattern_that_names_no_file_catches_nothing(tmp_path, monkeypatch):
 
 
 def test_every_plant_that_can_be_built_is_known():
-    assert test_tool.declared_plants() == ["ack_before_commit", "skip_ledger", "skip_generation"]
+    assert test_tool.declared_plants() == [
+        "ack_before_commit", "skip_ledger", "skip_generation", "skip_mark", "guess_commit"]
 
 
 # tools/setup, with a dpkg, an apt and a user of its own.
