@@ -320,6 +320,7 @@ static void add_classes(const struct tiered_figures *figures, struct cache_figur
         to->l2.hits += class->l2_hits;
         to->l2.misses += class->l2_misses;
         to->l2_down += class->l2_down;
+        to->invalidated += class->l1_marked;
     }
 }
 
@@ -348,28 +349,22 @@ static enum l2_state_e l2_state(enum redis_state_e state) {
 
 void node_cache_figures(void *data, struct cache_figures *ret_figures) {
     struct node_cache *cache = data;
-    struct tiered_figures figures;
-    struct cached_counters counters;
     *ret_figures = (struct cache_figures){.l2_state = L2_OFF};
     if (cache == NULL) {
         return;
     }
-    tiered_read_figures(cache->tiered, &figures);
-    cached_node_read_counters(cache->node, &counters);
-    add_classes(&figures, ret_figures);
-    /* What was found and had another mark was of no use. */
-    uint64_t marked =
-        counters.marked < ret_figures->l1.hits ? counters.marked : ret_figures->l1.hits;
-    ret_figures->l1.hits -= marked;
-    ret_figures->l1.misses += marked;
-    ret_figures->l1.evictions = figures.l1.left[L1_LEAVE_ENTRIES] + figures.l1.left[L1_LEAVE_BYTES];
-    ret_figures->l1.gets_us = gets_us(&figures, ret_figures->l1.hits + ret_figures->l1.misses);
-    ret_figures->l1.entries = figures.l1.entries;
-    ret_figures->l1.capacity = figures.l1.capacity_entries;
-    ret_figures->l2.gets_us = figures.l2.answers_us;
-    ret_figures->l2_state = l2_state(figures.l2.state);
-    ret_figures->cold = figures.l1.misses[L1_MISS_COLD];
-    ret_figures->expired = figures.l1.misses[L1_MISS_EXPIRED];
-    ret_figures->evicted = figures.l1.misses[L1_MISS_EVICTED] + figures.l1.misses[L1_MISS_NO_ROOM];
-    ret_figures->invalidated = figures.l1.misses[L1_MISS_INVALIDATED] + marked;
+    struct tiered_figures *figures = &ret_figures->figures;
+    tiered_read_figures(cache->tiered, figures);
+    const struct l1_counters *l1 = &figures->l1;
+    add_classes(figures, ret_figures);
+    ret_figures->l1.evictions = l1->left[L1_LEAVE_ENTRIES] + l1->left[L1_LEAVE_BYTES];
+    ret_figures->l1.gets_us = gets_us(figures, ret_figures->l1.hits + ret_figures->l1.misses);
+    ret_figures->l1.entries = l1->entries;
+    ret_figures->l1.capacity = l1->capacity_entries;
+    ret_figures->l2.gets_us = figures->l2.answers_us;
+    ret_figures->l2_state = l2_state(figures->l2.state);
+    ret_figures->cold = l1->misses[L1_MISS_COLD];
+    ret_figures->expired = l1->misses[L1_MISS_EXPIRED];
+    ret_figures->evicted = l1->misses[L1_MISS_EVICTED] + l1->misses[L1_MISS_NO_ROOM];
+    ret_figures->invalidated += l1->misses[L1_MISS_INVALIDATED];
 }

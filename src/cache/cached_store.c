@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 enum { BYTES_KEPT = 1 << 16, KEYS_FIRST = 8, MARK_SIZE = 8 };
+enum { READ_ANEW = 1, READ_IN_BACKGROUND = 2 }; /* bits */
 
 struct cached_store {
     struct store base;
@@ -45,6 +46,7 @@ struct job {
     struct cache_key key;
     uint64_t mark;
     int64_t waits_us; /* on the loop's clock: since when it has been waiting for the cache */
+    unsigned how;     /* it is read */
     bool was_loaded;  /* this very operation went to the store */
     bool was_retried; /* what was cached was no answer */
     struct buf bytes; /* an encoded answer, or the keys of a write */
@@ -194,7 +196,7 @@ static void end_waiting(struct job *job) {
     job->op->cache_us += loop_now_us(job->store->loop) - job->waits_us;
 }
 
-static void get_or_refresh(struct job *job, bool refresh) {
+static void ask(struct job *job) {
     job->waits_us = loop_now_us(job->store->loop);
     job->get = (struct tiered_get){
         .class = job->key.class,
@@ -202,9 +204,17 @@ static void get_or_refresh(struct job *job, bool refresh) {
         .load = load,
         .done = on_answer,
         .data = job,
-        .refresh = refresh,
+        .refresh = (job->how & READ_ANEW) != 0,
+        .in_background = (job->how & READ_IN_BACKGROUND) != 0,
     };
     tiered_get(job->store->tiered, &job->get);
+}
+
+/* What is read in the background is no request. */
+static void count_read(const struct job *job, struct counter *counter) {
+    if ((job->how & READ_IN_BACKGROUND) == 0) {
+        cached_count(counter);
+    }
 }
 
 static void encode(struct job *job, struct tiered_loaded *loaded) {
@@ -240,7 +250,7 @@ static void load(struct tiered_get *get) {
     end_waiting(job);
     job->was_loaded = true;
     job->mark = cached_node_mark(store->node, job->key.class, job->op->event); /* before it reads */
-    cached_count(&store->cells->misses);
+    count_read(job, &store->cells->misses);
     send_behind(job, on_loaded);
 }
 
@@ -285,13 +295,14 @@ static void take_answer(struct job *job, const struct tiered_answer *answer) {
         is_answered = use_value(store, op, job->key.class, answer->value) == USE_GOOD;
     }
     if (is_answered) {
-        cached_count(&store->cells->hits);
+        count_read(job, &store->cells->hits);
         finish(job);
     } else if (job->was_retried) {
         pass_by(job);
     } else {
         job->was_retried = true;
-        get_or_refresh(job, true);
+        job->how |= READ_ANEW;
+        ask(job);
     }
 }
 
@@ -310,25 +321,26 @@ static void on_answer(struct tiered_get *get, const struct tiered_answer *answer
 }
 
 static void read_missed(struct cached_store *store, struct store_op *op,
-                        const struct cache_key *key, bool refresh) {
+                        const struct cache_key *key, unsigned how) {
     struct job *job = borrow_job(store, op);
     if (job == NULL) {
-        cached_count(&store->cells->misses);
+        counter_add(&store->cells->misses, (how & READ_IN_BACKGROUND) == 0);
         store_submit(store->inner, op);
         return;
     }
+    job->how = how;
     job->key.class = key->class;
     job->key.len = key->len;
     memcpy(job->key.text, key->text, key->len);
-    job->was_retried = refresh;
-    get_or_refresh(job, refresh);
+    job->was_retried = (how & READ_ANEW) != 0;
+    ask(job);
 }
 
 static void read_cached(struct cached_store *store, struct store_op *op,
                         const struct cache_key *key) {
     struct tiered_answer answer;
     struct slice text = cache_key_text(key);
-    enum tiered_try_e found = tiered_try(store->tiered, key->class, text, &store->hit, &answer);
+    enum tiered_try_e found = tiered_look(store->tiered, key->class, text, &store->hit, &answer);
     if (!cache_class_is_brief(key->class)) {
         roster_note(cached_node_roster(store->node), &store->roster_dice, text);
     }
@@ -338,12 +350,15 @@ static void read_cached(struct cached_store *store, struct store_op *op,
         answer_absent(op);
         is_answered = true;
     }
+    if (found != TIERED_MISS) {
+        tiered_count_look(store->tiered, key->class, is_answered ? TIERED_USED : TIERED_OF_NO_USE);
+    }
     if (is_answered) {
         cached_count(&store->cells->hits);
         op->done(op);
         return;
     }
-    read_missed(store, op, key, found != TIERED_MISS);
+    read_missed(store, op, key, found != TIERED_MISS ? READ_ANEW : 0);
 }
 
 /* ── scans ── */
@@ -584,6 +599,13 @@ enum err_e cached_store_touch(struct store *base, struct slice key, enum cached_
         pool_give_back(&store->touches, touch);
         return ERR_INVALID_FIELD;
     }
+    /* What is brief may be there and of no use: that is found out by reading it anew. */
+    unsigned anew = how == CACHED_REFRESH || cache_class_is_brief(touch->key.class) ? READ_ANEW : 0;
+    if (anew == 0 && tiered_has(store->tiered, key)) {
+        pool_give_back(&store->touches, touch);
+        fn(data, ERR_OK);
+        return ERR_OK;
+    }
     cached_count(&store->cells->touched);
     touch->store = store;
     touch->fn = fn;
@@ -591,7 +613,7 @@ enum err_e cached_store_touch(struct store *base, struct slice key, enum cached_
     touch->op.done = on_touched;
     touch->op.owner = touch;
     touch->op.err = ERR_OK;
-    read_missed(store, &touch->op, &touch->key, how == CACHED_REFRESH);
+    read_missed(store, &touch->op, &touch->key, anew | READ_IN_BACKGROUND);
     return ERR_OK;
 }
 
@@ -640,6 +662,10 @@ void cached_store_destroy(struct store *base) {
 bool cached_store_is_idle(const struct store *base) {
     const struct cached_store *store = (const struct cached_store *)base;
     return store->jobs.out == 0 && store->touches.out == 0 && atomic_load(&store->scans) == 0;
+}
+
+struct store *cached_store_behind(const struct store *store) {
+    return ((const struct cached_store *)store)->inner;
 }
 
 static const struct store_vtable vtable = {"cached", cached_submit, cached_health,

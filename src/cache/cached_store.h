@@ -38,7 +38,7 @@ enum {
     X(shortened) /* pages that ended before what was asked: read anew */                           \
     X(stale)     /* answered from what had expired, since the store failed */                      \
     X(refused)   /* scans refused for an unknown event or gate */                                  \
-    X(touched)   /* keys read in the background: refreshes, preloading, warming */
+    X(touched)   /* keys read in the background, neither hits nor misses: refreshes, warming */
 
 struct cached_counters {
 #define X(name) uint64_t name;
@@ -71,6 +71,10 @@ struct store *cached_store_create(const struct cached_options *options);
 /* On its loop, when idle; what store_close does. NULL: nothing. */
 void cached_store_destroy(struct store *store);
 bool cached_store_is_idle(const struct store *store);
+
+/* The store behind, for lists of keys to read: nobody asked for those, so no hit rate counts
+ * them. */
+struct store *cached_store_behind(const struct store *store);
 
 /* Reads a key in the background, so that the levels have it: refreshing, preloading, warming.
  * `fn` once, on the loop, maybe at once. ERR_OVERLOADED: too many are under way; ERR_INVALID_FIELD:

@@ -110,6 +110,11 @@ enum l1_result_e l1_get(struct l1_reader *reader, struct slice key, int64_t now_
  * a get: it counts nothing. False: there is none, or it is known not to exist. */
 bool l1_get_expired(struct l1_reader *reader, struct slice key, int64_t now_us, struct buf *value);
 
+/* What l1_get would answer, but HIT_REFRESH. Not a get: it counts nothing and leaves the policy
+ * alone. */
+enum l1_result_e l1_peek(struct l1_reader *reader, struct slice key, int64_t now_us,
+                         struct buf *value);
+
 /* The keyed hash of a key: for tables beside the cache, and for sampling. */
 uint64_t l1_hash_of(const struct l1 *l1, struct slice key);
 /* The same, without work: of the key that l1_get was last asked for. */
@@ -168,6 +173,9 @@ enum l1_leave_e {
 #undef X
     L1_LEAVE_COUNT
 };
+
+/* Why the key that l1_get was last asked for missed, if it did. */
+enum l1_miss_e l1_miss_got(const struct l1_reader *reader);
 
 /* Each figure is exact when nobody is inside and at most a moment old otherwise. */
 struct l1_counters {

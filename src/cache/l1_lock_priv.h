@@ -45,6 +45,7 @@ struct l1_reader {
     struct note_ring *rings; /* one per shard; NULL when the policy takes no notes */
     struct seeded_rng chance;
     uint64_t hash_got; /* of the key of the last get */
+    enum l1_miss_e cause_got; /* and why the last one that missed did */
     struct counter hits;
     struct counter hits_absent;
     struct counter refreshes;

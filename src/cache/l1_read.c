@@ -135,6 +135,7 @@ static enum l1_result_e look_at(struct look *look, struct buf *value) {
 static void count_get(const struct look *look, enum l1_result_e result) {
     struct l1_reader *reader = look->reader;
     if (result == L1_MISS) {
+        reader->cause_got = look->cause;
         counter_add(&reader->misses[look->cause], 1);
         return;
     }
@@ -179,17 +180,35 @@ uint64_t l1_hash_got(const struct l1_reader *reader) {
     return reader->hash_got;
 }
 
-bool l1_get_expired(struct l1_reader *reader, struct slice key, int64_t now_us, struct buf *value) {
+enum l1_miss_e l1_miss_got(const struct l1_reader *reader) {
+    return reader->cause_got;
+}
+
+/* What is there, until shard_read_end; NULL: nothing. */
+static const struct l1_blob *look_aside(struct l1_reader *reader, struct slice key) {
     uint64_t hash = l1_hash_of(reader->l1, key);
     struct l1_shard *shard = l1_shard_of(reader->l1, hash);
-    bool found = false;
     shard_read_begin(reader, shard);
     uint32_t id = shard_find(shard, hash, key);
-    if (id != L1_NONE) {
-        const struct l1_blob *blob = shard->nodes[id].blob;
-        found = blob->kind == BLOB_VALUE &&
-                !blob_is_past_grace(blob, &reader->l1->options, now_us) && copy_value(blob, value);
-    }
+    return id == L1_NONE ? NULL : shard->nodes[id].blob;
+}
+
+bool l1_get_expired(struct l1_reader *reader, struct slice key, int64_t now_us, struct buf *value) {
+    const struct l1_blob *blob = look_aside(reader, key);
+    bool found = blob != NULL && blob->kind == BLOB_VALUE &&
+                 !blob_is_past_grace(blob, &reader->l1->options, now_us) && copy_value(blob, value);
     shard_read_end(reader);
     return found;
+}
+
+enum l1_result_e l1_peek(struct l1_reader *reader, struct slice key, int64_t now_us,
+                         struct buf *value) {
+    const struct l1_blob *blob = look_aside(reader, key);
+    enum l1_result_e result = L1_MISS;
+    if (blob != NULL && !blob_is_expired(blob, now_us)) {
+        bool absent = blob->kind == BLOB_ABSENT;
+        result = absent ? L1_HIT_ABSENT : copy_value(blob, value) ? L1_HIT : L1_MISS;
+    }
+    shard_read_end(reader);
+    return result;
 }

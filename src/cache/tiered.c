@@ -306,10 +306,9 @@ static bool may_answer(struct tiered_loop *loop, const struct buf *buf, int64_t 
            tiered_is_trusted(loop->tiered, now_us);
 }
 
-static enum tiered_try_e hit(struct tiered_loop *loop, enum tiered_class_e class,
-                             const struct buf *buf, struct tiered_answer *ret_answer) {
+static enum tiered_try_e hit(struct tiered_loop *loop, const struct buf *buf,
+                             struct tiered_answer *ret_answer) {
     int64_t now_us = tiered_now_us(loop);
-    counter_add(&tiered_cells(loop, class)->l1_hits, 1);
     *ret_answer = (struct tiered_answer){
         .err = ERR_OK,
         .from = TIERED_FROM_L1,
@@ -319,12 +318,38 @@ static enum tiered_try_e hit(struct tiered_loop *loop, enum tiered_class_e class
     return TIERED_HIT;
 }
 
-static enum tiered_try_e hit_absent(struct tiered_loop *loop, enum tiered_class_e class,
-                                    struct tiered_answer *ret_answer) {
-    counter_add(&tiered_cells(loop, class)->l1_hits, 1);
+static enum tiered_try_e hit_absent(struct tiered_answer *ret_answer) {
     *ret_answer =
         (struct tiered_answer){.err = ERR_OK, .from = TIERED_FROM_L1, .absent = true};
     return TIERED_HIT_ABSENT;
+}
+
+static struct counter *cause_cell(struct tiered_cells *cells, enum l1_miss_e cause) {
+    switch (cause) {
+#define X(name, word)                                                                              \
+    case L1_MISS_##name:                                                                           \
+        return &cells->l1_##word;
+        L1_MISS_TABLE(X)
+#undef X
+    case L1_MISS_COUNT:
+        break;
+    }
+    UNREACHABLE();
+}
+
+static void count_miss(struct tiered_loop *loop, enum tiered_class_e class,
+                       enum l1_result_e result) {
+    struct tiered_cells *cells = tiered_cells(loop, class);
+    counter_add(&cells->l1_misses, 1);
+    counter_add(result == L1_MISS ? cause_cell(cells, l1_miss_got(loop->reader))
+                                  : &cells->l1_untrusted, 1);
+}
+
+void tiered_count_look(struct tiered_loop *loop, enum tiered_class_e class, enum tiered_use_e use) {
+    struct tiered_cells *cells = tiered_cells(loop, class);
+    counter_add(&cells->l1_hits, use == TIERED_USED);
+    counter_add(&cells->l1_misses, use == TIERED_OF_NO_USE);
+    counter_add(&cells->l1_marked, use == TIERED_OF_NO_USE);
 }
 
 static void ask_to_refresh(struct tiered_loop *loop, enum tiered_class_e class, struct slice key) {
@@ -354,27 +379,31 @@ static enum tiered_try_e try_l1(struct tiered_loop *loop, enum tiered_class_e cl
     enum l1_result_e result = l1_get(loop->reader, key, now_us, buf, &ticket);
     sample(loop, l1_hash_got(loop->reader));
     if (result == L1_HIT_ABSENT) {
-        return hit_absent(loop, class, ret_answer);
+        return hit_absent(ret_answer);
     }
     if (result != L1_MISS && may_answer(loop, buf, now_us)) {
-        enum tiered_try_e found = hit(loop, class, buf, ret_answer);
+        enum tiered_try_e found = hit(loop, buf, ret_answer);
         if (result == L1_HIT_REFRESH) {
             ask_to_refresh(loop, class, key);
         }
         return found;
     }
-    struct tiered_cells *cells = tiered_cells(loop, class);
-    counter_add(&cells->l1_misses, 1);
+    count_miss(loop, class, result);
     if (result == L1_MISS) {
         remember_miss(loop, &ticket);
-    } else {
-        counter_add(&cells->l1_untrusted, 1);
     }
     return TIERED_MISS;
 }
 
 enum tiered_try_e tiered_try(struct tiered_loop *loop, enum tiered_class_e class, struct slice key,
                              struct buf *buf, struct tiered_answer *ret_answer) {
+    enum tiered_try_e found = tiered_look(loop, class, key, buf, ret_answer);
+    counter_add(&tiered_cells(loop, class)->l1_hits, found != TIERED_MISS);
+    return found;
+}
+
+enum tiered_try_e tiered_look(struct tiered_loop *loop, enum tiered_class_e class, struct slice key,
+                              struct buf *buf, struct tiered_answer *ret_answer) {
     struct tiered_port *port = loop->port;
     if (++loop->tries % TIERED_TIMED_ONE_IN != 0) {
         return try_l1(loop, class, key, buf, ret_answer);
@@ -385,6 +414,14 @@ enum tiered_try_e tiered_try(struct tiered_loop *loop, enum tiered_class_e class
     counter_add(&loop->timed, 1);
     counter_add(&loop->timed_ns, (uint64_t)(ended_ns - begun_ns));
     return result;
+}
+
+bool tiered_has(struct tiered_loop *loop, struct slice key) {
+    int64_t now_us = tiered_now_us(loop);
+    buf_clear(&loop->scratch);
+    enum l1_result_e result = l1_peek(loop->reader, key, now_us, &loop->scratch);
+    return result == L1_HIT_ABSENT ||
+           (result == L1_HIT && may_answer(loop, &loop->scratch, now_us));
 }
 
 void tiered_get(struct tiered_loop *loop, struct tiered_get *get) {
@@ -399,7 +436,7 @@ void tiered_get(struct tiered_loop *loop, struct tiered_get *get) {
     }
     bool tried = loop->missed.any && loop->missed.hash == l1_hash_of(loop->tiered->l1, get->key);
     struct tiered_answer answer;
-    if (!get->refresh && !tried &&
+    if (!get->refresh && !get->in_background && !tried &&
         tiered_try(loop, get->class, get->key, &loop->scratch, &answer) != TIERED_MISS) {
         get->done(get, &answer);
         return;

@@ -148,6 +148,15 @@ enum tiered_try_e { TIERED_MISS, TIERED_HIT, TIERED_HIT_ABSENT };
 enum tiered_try_e tiered_try(struct tiered_loop *loop, enum tiered_class_e class, struct slice key,
                              struct buf *buf, struct tiered_answer *ret_answer);
 
+/* The same for who must look into a value before it is of use: a hit is counted when it says so. */
+enum tiered_try_e tiered_look(struct tiered_loop *loop, enum tiered_class_e class, struct slice key,
+                              struct buf *buf, struct tiered_answer *ret_answer);
+enum tiered_use_e { TIERED_USED, TIERED_OF_NO_USE };
+void tiered_count_look(struct tiered_loop *loop, enum tiered_class_e class, enum tiered_use_e use);
+
+/* Whether tiered_try would hit. Not a try: it counts nothing. */
+bool tiered_has(struct tiered_loop *loop, struct slice key);
+
 struct tiered_get;
 typedef void (*tiered_load_fn)(struct tiered_get *get);
 typedef void (*tiered_done_fn)(struct tiered_get *get, const struct tiered_answer *answer);
@@ -162,6 +171,7 @@ struct tiered_get {
     tiered_done_fn done;
     void *data;   /* the caller's */
     bool refresh; /* L1 is not asked, and L2 only for what another node read a moment ago */
+    bool in_background; /* nobody asked: L1 is not, and no level counts a hit or a miss */
 
     struct loop_message message; /* from here on: the cache's while it has the get */
     struct tiered_loop *loop;
@@ -242,7 +252,13 @@ bool tiered_owes(struct tiered *tiered);
 #define TIERED_COUNTER_TABLE(X)                                                                    \
     X(l1_hits)        /* absent ones among them */                                                 \
     X(l1_misses)                                                                                   \
-    X(l1_untrusted)   /* of the misses: it was there, but the channel was silent */                \
+    X(l1_cold)        /* of the misses, by cause */                                                \
+    X(l1_expired)                                                                                  \
+    X(l1_evicted)                                                                                  \
+    X(l1_invalidated)                                                                              \
+    X(l1_no_room)                                                                                  \
+    X(l1_marked)      /* it was there, and of no use: from before a change of what it counts */    \
+    X(l1_untrusted)   /* it was there, but the channel was silent, or the mark in doubt */         \
     X(l2_hits)        /* absent ones among them */                                                 \
     X(l2_misses)                                                                                   \
     X(l2_outdated)    /* of the misses: it was there, from before a pattern was invalidated */     \

@@ -27,6 +27,11 @@ static struct tiered_cells *cells_of(struct tiered_flight *flight) {
     return tiered_cells(flight->loop, flight->leader->class);
 }
 
+/* A look into L2 that nobody waits for is neither hit nor miss. */
+static uint64_t asked(const struct tiered_flight *flight) {
+    return !flight->leader->in_background;
+}
+
 static void load(struct tiered_flight *flight) {
     struct tiered_get *get = flight->leader;
     flight->load_us = tiered_now_us(flight->loop);
@@ -41,7 +46,7 @@ static void drain(struct tiered_flight *flight) {
 
 /* L2 was no help. */
 static void go_on_without(struct tiered_flight *flight) {
-    counter_add(&cells_of(flight)->l2_down, 1);
+    counter_add(&cells_of(flight)->l2_down, asked(flight));
     if (flight->loop->closing) {
         drain(flight);
     } else {
@@ -273,7 +278,7 @@ static void land_from_l2(struct tiered_flight *flight, struct slice payload) {
         .value = payload.at[0] == KIND_ABSENT ? SLICE_NONE : slice_skip(payload, 1),
         .age_ms = (tiered_now_us(flight->loop) - flight->asked_us) / 1000,
     };
-    counter_add(&cells_of(flight)->l2_hits, 1);
+    counter_add(&cells_of(flight)->l2_hits, asked(flight));
     keep_in_l1(flight, &answer, flight->asked_us);
     tiered_flight_land(flight, &answer);
 }
@@ -284,7 +289,7 @@ static bool is_good(struct tiered_flight *flight, const struct redis_answer *ans
         return false;
     }
     if (answer->version != flight->version) {
-        counter_add(&cells_of(flight)->l2_outdated, 1);
+        counter_add(&cells_of(flight)->l2_outdated, asked(flight));
         return false;
     }
     struct slice payload = answer->value;
@@ -309,7 +314,7 @@ static void on_got(void *data, const struct redis_answer *answer) {
     } else if (flight->lease != 0) {
         load(flight);
     } else {
-        counter_add(&cells_of(flight)->l2_misses, 1);
+        counter_add(&cells_of(flight)->l2_misses, asked(flight));
         ask_for_lease(flight);
     }
 }

@@ -232,7 +232,7 @@ static void read_page(struct keeper *keeper) {
     op->done = come_back;
     op->owner = keeper;
     warm->is_listing = true;
-    store_submit(keeper->cached, op);
+    store_submit(cached_store_behind(keeper->cached), op);
 }
 
 /* ── one step ── */

@@ -90,13 +90,61 @@
     X(cache_causes, "turnout_cache_miss_causes_total", COUNTER, "cause",                           \
       "Why look-ups missed. Evicted asks for more entries, expired for longer lives, cold for "    \
       "preloading, l2_down for the Redis Cluster.")                                                \
+    X(cache_class_hits, "turnout_cache_class_hits_total", COUNTER, "class, level",                 \
+      "The same by class, the prefix of a key. When one falls alone, see why its keys miss.")      \
+    X(cache_class_misses, "turnout_cache_class_misses_total", COUNTER, "class, level, cause",      \
+      "Why look-ups of a class missed. In L1, marked is a figure from before a scan and untrusted "\
+      "a value that no other node vouched for; in L2, outdated is from before a pattern or a mark "\
+      "and down was not asked.")                                                                   \
+    X(cache_loads, "turnout_cache_loads_total", COUNTER, "class",                                  \
+      "Reads of the store for the cache, warming among them. When it grows with the misses, the "  \
+      "store pays for them.")                                                                      \
+    X(cache_load_failures, "turnout_cache_load_failures_total", COUNTER, "class",                  \
+      "Reads for the cache that the store did not answer. When it grows, see /readyz.")            \
+    X(cache_load_seconds, "turnout_cache_load_seconds_total", COUNTER, "class",                    \
+      "Time that those reads took. When it grows per read, look at the store's operations.")       \
+    X(cache_stale, "turnout_cache_stale_answers_total", COUNTER, "class",                          \
+      "Answers from what had expired, since the store failed. When it grows, mend the store.")     \
+    X(cache_invalidations, "turnout_cache_invalidations_total", COUNTER, "class",                  \
+      "Keys and patterns that writes through this node dropped. A flood of them is an import or "  \
+      "a client that writes what it read.")                                                        \
+    X(cache_get_seconds, "turnout_cache_get_seconds_total", COUNTER, "level",                      \
+      "Time of look-ups: in the process by one in 1024 of them, in Redis by all. Divide by the "   \
+      "look-ups; when Redis needs milliseconds, see its processor and the network.")               \
     X(cache_evictions, "turnout_cache_evictions_total", COUNTER, "level",                          \
       "Entries that had to leave for others. When it grows with the misses, raise the number of "  \
       "entries.")                                                                                  \
+    X(cache_left, "turnout_cache_left_total", COUNTER, "cause",                                    \
+      "Entries that left the process's cache. Entries and bytes are evictions by that bound: "     \
+      "raise the one that grows.")                                                                 \
     X(cache_entries, "turnout_cache_entries", GAUGE, "level",                                      \
       "Entries held. A sudden fall is an invalidation of much: see who asked for it.")             \
     X(cache_capacity, "turnout_cache_entries_limit", GAUGE, "level",                               \
       "Entries that fit. It moves only with the configuration.")                                   \
+    X(cache_bytes, "turnout_cache_bytes", GAUGE, "",                                               \
+      "Bytes that the process's cache holds. Near cache.bytes, large values drive others out.")    \
+    X(cache_pending, "turnout_cache_invalidations_pending", GAUGE, "",                             \
+      "Invalidations that Redis has not taken yet. Above zero for seconds, this node does not "    \
+      "reach a primary.")                                                                          \
+    X(cache_lag, "turnout_cache_channel_lag_seconds", GAUGE, "",                                   \
+      "Time from a write in Redis to its news in this node, the last. Above 0.1, see the network " \
+      "and the loops' turns.")                                                                     \
+    X(cache_trust, "turnout_cache_trust", GAUGE, "by",                                             \
+      "1 while the channel, or the mark in the database, vouches for what the process holds. At "  \
+      "0 every value is read again after 0.7 s: mend the link to Redis, or wait for the import.")  \
+    X(cache_mark_drops, "turnout_cache_mark_drops_total", COUNTER, "",                             \
+      "How often the process's cache was emptied for the mark in the database. When it grows "     \
+      "without imports, some node does not reach Redis.")                                          \
+    X(cache_mark_turns, "turnout_cache_mark_turns_total", COUNTER, "",                             \
+      "How often this node moved that mark, as Redis did not take an invalidation in time. When "  \
+      "it grows, mend its link to Redis.")                                                         \
+    X(cache_l2_trouble, "turnout_cache_l2_trouble_total", COUNTER, "kind",                         \
+      "Requests to Redis without an answer of use, and connections lost. When deadlines or "       \
+      "unreachable grow, see its nodes; corrupt values are dropped and never served.")             \
+    X(cache_l2_nodes, "turnout_cache_l2_nodes", GAUGE, "",                                         \
+      "Nodes of Redis that are known. When it falls, the cluster lost some.")                      \
+    X(cache_l2_open, "turnout_cache_l2_nodes_open", GAUGE, "",                                     \
+      "Nodes of Redis whose breaker is open: they are asked nothing. Above zero, see these nodes.")\
     X(partition_horizon, "turnout_database_partition_horizon_seconds", GAUGE, "",                  \
       "Time until the partitions of a PostgreSQL store end, looked at every ten minutes. When it " \
       "falls for weeks, nobody makes partitions: run turnout db partitions and read what it says.")\

@@ -3,7 +3,7 @@
  * The text format: # HELP, # TYPE, samples, family by family. A family without a sample is left
  * out, so that "not known" does not look like zero.
  */
-#include "monitor/metrics.h"
+#include "monitor/metrics_priv.h"
 
 #include "base/assert.h"
 
@@ -25,17 +25,9 @@ static const struct bound {
 
 enum metric_type_e { TYPE_COUNTER, TYPE_GAUGE, TYPE_HISTOGRAM };
 
-struct writer {
-    const struct metrics_input *in;
-    struct buf *to;
-    const char *name; /* of the family being written */
-    struct histogram_snapshot sum;
-};
-
 /* ---- one sample ---- */
 
-/* Labels are "" or `route="…"`: names of ours, which need no escape. */
-static void add_value(struct writer *w, const char *suffix, const char *labels, double value) {
+void metrics_add(struct metrics_writer *w, const char *suffix, const char *labels, double value) {
     if (!isfinite(value)) {
         return;
     }
@@ -48,45 +40,42 @@ static void add_value(struct writer *w, const char *suffix, const char *labels, 
     }
 }
 
-static void add_known(struct writer *w, int64_t value) {
-    add_value(w, "", "", value < 0 ? NAN : (double)value);
+static void add_known(struct metrics_writer *w, int64_t value) {
+    metrics_add(w, "", "", value < 0 ? NAN : (double)value);
 }
 
-enum { LABELS_SIZE = 160 };
-
-static void put_label(char ret_labels[LABELS_SIZE], const char *name, const char *value) {
-    int len = snprintf(ret_labels, LABELS_SIZE, "%s=\"%s\"", name, value);
-    ASSERT(len > 0 && len < LABELS_SIZE);
+void metrics_put_label(char ret_labels[METRICS_LABELS_SIZE], const char *name, const char *value) {
+    int len = snprintf(ret_labels, METRICS_LABELS_SIZE, "%s=\"%s\"", name, value);
+    ASSERT(len > 0 && len < METRICS_LABELS_SIZE);
 }
 
-/* `labels` and, behind them, one more. */
-static void add_label(char labels[LABELS_SIZE], const char *name, const char *value) {
+void metrics_add_label(char labels[METRICS_LABELS_SIZE], const char *name, const char *value) {
     size_t len = strlen(labels);
-    int more = snprintf(labels + len, LABELS_SIZE - len, ",%s=\"%s\"", name, value);
-    ASSERT(more > 0 && len + (size_t)more < LABELS_SIZE);
+    int more = snprintf(labels + len, METRICS_LABELS_SIZE - len, ",%s=\"%s\"", name, value);
+    ASSERT(more > 0 && len + (size_t)more < METRICS_LABELS_SIZE);
 }
 
-static void add_histogram(struct writer *w, const char *labels) {
-    char more[LABELS_SIZE];
+static void add_histogram(struct metrics_writer *w, const char *labels) {
+    char more[METRICS_LABELS_SIZE];
     for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
         bool wants_point = w->in->form == METRICS_OPEN && strchr(bounds[i].text, '.') == NULL;
         char bound[16]; /* OpenMetrics writes 1 as 1.0 there */
         snprintf(bound, sizeof bound, "%s%s", bounds[i].text, wants_point ? ".0" : "");
         snprintf(more, sizeof more, "%s", labels);
-        add_label(more, "le", bound);
-        add_value(w, "_bucket", more, (double)histogram_count_until(&w->sum, bounds[i].us));
+        metrics_add_label(more, "le", bound);
+        metrics_add(w, "_bucket", more, (double)histogram_count_until(&w->sum, bounds[i].us));
     }
     double count = (double)histogram_count(&w->sum);
     snprintf(more, sizeof more, "%s", labels);
-    add_label(more, "le", "+Inf");
-    add_value(w, "_bucket", more, count);
-    add_value(w, "_sum", labels, (double)w->sum.sum / 1e6);
-    add_value(w, "_count", labels, count);
+    metrics_add_label(more, "le", "+Inf");
+    metrics_add(w, "_bucket", more, count);
+    metrics_add(w, "_sum", labels, (double)w->sum.sum / 1e6);
+    metrics_add(w, "_count", labels, count);
 }
 
 /* ---- by route ---- */
 
-static uint64_t sum_class(const struct writer *w, size_t route, enum answer_class_e class) {
+static uint64_t sum_class(const struct metrics_writer *w, size_t route, enum answer_class_e class) {
     uint64_t sum = 0;
     for (size_t i = 0; i < w->in->cells_len; i++) {
         sum += counter_read(&w->in->cells[i]->routes[route].classes[class]);
@@ -94,7 +83,7 @@ static uint64_t sum_class(const struct writer *w, size_t route, enum answer_clas
     return sum;
 }
 
-static bool was_asked(const struct writer *w, size_t route) {
+static bool was_asked(const struct metrics_writer *w, size_t route) {
     uint64_t sum = 0;
     for (int class = 0; class < ANSWER_CLASS_COUNT; class++) {
         sum += sum_class(w, route, (enum answer_class_e)class);
@@ -118,21 +107,21 @@ static uint64_t in_flight_of(const struct route_cells *cells) {
 
 /* Routes that nobody has asked for make no series; one that hangs is there before it is
  * answered. */
-static void write_by_route(struct writer *w, route_figure_fn figure) {
+static void write_by_route(struct metrics_writer *w, route_figure_fn figure) {
     for (size_t route = 0; route < w->in->routes; route++) {
         uint64_t sum = 0;
         for (size_t i = 0; i < w->in->cells_len; i++) {
             sum += figure(&w->in->cells[i]->routes[route]);
         }
-        char labels[LABELS_SIZE];
+        char labels[METRICS_LABELS_SIZE];
         if (sum > 0 || was_asked(w, route)) {
-            put_label(labels, "route", w->in->route_name(route));
-            add_value(w, "", labels, (double)sum);
+            metrics_put_label(labels, "route", w->in->route_name(route));
+            metrics_add(w, "", labels, (double)sum);
         }
     }
 }
 
-static void write_requests(struct writer *w) {
+static void write_requests(struct metrics_writer *w) {
     static const char *const classes[ANSWER_CLASS_COUNT] = {
 #define X(name, label) label,
         ANSWER_CLASS_TABLE(X)
@@ -143,15 +132,15 @@ static void write_requests(struct writer *w) {
             continue;
         }
         for (int class = 0; class < ANSWER_CLASS_COUNT; class++) {
-            char labels[LABELS_SIZE];
-            put_label(labels, "route", w->in->route_name(route));
-            add_label(labels, "class", classes[class]);
-            add_value(w, "", labels, (double)sum_class(w, route, (enum answer_class_e)class));
+            char labels[METRICS_LABELS_SIZE];
+            metrics_put_label(labels, "route", w->in->route_name(route));
+            metrics_add_label(labels, "class", classes[class]);
+            metrics_add(w, "", labels, (double)sum_class(w, route, (enum answer_class_e)class));
         }
     }
 }
 
-static void write_request_seconds(struct writer *w) {
+static void write_request_seconds(struct metrics_writer *w) {
     for (size_t route = 0; route < w->in->routes; route++) {
         if (!was_asked(w, route)) {
             continue;
@@ -160,27 +149,27 @@ static void write_request_seconds(struct writer *w) {
         for (size_t i = 0; i < w->in->cells_len; i++) {
             histogram_collect(&w->in->cells[i]->routes[route].latency, &w->sum);
         }
-        char labels[LABELS_SIZE];
-        put_label(labels, "route", w->in->route_name(route));
+        char labels[METRICS_LABELS_SIZE];
+        metrics_put_label(labels, "route", w->in->route_name(route));
         add_histogram(w, labels);
     }
 }
 
-static void write_response_bytes(struct writer *w) {
+static void write_response_bytes(struct metrics_writer *w) {
     write_by_route(w, bytes_of);
 }
 
-static void write_slow_requests(struct writer *w) {
+static void write_slow_requests(struct metrics_writer *w) {
     write_by_route(w, slow_of);
 }
 
-static void write_in_flight(struct writer *w) {
+static void write_in_flight(struct metrics_writer *w) {
     write_by_route(w, in_flight_of);
 }
 
 /* ---- by operation ---- */
 
-static bool has_run(const struct writer *w, int kind) {
+static bool has_run(const struct metrics_writer *w, int kind) {
     uint64_t sum = 0;
     for (size_t i = 0; i < w->in->cells_len; i++) {
         const struct query_cells *cells = &w->in->cells[i]->queries[kind];
@@ -211,7 +200,7 @@ static uint64_t slow_query_of(const struct query_cells *cells) {
     return counter_read(&cells->slow);
 }
 
-static void write_by_query(struct writer *w, query_figure_fn figure, double scale) {
+static void write_by_query(struct metrics_writer *w, query_figure_fn figure, double scale) {
     for (int kind = 0; kind < STORE_OP_COUNT; kind++) {
         if (!has_run(w, kind)) {
             continue;
@@ -220,13 +209,13 @@ static void write_by_query(struct writer *w, query_figure_fn figure, double scal
         for (size_t i = 0; i < w->in->cells_len; i++) {
             sum += figure(&w->in->cells[i]->queries[kind]);
         }
-        char labels[LABELS_SIZE];
-        put_label(labels, "operation", store_op_text((enum store_op_e)kind));
-        add_value(w, "", labels, (double)sum * scale);
+        char labels[METRICS_LABELS_SIZE];
+        metrics_put_label(labels, "operation", store_op_text((enum store_op_e)kind));
+        metrics_add(w, "", labels, (double)sum * scale);
     }
 }
 
-static void write_store_seconds(struct writer *w) {
+static void write_store_seconds(struct metrics_writer *w) {
     for (int kind = 0; kind < STORE_OP_COUNT; kind++) {
         if (!has_run(w, kind)) {
             continue;
@@ -235,219 +224,185 @@ static void write_store_seconds(struct writer *w) {
         for (size_t i = 0; i < w->in->cells_len; i++) {
             histogram_collect(&w->in->cells[i]->queries[kind].latency, &w->sum);
         }
-        char labels[LABELS_SIZE];
-        put_label(labels, "operation", store_op_text((enum store_op_e)kind));
+        char labels[METRICS_LABELS_SIZE];
+        metrics_put_label(labels, "operation", store_op_text((enum store_op_e)kind));
         add_histogram(w, labels);
     }
 }
 
-static void write_store_queue(struct writer *w) {
+static void write_store_queue(struct metrics_writer *w) {
     write_by_query(w, queue_of, 1e-6);
 }
 
-static void write_store_run(struct writer *w) {
+static void write_store_run(struct metrics_writer *w) {
     write_by_query(w, run_of, 1e-6);
 }
 
-static void write_store_failures(struct writer *w) {
+static void write_store_failures(struct metrics_writer *w) {
     write_by_query(w, failed_of, 1);
 }
 
-static void write_store_refused(struct writer *w) {
+static void write_store_refused(struct metrics_writer *w) {
     write_by_query(w, refused_of, 1);
 }
 
-static void write_store_slow(struct writer *w) {
+static void write_store_slow(struct metrics_writer *w) {
     write_by_query(w, slow_query_of, 1);
 }
 
 /* ---- of the whole node ---- */
 
-static void write_oldest(struct writer *w) {
-    add_value(w, "", "", (double)w->in->view->api.oldest_ms / 1000);
+static void write_oldest(struct metrics_writer *w) {
+    metrics_add(w, "", "", (double)w->in->view->api.oldest_ms / 1000);
 }
 
-static void write_streams(struct writer *w) {
-    add_value(w, "", "", (double)w->in->view->streams);
+static void write_streams(struct metrics_writer *w) {
+    metrics_add(w, "", "", (double)w->in->view->streams);
 }
 
-static void write_connections(struct writer *w) {
-    add_value(w, "", "", (double)w->in->figures.connections);
+static void write_connections(struct metrics_writer *w) {
+    metrics_add(w, "", "", (double)w->in->figures.connections);
 }
 
-static void write_connections_max(struct writer *w) {
+static void write_connections_max(struct metrics_writer *w) {
     uint64_t limit = w->in->view->connections_limit;
-    add_value(w, "", "", limit == 0 ? NAN : (double)limit);
+    metrics_add(w, "", "", limit == 0 ? NAN : (double)limit);
 }
 
-static void write_accepted(struct writer *w) {
-    add_value(w, "", "", (double)w->in->figures.connections_total);
+static void write_accepted(struct metrics_writer *w) {
+    metrics_add(w, "", "", (double)w->in->figures.connections_total);
 }
 
-static void write_rejected_heads(struct writer *w) {
-    add_value(w, "", "", (double)w->in->figures.rejected_heads);
+static void write_rejected_heads(struct metrics_writer *w) {
+    metrics_add(w, "", "", (double)w->in->figures.rejected_heads);
 }
 
-static void write_ignored_forwarded(struct writer *w) {
-    add_value(w, "", "", (double)w->in->figures.ignored_forwarded);
+static void write_ignored_forwarded(struct metrics_writer *w) {
+    metrics_add(w, "", "", (double)w->in->figures.ignored_forwarded);
 }
 
-static void write_timeouts(struct writer *w) {
-    add_value(w, "", "", (double)w->in->figures.timeouts);
+static void write_timeouts(struct metrics_writer *w) {
+    metrics_add(w, "", "", (double)w->in->figures.timeouts);
 }
 
-static void write_sent_bytes(struct writer *w) {
-    add_value(w, "", "", (double)w->in->figures.bytes_out);
+static void write_sent_bytes(struct metrics_writer *w) {
+    metrics_add(w, "", "", (double)w->in->figures.bytes_out);
 }
 
 #define X(name)                                                                                    \
-    static void write_##name(struct writer *w) {                                                   \
+    static void write_##name(struct metrics_writer *w) {                                           \
         uint64_t sum = 0;                                                                          \
         for (size_t i = 0; i < w->in->cells_len; i++) {                                            \
             sum += counter_read(&w->in->cells[i]->name);                                           \
         }                                                                                          \
-        add_value(w, "", "", (double)sum);                                                         \
+        metrics_add(w, "", "", (double)sum);                                                       \
     }
 LOOP_COUNTER_TABLE(X)
 #undef X
 
-static void write_loop_turn(struct writer *w) {
-    add_value(w, "", "", w->in->view->stall_ms_max / 1000);
-}
-
-/* ---- cache ---- */
-
-static void write_levels(struct writer *w, uint64_t l1, uint64_t l2) {
-    add_value(w, "", "level=\"l1\"", (double)l1);
-    if (w->in->cache.l2_state != L2_OFF) {
-        add_value(w, "", "level=\"l2\"", (double)l2);
-    }
-}
-
-static void write_cache_hits(struct writer *w) {
-    write_levels(w, w->in->cache.l1.hits, w->in->cache.l2.hits);
-}
-
-static void write_cache_misses(struct writer *w) {
-    write_levels(w, w->in->cache.l1.misses, w->in->cache.l2.misses);
-}
-
-static void write_cache_evictions(struct writer *w) {
-    write_levels(w, w->in->cache.l1.evictions, w->in->cache.l2.evictions);
-}
-
-static void write_cache_entries(struct writer *w) {
-    write_levels(w, w->in->cache.l1.entries, w->in->cache.l2.entries);
-}
-
-static void write_cache_capacity(struct writer *w) {
-    write_levels(w, w->in->cache.l1.capacity, w->in->cache.l2.capacity);
-}
-
-static void write_cache_causes(struct writer *w) {
-    const struct cache_figures *cache = &w->in->cache;
-    add_value(w, "", "cause=\"cold\"", (double)cache->cold);
-    add_value(w, "", "cause=\"expired\"", (double)cache->expired);
-    add_value(w, "", "cause=\"evicted\"", (double)cache->evicted);
-    add_value(w, "", "cause=\"invalidated\"", (double)cache->invalidated);
-    add_value(w, "", "cause=\"l2_down\"", (double)cache->l2_down);
+static void write_loop_turn(struct metrics_writer *w) {
+    metrics_add(w, "", "", w->in->view->stall_ms_max / 1000);
 }
 
 /* ---- database ---- */
 
-static void write_partition_horizon(struct writer *w) {
+static void write_partition_horizon(struct metrics_writer *w) {
     if (w->in->horizon_s >= 0) {
-        add_value(w, "", "", (double)w->in->horizon_s);
+        metrics_add(w, "", "", (double)w->in->horizon_s);
     }
 }
 
-static void write_replica_reads(struct writer *w) {
+static void write_replica_reads(struct metrics_writer *w) {
     if (w->in->replica.limit_us > 0) {
-        add_value(w, "", "outcome=\"standby\"", (double)w->in->replica.reads);
-        add_value(w, "", "outcome=\"late\"", (double)w->in->replica.late);
+        metrics_add(w, "", "outcome=\"standby\"", (double)w->in->replica.reads);
+        metrics_add(w, "", "outcome=\"late\"", (double)w->in->replica.late);
     }
 }
 
 /* ---- system ---- */
 
-static void write_cpu(struct writer *w) {
-    add_value(w, "", "", w->in->view->health.cpu_percent / 100);
+static void write_cpu(struct metrics_writer *w) {
+    metrics_add(w, "", "", w->in->view->health.cpu_percent / 100);
 }
 
-static void write_cpu_limit(struct writer *w) {
-    add_value(w, "", "", w->in->view->health.cpu_cores);
+static void write_cpu_limit(struct metrics_writer *w) {
+    metrics_add(w, "", "", w->in->view->health.cpu_cores);
 }
 
-static void write_memory(struct writer *w) {
-    add_value(w, "", "", w->in->view->health.memory_percent / 100);
+static void write_memory(struct metrics_writer *w) {
+    metrics_add(w, "", "", w->in->view->health.memory_percent / 100);
 }
 
-static void write_memory_limit(struct writer *w) {
+static void write_memory_limit(struct metrics_writer *w) {
     add_known(w, w->in->view->health.memory_limit);
 }
 
-static void write_pressure(struct writer *w) {
+static void write_pressure(struct metrics_writer *w) {
     const struct health *health = &w->in->view->health;
     const struct {
         const char *resource;
         const struct pressure *pressure;
     } rows[] = {{"cpu", &health->cpu}, {"memory", &health->memory}, {"io", &health->io}};
     for (size_t i = 0; health->has_pressure && i < sizeof rows / sizeof rows[0]; i++) {
-        char labels[LABELS_SIZE];
-        put_label(labels, "resource", rows[i].resource);
-        add_label(labels, "kind", "some");
-        add_value(w, "", labels, rows[i].pressure->some / 100);
-        put_label(labels, "resource", rows[i].resource);
-        add_label(labels, "kind", "full");
-        add_value(w, "", labels, rows[i].pressure->full / 100);
+        char labels[METRICS_LABELS_SIZE];
+        metrics_put_label(labels, "resource", rows[i].resource);
+        metrics_add_label(labels, "kind", "some");
+        metrics_add(w, "", labels, rows[i].pressure->some / 100);
+        metrics_put_label(labels, "resource", rows[i].resource);
+        metrics_add_label(labels, "kind", "full");
+        metrics_add(w, "", labels, rows[i].pressure->full / 100);
     }
 }
 
-static void write_disk_free(struct writer *w) {
+static void write_disk_free(struct metrics_writer *w) {
     add_known(w, w->in->view->health.disk_free_bytes);
 }
 
-static void write_disk_size(struct writer *w) {
+static void write_disk_size(struct metrics_writer *w) {
     add_known(w, w->in->view->health.disk_total_bytes);
 }
 
-static void write_process_cpu(struct writer *w) {
-    add_value(w, "", "", w->in->process_cpu_s);
+static void write_process_cpu(struct metrics_writer *w) {
+    metrics_add(w, "", "", w->in->process_cpu_s);
 }
 
-static void write_process_rss(struct writer *w) {
+static void write_process_rss(struct metrics_writer *w) {
     add_known(w, w->in->view->health.rss_bytes);
 }
 
-static void write_process_fds(struct writer *w) {
+static void write_process_fds(struct metrics_writer *w) {
     add_known(w, w->in->view->health.open_fds);
 }
 
-static void write_process_fds_max(struct writer *w) {
+static void write_process_fds_max(struct metrics_writer *w) {
     add_known(w, w->in->view->health.fds_limit);
 }
 
-static void write_process_start(struct writer *w) {
-    add_value(w, "", "", w->in->start_s);
+static void write_process_start(struct metrics_writer *w) {
+    metrics_add(w, "", "", w->in->start_s);
 }
 
-static void write_build(struct writer *w) {
-    char labels[LABELS_SIZE];
-    put_label(labels, "version", w->in->view->version);
-    add_value(w, "", labels, 1);
+static void write_build(struct metrics_writer *w) {
+    char labels[METRICS_LABELS_SIZE];
+    metrics_put_label(labels, "version", w->in->view->version);
+    metrics_add(w, "", labels, 1);
 }
 
-static void write_collection(struct writer *w) {
-    add_value(w, "", "", w->in->collection_s);
+static void write_collection(struct metrics_writer *w) {
+    metrics_add(w, "", "", w->in->collection_s);
 }
 
 /* ---- families ---- */
+
+#define X(id) static void (*const write_##id)(struct metrics_writer *w) = metrics_write_##id;
+METRICS_CACHE_TABLE(X)
+#undef X
 
 static const struct family {
     const char *name;
     enum metric_type_e type;
     const char *help;
-    void (*write)(struct writer *w);
+    void (*write)(struct metrics_writer *w);
 } families[] = {
 #define X(id, name, type, labels, help) {name, TYPE_##type, help, write_##id},
     METRICS_TABLE(X)
@@ -463,7 +418,7 @@ static int family_len(const struct family *family, enum metrics_form_e form) {
 
 void metrics_write(const struct metrics_input *input, struct buf *to) {
     static const char *const types[] = {"counter", "gauge", "histogram"};
-    struct writer w = {.in = input, .to = to};
+    struct metrics_writer w = {.in = input, .to = to};
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
         const struct family *family = &families[i];
         size_t begun = to->len;

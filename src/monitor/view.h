@@ -7,6 +7,7 @@
 #ifndef TURNOUT_MONITOR_VIEW_H
 #define TURNOUT_MONITOR_VIEW_H
 
+#include "cache/tiered.h"
 #include "monitor/cells.h"
 #include "monitor/gate_skew.h"
 #include "monitor/health.h"
@@ -51,6 +52,7 @@ struct cache_figures {
     struct cache_level l1, l2;
     enum l2_state_e l2_state;
     uint64_t cold, expired, evicted, invalidated, l2_down; /* misses by cause */
+    struct tiered_figures figures;                         /* by class, and of all that is inside */
 };
 
 struct view_level { /* over the window */

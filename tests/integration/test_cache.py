@@ -53,6 +53,26 @@ def reads(client):
     return client.get("/v1/cache").json["reads"]
 
 
+def levels_of(client):
+    """Hits and misses of all that stands in front of the store, of both levels and by cause."""
+    cache = client.get("/v1/cache").json
+    return ([cache["reads"][name] for name in ("hits", "misses")],
+            [cache["l1"][name] for name in ("hits", "misses", "misses_by_cause")],
+            [[one[name] for name in ("l2_hits", "l2_misses", "l2_down")]
+             for one in cache["classes"]])
+
+
+def class_samples(client):
+    """{(name, class, level, cause): value} of the families of the cache by class."""
+    found = {}
+    for line in client.get("/metrics").body.decode().splitlines():
+        if line.startswith("turnout_cache_class_"):
+            name, labels, value = re.fullmatch(r"(\w+)_total\{(.*)\} (\d+)", line).groups()
+            by = dict(re.findall(r'(\w+)="(\w+)"', labels))
+            found[name.split("_")[-1], by["class"], by["level"], by.get("cause")] = int(value)
+    return found
+
+
 # One node ------------------------------------------------------------------------------------
 
 
@@ -133,6 +153,26 @@ def test_figures_are_told_per_class(node):
         assert figures["channel"]["state"] in ("none", "heard")
 
 
+def test_the_metrics_tell_each_class_by_level_and_cause(node):
+    with node.client() as client:
+        for _ in range(2):
+            assert name_of(client) == "Ann Lee"
+            assert client.get(f"{EVENT}/gates/g1").status == 200
+        rename(client, node.person, "Ann")
+        assert name_of(client) == "Ann"
+        figures = client.get("/v1/cache").json["classes"]
+        told = class_samples(client)
+        for one in figures:
+            misses = {cause: count for (what, name, level, cause), count in told.items()
+                      if (what, name, level) == ("misses", one["prefix"], "l1")}
+            assert told.get(("hits", one["prefix"], "l1", None), 0) == one["l1_hits"]
+            assert sum(misses.values()) == one["l1_misses"]
+            assert misses.get("invalidated", 0) == one["l1_invalidated"]
+        assert told["misses", "participant", "l1", "invalidated"] == 1
+        assert told["hits", "gate", "l1", None] == 1
+        assert not [key for key in told if key[2] == "l2"]
+
+
 # What is asked of it -------------------------------------------------------------------------
 
 
@@ -170,9 +210,11 @@ def test_warming_reads_gates_and_people_and_only_one_runs(node):
         assert "warming running (all)" in cache(node, "warm").stdout
         busy = cache(node, "warm", want=FAILED)
         assert "409 conflict" in busy.stderr
+        asked = levels_of(client)
         ended = await_warm(client)
         assert (ended["scope"], ended["failed"], ended["participants"]) == ("all", 0, 301)
         assert ended["keys"] == 3 + 1 + 301
+        assert levels_of(client) == asked  # nobody asked for them: neither hits nor misses
         before = reads(client)
         assert name_of(client, "w299") == "Person 299"
         assert reads(client)["misses"] == before["misses"]
@@ -415,6 +457,12 @@ def test_with_redis_another_node_sees_a_write_and_reads_what_the_first_loaded(po
             return l2_hits(b)
 
         rig.eventually(read_on_both, lambda hits: hits > 0, timeout_s=30)
+        told = class_samples(a)
+        assert told["hits", "participant", "l2", None] + told["misses", "participant", "l2",
+                                                             "cold"] > 0
+        checked = subprocess.run(["promtool", "check", "metrics"], input=a.get("/metrics").body,
+                                 capture_output=True, timeout=60)
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
         gone = a.post("/v1/cache:invalidate", {"pattern": "*"})
         assert gone.status == 200 and gone.json["l2_keys"] > 0
 

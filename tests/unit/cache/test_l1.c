@@ -313,6 +313,29 @@ static void miss_is_counted_under_its_cause(void **state) {
     }
 }
 
+/* Who only wants to know whether it must be read says nothing about what is asked for. */
+static void a_peek_sees_what_a_get_would_and_counts_nothing(void **state) {
+    (void)state;
+    EACH_POLICY(policy) {
+        struct l1_options options = fixture_options(policy, 10);
+        options.ttl_us = second_us;
+        struct fixture f;
+        struct buf value;
+        fixture_open(&f, options);
+        buf_init(&value, 64);
+        fixture_fill(&f, "k", "v");
+        assert_int_equal(l1_peek(f.reader, SLICE_LIT("k"), f.now_us, &value), L1_HIT);
+        assert_true(slice_eq_text(buf_slice(&value), "v"));
+        assert_int_equal(l1_peek(f.reader, SLICE_LIT("x"), f.now_us, &value), L1_MISS);
+        f.now_us += second_us;
+        assert_int_equal(l1_peek(f.reader, SLICE_LIT("k"), f.now_us, &value), L1_MISS);
+        struct l1_counters counters = fixture_counters(&f);
+        assert_int_equal(counters.hits + l1_misses(&counters), 0);
+        buf_fini(&value);
+        fixture_close(&f);
+    }
+}
+
 /* XFetch: the chance to be asked grows towards the end, and with how long the fetch took; one is
  * asked at a time. */
 static void hot_entry_is_refreshed_early_by_one_reader(void **state) {
@@ -473,6 +496,7 @@ int main(void) {
         cmocka_unit_test(invalidating_other_keys_lets_a_fill_land),
         cmocka_unit_test(fill_older_than_the_pattern_log_is_refused),
         cmocka_unit_test(miss_is_counted_under_its_cause),
+        cmocka_unit_test(a_peek_sees_what_a_get_would_and_counts_nothing),
         cmocka_unit_test(hot_entry_is_refreshed_early_by_one_reader),
         cmocka_unit_test(value_that_is_too_large_is_refused_and_the_old_one_goes),
         cmocka_unit_test(value_that_does_not_fit_the_buffer_is_a_miss),

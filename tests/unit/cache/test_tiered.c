@@ -44,6 +44,48 @@ static void a_try_counts_once_and_its_get_goes_on_from_there(void **state) {
     node_close(&node);
 }
 
+static void a_look_is_a_hit_only_when_the_value_was_of_use(void **state) {
+    (void)state;
+    node_open(&node, node_options(), false);
+    struct buf buf;
+    struct tiered_answer answer;
+    struct ask ask = {0};
+    struct slice key = SLICE_LIT("stats:overall:demo");
+    buf_init(&buf, 1 << 16);
+    ask_begin(&node, 0, &ask, "stats:overall:demo");
+    ask_loaded(&ask, "7");
+    for (int turn = 0; turn < 3; turn++) {
+        assert_int_equal(tiered_look(node.loops[0], TIERED_STATS, key, &buf, &answer), TIERED_HIT);
+        tiered_count_look(node.loops[0], TIERED_STATS, turn < 2 ? TIERED_USED : TIERED_OF_NO_USE);
+    }
+    struct tiered_counters counters = node_counters(&node, TIERED_STATS);
+    assert_int_equal(counters.l1_hits, 2);
+    assert_int_equal(counters.l1_misses, 2);
+    assert_int_equal(counters.l1_cold, 1);
+    assert_int_equal(counters.l1_marked, 1);
+    buf_fini(&buf);
+    node_close(&node);
+}
+
+/* Warming is no look-up: whoever looks at hit rates wants to know of those who asked. */
+static void what_is_read_in_the_background_is_neither_hit_nor_miss(void **state) {
+    (void)state;
+    node_open(&node, node_options(), false);
+    struct slice key = SLICE_LIT("gate:demo:g01");
+    struct ask ask = {.get = {.class = TIERED_GATE, .key = key, .load = ask_load, .done = ask_done,
+                              .data = &ask, .in_background = true}};
+    assert_false(tiered_has(node.loops[0], key));
+    tiered_get(node.loops[0], &ask.get);
+    ask_loaded(&ask, "north");
+    assert_answered(&ask, TIERED_FROM_STORE, "north");
+    assert_true(tiered_has(node.loops[0], key));
+    assert_true(tiered_has(node.loops[1], key));
+    struct tiered_counters counters = node_counters(&node, TIERED_GATE);
+    assert_int_equal(counters.l1_hits + counters.l1_misses, 0);
+    assert_int_equal(counters.loads, 1);
+    node_close(&node);
+}
+
 static void absence_is_believed_for_a_moment_only(void **state) {
     (void)state;
     node_open(&node, node_options(), false);
@@ -296,6 +338,8 @@ static void without_news_of_others_only_young_values_are_answered(void **state) 
     assert_int_equal(ask.answers, 0);
     ask_loaded(&ask, "south");
     assert_int_equal(node_counters(&node, TIERED_GATE).l1_untrusted, 1);
+    assert_int_equal(node_counters(&node, TIERED_GATE).l1_cold, 1);
+    assert_false(tiered_has(node.loops[0], SLICE_LIT("gate:demo:g02")));
 
     node_pass_ms(&node, 5000); /* the owner saw that nobody wrote */
     tiered_vouch(node.tiered, node.now_us - 100000);
@@ -420,6 +464,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_loaded_is_answered_from_l1),
         cmocka_unit_test(a_try_counts_once_and_its_get_goes_on_from_there),
+        cmocka_unit_test(a_look_is_a_hit_only_when_the_value_was_of_use),
+        cmocka_unit_test(what_is_read_in_the_background_is_neither_hit_nor_miss),
         cmocka_unit_test(absence_is_believed_for_a_moment_only),
         cmocka_unit_test(every_class_lives_as_long_as_it_says),
         cmocka_unit_test(a_slow_load_is_kept_for_what_is_left_of_its_life),

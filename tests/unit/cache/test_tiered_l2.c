@@ -55,6 +55,26 @@ static void a_value_of_l2_is_answered_and_kept_in_l1(void **state) {
     node_close(&node);
 }
 
+static void what_is_warmed_from_l2_is_neither_hit_nor_miss(void **state) {
+    (void)state;
+    open_with_l2();
+    struct ask ask = {.get = {.class = TIERED_PARTICIPANT, .key = slice_of(key), .load = ask_load,
+                              .done = ask_done, .data = &ask, .in_background = true}};
+    tiered_get(node.loops[0], &ask.get);
+    node_answer(&node, 0, REDIS_GET, hit("vanna", 7));
+    assert_answered(&ask, TIERED_FROM_L2, "anna");
+    ask = (struct ask){.get = ask.get};
+    ask.get.key = SLICE_LIT("participant:demo:t2");
+    tiered_get(node.loops[0], &ask.get);
+    node_answer(&node, 0, REDIS_GET, miss(0));
+    lease_for(0);
+    ask_loaded(&ask, "ben");
+    struct tiered_counters counters = node_counters(&node, TIERED_PARTICIPANT);
+    assert_int_equal(counters.l2_hits + counters.l2_misses + counters.l1_misses, 0);
+    assert_int_equal(counters.loads, 1);
+    node_close(&node);
+}
+
 static void absence_is_known_from_l2_too(void **state) {
     (void)state;
     open_with_l2();
@@ -565,6 +585,7 @@ static void changes_are_told_whichever_allocation_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_of_l2_is_answered_and_kept_in_l1),
+        cmocka_unit_test(what_is_warmed_from_l2_is_neither_hit_nor_miss),
         cmocka_unit_test(absence_is_known_from_l2_too),
         cmocka_unit_test(what_cannot_be_believed_is_a_miss_and_counted),
         cmocka_unit_test(what_was_loaded_is_filled_with_ticket_epoch_and_life),

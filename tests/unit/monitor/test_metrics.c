@@ -42,6 +42,7 @@ static int drop(void **state) {
 }
 
 static struct store_replica_figures replica;
+static struct cache_figures cache;
 
 static void write_all(const struct view *view) {
     buf_clear(&text);
@@ -50,6 +51,7 @@ static void write_all(const struct view *view) {
                                           .cells_len = 2,
                                           .routes = 3,
                                           .route_name = route_name,
+                                          .cache = cache,
                                           .replica = replica,
                                           .process_cpu_s = 1.5,
                                           .start_s = 1764000000,
@@ -159,6 +161,64 @@ static void reads_that_may_lag_are_told_by_who_answered(void **state) {
     replica = (struct store_replica_figures){.limit_us = 0};
 }
 
+static void the_cache_is_told_by_class_level_and_cause(void **state) {
+    (void)state;
+    struct view view = known_view();
+    cache = (struct cache_figures){.l1 = {.hits = 60, .gets_us = 500000}, .l2_state = L2_CLOSED};
+    cache.figures = (struct tiered_figures){.channel = TIERED_CHANNEL_LATE,
+                                            .heard_ms = 900,
+                                            .lag_us_last = 2500,
+                                            .pending = 3,
+                                            .mark = TIERED_MARK_SETTLED,
+                                            .mark_drops = 4,
+                                            .l2 = {.nodes = 6, .nodes_open = 1, .deadlines = 8}};
+    cache.figures.l1.capacity_entries = 1000;
+    cache.figures.l1.left[L1_LEAVE_BYTES] = 12;
+    cache.figures.classes[TIERED_GATE] = (struct tiered_counters){.l1_hits = 60,
+                                                                  .l1_misses = 40,
+                                                                  .l1_expired = 30,
+                                                                  .l1_untrusted = 10,
+                                                                  .l2_hits = 20,
+                                                                  .l2_misses = 15,
+                                                                  .l2_outdated = 4,
+                                                                  .l2_damaged = 1,
+                                                                  .l2_down = 5,
+                                                                  .loads = 20,
+                                                                  .loads_us = 250000};
+    write_all(&view);
+    expect("turnout_cache_class_hits_total{class=\"gate\",level=\"l1\"} 60");
+    expect("turnout_cache_class_hits_total{class=\"gate\",level=\"l2\"} 20");
+#define MISSES "turnout_cache_class_misses_total{class=\"gate\",level="
+    expect(MISSES "\"l1\",cause=\"expired\"} 30");
+    expect(MISSES "\"l1\",cause=\"untrusted\"} 10");
+    expect(MISSES "\"l2\",cause=\"cold\"} 10");
+    expect(MISSES "\"l2\",cause=\"outdated\"} 4");
+    expect(MISSES "\"l2\",cause=\"down\"} 5");
+    expect("turnout_cache_load_seconds_total{class=\"gate\"} 0.25");
+    expect("turnout_cache_get_seconds_total{level=\"l1\"} 0.5");
+    expect("turnout_cache_left_total{cause=\"bytes\"} 12");
+    expect("turnout_cache_channel_lag_seconds 0.0025");
+    expect("turnout_cache_invalidations_pending 3");
+    expect("turnout_cache_trust{by=\"channel\"} 0");
+    expect("turnout_cache_trust{by=\"mark\"} 1");
+    expect("turnout_cache_mark_drops_total 4");
+    expect("turnout_cache_l2_nodes_open 1");
+    expect("turnout_cache_l2_trouble_total{kind=\"deadlines\"} 8");
+    assert_null(strstr(text.at, "participant")); /* nobody asked for one */
+
+    cache = (struct cache_figures){.l2_state = L2_OFF};
+    cache.figures.heard_ms = -1;
+    cache.figures.classes[TIERED_GATE].l1_hits = 1;
+    write_all(&view);
+    expect("turnout_cache_class_hits_total{class=\"gate\",level=\"l1\"} 1");
+    assert_null(strstr(text.at, "level=\"l2\""));
+    assert_null(strstr(text.at, "turnout_cache_trust"));
+    assert_null(strstr(text.at, "turnout_cache_mark"));
+    assert_null(strstr(text.at, "turnout_cache_l2"));
+    assert_null(strstr(text.at, "turnout_cache_channel"));
+    cache = (struct cache_figures){.l2_state = L2_OFF};
+}
+
 static void what_is_not_known_is_left_out_with_its_family(void **state) {
     (void)state;
     struct view view = known_view();
@@ -225,6 +285,7 @@ int main(void) {
         EACH(what_hangs_is_told_before_it_is_answered),
         EACH(units_are_seconds_bytes_and_ratios),
         EACH(reads_that_may_lag_are_told_by_who_answered),
+        EACH(the_cache_is_told_by_class_level_and_cause),
         EACH(what_is_not_known_is_left_out_with_its_family),
         EACH(every_family_begins_with_help_and_type),
         EACH(openmetrics_names_families_without_total_and_ends),
