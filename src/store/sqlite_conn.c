@@ -10,6 +10,7 @@ static const char *const sql_texts[SQL_COUNT] = {
 
 enum {
     BUSY_TIMEOUT_MS = 10000,  /* another process (import, key) writes for that long at most */
+    BUSY_LOOK_US = 500,       /* between two looks whether it is done */
     PROGRESS_STEPS = 10000,   /* virtual machine steps between two looks at the deadline */
     CHECKPOINT_PAGES = 8192,  /* 32 MiB of log before the writer moves it into the file */
     LOG_KEPT_BYTES = 64 << 20,
@@ -58,8 +59,20 @@ static int past_deadline(void *data) {
     return conn->deadline_us != 0 && clock_mono_us(conn->clock) > conn->deadline_us;
 }
 
+/* Not sqlite3_busy_timeout, which looks every 100 ms in the end: between the transactions of a busy
+ * writer the file is free for a fraction of a millisecond. 0 gives up. */
+static int wait_for_lock(void *data, int looks) {
+    (void)data;
+    const struct timespec pause = {.tv_nsec = BUSY_LOOK_US * 1000};
+    if (looks >= BUSY_TIMEOUT_MS * 1000 / BUSY_LOOK_US) {
+        return 0;
+    }
+    thrd_sleep(&pause, NULL);
+    return 1;
+}
+
 static enum err_e set_up(struct sqlite_conn *conn, enum sqlite_role_e role) {
-    sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);
+    sqlite3_busy_handler(conn->db, wait_for_lock, NULL);
     TRY(sqlite_exec(conn, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                           "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF"));
     if (role == SQLITE_READER) {

@@ -305,6 +305,7 @@ struct sqlite_writer {
     struct token_mac *token_mac;
     _Atomic uint64_t others_wrote;    /* how often another process was noticed to have written */
     _Atomic int64_t others_seen_us;   /* everything that was committed until then is noticed */
+    atomic_bool is_shared;            /* another process writes, too: leave it gaps */
 };
 MAY_BLOCK enum err_e writer_check_in(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_annul(struct sqlite_writer *w, struct store_op *op);

@@ -122,6 +122,11 @@ void sqlite_read_mark(struct store *store, struct store_mark *ret_mark) {
     ret_mark->changes = atomic_load(&writer->others_wrote);
 }
 
+void sqlite_share(struct store *store, bool is_shared) {
+    struct sqlite_writer *writer = &((struct sqlite_store *)store)->writer.writer;
+    atomic_store_explicit(&writer->is_shared, is_shared, memory_order_relaxed);
+}
+
 /* ── open and close ── */
 
 static MAY_BLOCK void free_store(struct sqlite_store *sqlite) {

@@ -20,7 +20,7 @@
 
 #include <pthread.h>
 
-enum { LOOK_EVERY_MS = 200, PROBE_EVERY_MS = 250 };
+enum { LOOK_EVERY_MS = 200, PROBE_EVERY_MS = 250, GAP_US = 1000 };
 
 typedef enum err_e (*writer_fn)(struct sqlite_writer *w, struct store_op *op);
 static const writer_fn functions[STORE_OP_COUNT] = {
@@ -53,6 +53,40 @@ static enum err_e run_sql(struct sqlite_writer *w, enum sql_e sql) {
     return sql_finish(&run);
 }
 
+static enum err_e load_last_id(struct sqlite_writer *w) {
+    bool row;
+    struct sql_run run = sql_begin(&w->conn, SQL_LAST_RECORD);
+    TRY(sql_step(&run, &row));
+    int64_t newest = row ? sql_get_int(&run) : 0;
+    w->last_id = newest > w->last_id ? newest : w->last_id;
+    sql_end(&run);
+    return ERR_OK;
+}
+
+/* Admissions of records from `id` on. */
+static enum err_e load_recent(struct sqlite_writer *w, int64_t id) {
+    struct sql_run run = sql_begin(&w->conn, SQL_RECENT_ADMISSIONS);
+    sql_int(&run, id);
+    for (;;) {
+        bool row;
+        TRY(sql_step(&run, &row));
+        if (!row) {
+            return ERR_OK;
+        }
+        int64_t gate = sql_get_int(&run);
+        int64_t second = sql_get_int(&run);
+        sqlite_recent_add(w->recent, gate, second, sql_get_int(&run));
+    }
+}
+
+/* What others recorded: their ids are above all that were known here. An annulment of theirs stays
+ * in the last minute's count until that minute is over. */
+static enum err_e catch_up(struct sqlite_writer *w) {
+    int64_t minute_ago = (clock_wall_ms(w->conn.clock) - 60000) << 20;
+    TRY(load_recent(w, w->last_id >= minute_ago ? w->last_id + 1 : minute_ago));
+    return load_last_id(w);
+}
+
 /* Another process may have written since: then what we remember is old. */
 static enum err_e notice_other_writers(struct sqlite_writer *w) {
     bool row;
@@ -66,6 +100,7 @@ static enum err_e notice_other_writers(struct sqlite_writer *w) {
     if (version != w->facts.data_version) {
         bool is_first = w->facts.data_version == 0; /* of this connection */
         facts_drop(&w->facts);
+        TRY(catch_up(w));
         w->facts.data_version = version;
         atomic_fetch_add(&w->others_wrote, is_first ? 0 : 1);
     }
@@ -286,10 +321,21 @@ static size_t fill_group(struct sqlite_writer_thread *t, struct message **list,
     return len;
 }
 
-/* With nothing to write: for whoever caches what is read here. */
+/* With nothing to write: for whoever caches what is read here. What is noticed belongs to one
+ * commit. */
 static void look_around(struct sqlite_writer *w) {
-    enum err_e ignored = notice_other_writers(w);
+    enum err_e ignored = run_sql(w, SQL_BEGIN_READ);
+    ignored = ignored == ERR_OK ? notice_other_writers(w) : ignored;
     (void)ignored; /* then the mark grows old, which says enough */
+    ignored = run_sql(w, SQL_ROLLBACK);
+    (void)ignored;
+}
+
+static void leave_gap(const struct sqlite_writer *w) {
+    if (atomic_load_explicit(&w->is_shared, memory_order_relaxed)) {
+        const struct timespec gap = {.tv_nsec = GAP_US * 1000};
+        thrd_sleep(&gap, NULL);
+    }
 }
 
 static int writer_main(void *data) {
@@ -315,6 +361,7 @@ static int writer_main(void *data) {
             size_t len = fill_group(t, &list, ops);
             if (len > 0) {
                 run_group(t, ops, len);
+                leave_gap(&t->writer);
             }
         }
     }
@@ -343,38 +390,12 @@ static enum err_e load_token_key(struct sqlite_writer *w) {
     return err;
 }
 
-static enum err_e load_last_id(struct sqlite_writer *w) {
-    bool row;
-    struct sql_run run = sql_begin(&w->conn, SQL_LAST_RECORD);
-    TRY(sql_step(&run, &row));
-    w->last_id = row ? sql_get_int(&run) : 0;
-    sql_end(&run);
-    return ERR_OK;
-}
-
-static enum err_e load_recent(struct sqlite_writer *w) {
-    int64_t since_ms = clock_wall_ms(w->conn.clock) - 60000;
-    struct sql_run run = sql_begin(&w->conn, SQL_RECENT_ADMISSIONS);
-    sql_int(&run, since_ms << 20);
-    for (;;) {
-        bool row;
-        TRY(sql_step(&run, &row));
-        if (!row) {
-            return ERR_OK;
-        }
-        int64_t gate = sql_get_int(&run);
-        int64_t second = sql_get_int(&run);
-        sqlite_recent_add(w->recent, gate, second, sql_get_int(&run));
-    }
-}
-
 static enum err_e prepare_writer(struct sqlite_writer *w, const char *path,
                                  struct problem *ret_problem) {
     TRY(sqlite_conn_open(&w->conn, path, SQLITE_WRITER, ret_problem));
     TRY(sqlite_migrate(&w->conn, ret_problem));
     TRY(load_token_key(w));
-    TRY(load_last_id(w));
-    return load_recent(w);
+    return catch_up(w);
 }
 
 MAY_BLOCK enum err_e writer_thread_open(struct sqlite_writer_thread *t,

@@ -480,6 +480,9 @@ struct store_mark {
     int64_t as_of_us; /* on the real monotonic clock: what was committed until then is counted */
 };
 void sqlite_read_mark(struct store *store, struct store_mark *ret_mark);
+/* While two processes write to the file, each leaves the other a moment after every commit, so that
+ * neither waits longer than that for its turn. Any thread. */
+void sqlite_share(struct store *store, bool is_shared);
 
 
 /*
