@@ -45,6 +45,7 @@ MAY_BLOCK struct controller *controller_create(const struct controller_options *
     }
     controller->options = *options;
     controller->started_us = clock_mono_us(options->clock);
+    atomic_init(&controller->is_held, options->is_held);
     actions_init(controller);
     history_init(&controller->history);
     for (size_t i = 0; i < ALERT_RULES_MAX; i++) {
@@ -82,6 +83,10 @@ MAY_BLOCK void controller_destroy(struct controller *controller) {
 
 const struct policy *controller_policy(const struct controller *controller) {
     return controller->options.policy;
+}
+
+void controller_hold(struct controller *controller, bool is_held) {
+    atomic_store(&controller->is_held, is_held);
 }
 
 /* ---- the state ---- */
@@ -306,8 +311,8 @@ MAY_BLOCK static enum err_e look(struct controller *controller, struct control_s
 
 static struct leadership see_leadership(const struct controller *controller) {
     const struct controller_seams *seams = &controller->options.seams;
-    struct leadership leadership = {.is_ours = true};
-    if (seams->lead != NULL) {
+    struct leadership leadership = {.is_ours = !atomic_load(&controller->is_held)};
+    if (seams->lead != NULL) { /* the lease tells this process from the others, of this node, too */
         seams->lead(seams->data, &leadership);
     }
     return leadership;

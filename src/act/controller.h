@@ -134,6 +134,7 @@ struct controller_options {
     int64_t budget;     /* actions done within an hour */
     int64_t verify_ms;  /* until an action's effect is judged; 0: it is not */
     int64_t approve_ms; /* an approval that comes later is none */
+    bool is_held;       /* begins on hold: controller_hold */
     bool is_lone;       /* no other node can join: what the scaler wishes by itself is no advice */
     const char *record; /* path; NULL: nothing is recorded */
     int64_t record_max; /* bytes */
@@ -145,6 +146,11 @@ MAY_BLOCK struct controller *controller_create(const struct controller_options *
 MAY_BLOCK void controller_destroy(struct controller *controller); /* not running; NULL: nothing */
 enum err_e controller_start(struct controller *controller) MUST_CHECK;
 MAY_BLOCK void controller_stop(struct controller *controller); /* ends what is under way */
+
+/* On hold it looks and decides, and does nothing about it: another process of this node acts. From
+ * the next look on; what is under way goes on. Where a lease tells who leads, that alone counts.
+ * Any thread. */
+void controller_hold(struct controller *controller, bool is_held);
 
 /* One look and what follows from it: the thread's work of each second, for tests without one. */
 MAY_BLOCK void controller_turn(struct controller *controller);

@@ -44,6 +44,7 @@ struct ongoing {
 struct controller {
     struct controller_options options;
     struct recorder *recorder;
+    atomic_bool is_held;
     pthread_t thread;
     bool running;
     pthread_mutex_t lock; /* of what follows, up to the empty line */

@@ -41,7 +41,7 @@ struct cluster {
     struct lease *lease;
     struct elector *elector;
     struct watched_node *seen; /* of the last sense */
-    atomic_bool serves, drains;
+    atomic_bool serves, drains, yields;
 
     bool has_registered; /* the registry's thread, up to the empty line */
     bool was_refused;
@@ -131,6 +131,11 @@ MAY_BLOCK static void renew(struct cluster *cluster) {
     int64_t now_us = clock_mono_us(cluster->options.clock);
     bool drains = atomic_load(&cluster->drains);
     bool is_due = now_us >= cluster->renew_us || drains != cluster->told_drains;
+    if (atomic_load(&cluster->yields)) {
+        cluster->has_registered = false; /* should it come back, it takes the name again */
+        cluster->renew_us = 0;
+        return;
+    }
     if (!atomic_load(&cluster->serves) || !is_due) {
         return;
     }
@@ -310,6 +315,7 @@ MAY_BLOCK enum err_e cluster_open(const struct cluster_options *options,
     cluster->options = *options;
     atomic_init(&cluster->serves, false);
     atomic_init(&cluster->drains, false);
+    atomic_init(&cluster->yields, false);
     ASSERT(pthread_mutex_init(&cluster->lock, NULL) == 0);
     name_run(cluster);
     enum err_e err = start(cluster, ret_problem);
@@ -330,6 +336,13 @@ void cluster_register(struct cluster *cluster) {
     }
 }
 
+void cluster_yield(struct cluster *cluster, bool yields) {
+    if (cluster != NULL) {
+        atomic_store(&cluster->yields, yields);
+        pacer_wake(cluster->registry);
+    }
+}
+
 void cluster_drain(struct cluster *cluster) {
     if (cluster != NULL) {
         atomic_store(&cluster->drains, true);
@@ -343,7 +356,7 @@ MAY_BLOCK void cluster_leave(struct cluster *cluster) {
     }
     pacer_stop(cluster->registry);
     cluster->registry = NULL;
-    if (cluster->has_registered) {
+    if (cluster->has_registered && !atomic_load(&cluster->yields)) {
         struct store_op op;
         begin_op(cluster, &op, STORE_LEAVE_NODE);
         fill_record(cluster, &op);

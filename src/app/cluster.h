@@ -38,6 +38,9 @@ MAY_BLOCK enum err_e cluster_open(const struct cluster_options *options,
                                   struct problem *ret_problem) MUST_CHECK;
 /* Each once, in this order; NULL: nothing. */
 void cluster_register(struct cluster *cluster); /* it serves now */
+/* Another process of this node, with the same id, has the registration now (true); or this one is
+ * to have it again. NULL: nothing. */
+void cluster_yield(struct cluster *cluster, bool yields);
 void cluster_drain(struct cluster *cluster);    /* it takes nothing new, and stops soon */
 MAY_BLOCK void cluster_leave(struct cluster *cluster); /* takes the registration away, watches no
     more; waits for the store's answer, a few seconds at most */

@@ -57,7 +57,7 @@ static void each_decider(setting_fn fn, void *data) {
                                   .type = setting_type_text(rows[i].type),
                                   .preset = rows[i].preset,
                                   .meaning = rows[i].meaning,
-                                  .change = CONFIG_CHANGE_RESTART};
+                                  .change = CONFIG_CHANGE_TAKEOVER};
         buf_init(&setting.range, RANGE_MAX);
         policy_row_range(&rows[i], &setting.range);
         if (strchr(rows[i].section, '.') == NULL) { /* alert rules are set in the file alone */
@@ -124,7 +124,8 @@ static int print_settings(void) {
                  "Settings come from a flag, else from the environment, else from the INI file\n"
                  "(--config FILE), else from the default shown. Durations take ms, s, m, h; sizes\n"
                  "K, M, G. Unknown sections and keys are errors. The last word says what a change\n"
-                 "takes in a running node: live (SIGHUP) or restart (stop and start).\n");
+                 "takes in a running node: live (SIGHUP), takeover (SIGUSR2: a new process takes\n"
+                 "over and no request is lost) or restart (stop and start).\n");
     each_own(write_setting, &page);
     each_decider(write_setting, &page);
     int code = report_text(buf_slice(&page.text));

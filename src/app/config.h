@@ -54,6 +54,8 @@ enum {
       "Time that a client may take no byte of its answer before it is cut off.")                   \
     X(server, drain_timeout, DURATION, "10s", "0s", "1h",                                          \
       "Time for requests in flight to finish when the node is asked to stop.")                     \
+    X(server, takeover_timeout, DURATION, "60s", "1s", "1h",                                       \
+      "Time for a new process to become ready to take over; then this one goes on by itself.")     \
     X(server, agent, TEXT, "", "0", "255",                                                         \
       "Address where HAProxy's agent check hears this node's share of the load. Empty: none.")     \
     X(store, url, TEXT, "sqlite:turnout.db", "1", "1023",                                          \
@@ -306,8 +308,10 @@ void config_policy(const struct config *config, struct policy *ret_policy);
 /* X(NAME, word, what it takes) How a setting that was changed comes into effect in a running
  * node. */
 #define CONFIG_CHANGE_TABLE(X)                                                                     \
-    X(RESTART, "restart", "stop the process and start it")                                         \
-    X(LIVE, "live", "kill -HUP the process")
+    X(TAKEOVER, "takeover",                                                                        \
+      "kill -USR2 the process: a new one takes over, and no request is lost")                      \
+    X(LIVE, "live", "kill -HUP the process")                                                       \
+    X(RESTART, "restart", "stop the process and start it: a takeover keeps it as it is")
 #define X(name, text, remedy) CONFIG_CHANGE_##name,
 enum config_change_e { CONFIG_CHANGE_TABLE(X) };
 #undef X

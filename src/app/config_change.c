@@ -13,6 +13,7 @@
     X(server, request_timeout)                                                                     \
     X(server, response_timeout)                                                                    \
     X(server, drain_timeout)                                                                       \
+    X(server, takeover_timeout)                                                                    \
     X(store, deadline)                                                                             \
     X(database, partitions_ahead)                                                                  \
     X(database, retention_days)                                                                    \
@@ -30,9 +31,17 @@
     X(auth, session)                                                                               \
     X(log, level)
 
+/* What one process hands to the next as it is. */
+#define RESTART_TABLE(X)                                                                           \
+    X(server, listen)                                                                              \
+    X(store, url)
+
 static const enum config_change_e changes[CONFIG_COUNT] = {
 #define X(section, key) [CONFIG_##section##_##key] = CONFIG_CHANGE_LIVE,
     LIVE_TABLE(X)
+#undef X
+#define X(section, key) [CONFIG_##section##_##key] = CONFIG_CHANGE_RESTART,
+    RESTART_TABLE(X)
 #undef X
 };
 

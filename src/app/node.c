@@ -8,6 +8,7 @@
 #include "app/node_agent.h"
 #include "app/node_control.h"
 #include "app/node_loop.h"
+#include "app/node_takeover.h"
 #include "app/open.h"
 #include "base/assert.h"
 #include "base/log.h"
@@ -25,12 +26,13 @@
 
 /* The last part of the drain time is for closing what was cut off: a tenth, at most a second. */
 enum { NODE_ID_SIZE = 128 };
-enum { CACHE_SAVE_EVERY_MS = 300000 };
+enum { CACHE_SAVE_EVERY_MS = 300000, TAKEOVER_LOOK_MS = 10 };
 enum { CUT_OFF_SHARE = 10, CUT_OFF_MAX_MS = 1000 };
 
 struct node {
     const struct config *config; /* as at start */
     struct node_reload reload;   /* as it stands now */
+    struct node_takeover takeover;
     struct problem *problem;
     struct api_node api_node;
     struct node_parts parts;
@@ -41,9 +43,10 @@ struct node {
     size_t loops_len; /* started */
     int lock_fd;
     int signal_fd; /* SIGTERM, SIGINT */
-    int order_fd;  /* SIGHUP */
+    int order_fd;  /* SIGHUP, SIGUSR2 */
     int port;
     int64_t connections_max;
+    char address[HTTP_ADDRESS_SIZE]; /* where it really listens */
     char url[NODE_URL_SIZE];
     char cluster_url[CLUSTER_URL_SIZE];
     struct policy policy;
@@ -127,7 +130,7 @@ static int watch_signals(const int *numbers, size_t len) {
 /* Signals come through descriptors; other threads start with them blocked. */
 static enum err_e take_signals(struct node *node) {
     static const int stops[] = {SIGTERM, SIGINT};
-    static const int orders[] = {SIGHUP};
+    static const int orders[] = {SIGHUP, SIGUSR2};
     signal(SIGPIPE, SIG_IGN);
     node->signal_fd = watch_signals(stops, sizeof stops / sizeof stops[0]);
     node->order_fd = watch_signals(orders, sizeof orders / sizeof orders[0]);
@@ -139,15 +142,19 @@ static enum err_e take_signals(struct node *node) {
     return ERR_OK;
 }
 
+static enum err_e check_reach(struct node *node, const char *address) {
+    return node->config->auth_mode == API_AUTH_REQUIRED ||
+                   http_address_is_loopback(slice_of(address))
+               ? ERR_OK
+               : problem_set(node->problem, ERR_CONFIG, "auth.mode",
+                             "off is refused on %.120s, which others can reach: listen on "
+                             "127.0.0.1 or [::1], or keep auth required",
+                             address);
+}
+
 static enum err_e check_settings(struct node *node) {
     const struct config *config = node->config;
-    if (config->auth_mode == API_AUTH_OFF &&
-        !http_address_is_loopback(slice_of(config->server_listen))) {
-        return problem_set(node->problem, ERR_CONFIG, "auth.mode",
-                           "off is refused on %s, which others can reach: listen on 127.0.0.1 or "
-                           "[::1], or keep auth required",
-                           config->server_listen);
-    }
+    TRY(check_reach(node, config->server_listen));
     if (config->redis_nodes[0] != '\0' && config->cache_policy == CACHE_POLICY_OFF) {
         return problem_set(node->problem, ERR_CONFIG, "cache.policy",
                            "is off, but redis.nodes names a second level: leave one of them out");
@@ -162,12 +169,43 @@ MAY_BLOCK static enum err_e open_access(struct node *node) {
                : access_open(path, &node->api_node.access, node->problem);
 }
 
+MAY_BLOCK static enum err_e take_lock(struct node *node, const char *path) {
+    if (node->takeover.taker == NULL) {
+        return store_lock(path, &node->lock_fd, node->problem);
+    }
+    node->lock_fd = taker_take_lock(node->takeover.taker);
+    return store_lock_adopt(path, node->lock_fd, node->problem);
+}
+
+/* The socket of the process that is taken over from, else one of its own. */
+MAY_BLOCK static enum err_e open_socket(struct node *node) {
+    int *fd = &node->parts.listen_fd;
+    if (node->takeover.taker != NULL) {
+        *fd = taker_take_listen(node->takeover.taker);
+        TRY(http_listen_adopt(*fd, &node->port, node->problem));
+    } else {
+        TRY(http_listen(slice_of(node->config->server_listen), fd, &node->port, node->problem));
+    }
+    http_listen_address(*fd, node->address);
+    return check_reach(node, node->address);
+}
+
+MAY_BLOCK static enum err_e open_cache(struct node *node) {
+    struct slice roster =
+        node->takeover.taker == NULL ? SLICE_NONE : taker_roster(node->takeover.taker);
+    return node_cache_open(node->config, node->api_node.store, roster, &node->parts.cache,
+                           node->problem);
+}
+
 MAY_BLOCK static enum err_e open_store(struct node *node) {
     const char *path = store_sqlite_path(node->config);
     if (path != NULL) {
-        TRY(store_lock(path, &node->lock_fd, node->problem));
+        TRY(take_lock(node, path));
     }
     TRY(store_open(node->config, STORE_FOR_NODE, &node->api_node.store, node->problem));
+    if (path != NULL && node->takeover.taker != NULL) {
+        sqlite_share(node->api_node.store, true);
+    }
     return ERR_OK;
 }
 
@@ -237,6 +275,7 @@ static void fill_parts(struct node *node, size_t loops) {
     node->parts.api_node = &node->api_node;
     node->api_node.cache = node_cache_keeper(node->parts.cache);
     node_limits_from(config, loops, node->connections_max, &node->parts.limits);
+    node->parts.limits.http.yields_at_first = node->takeover.taker != NULL;
 }
 
 static void log_settings(const struct node *node, size_t loops) {
@@ -275,14 +314,18 @@ static int read_signal(int fd) {
     return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
 
-/* Waits for a signal or a move of a loop, up to `timeout_ms` (-1: for ever). Returns SIGTERM or
- * SIGINT, else 0. Orders are only waited for when `ret_order` is there for one. */
+/* Waits for a signal, a move of a loop, or a word of another process of a takeover, up to
+ * `timeout_ms` (-1: for ever). Returns SIGTERM or SIGINT, else 0. Orders are only waited for when
+ * `ret_order` is there for one, and so are words. */
 MAY_BLOCK static int wait_event(struct node *node, int64_t timeout_ms, int *ret_order) {
-    struct pollfd fds[] = {{.fd = node->signal_fd, .events = POLLIN},
-                           {.fd = node->parts.wake, .events = POLLIN},
-                           {.fd = node->order_fd, .events = POLLIN}};
+    enum { OWN = 3 };
+    struct pollfd fds[OWN + NODE_TAKEOVER_FDS] = {{.fd = node->signal_fd, .events = POLLIN},
+                                                  {.fd = node->parts.wake, .events = POLLIN},
+                                                  {.fd = node->order_fd, .events = POLLIN}};
+    size_t len = ret_order == NULL ? OWN - 1
+                                   : OWN + node_takeover_watch(&node->takeover, fds + OWN);
     int timeout = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
-    int ready = poll(fds, ret_order == NULL ? 2 : 3, timeout);
+    int ready = poll(fds, len, timeout);
     ASSERT(ready >= 0 || errno == EINTR);
     uint64_t moves;
     ssize_t ignored = read(node->parts.wake, &moves, sizeof moves);
@@ -339,7 +382,9 @@ static const char *store_folder(struct node *node) {
 /* "host:port": one process has a port of a host at a time. */
 static void name_node(struct node *node) {
     char host[256] = "";
-    node_url(slice_of(node->config->server_listen), node->port, node->url);
+    const char *listen = node->takeover.taker == NULL ? node->config->server_listen
+                                                      : taker_listen(node->takeover.taker);
+    node_url(slice_of(listen), node->port, node->url);
     if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') {
         snprintf(host, sizeof host, "localhost");
     }
@@ -375,7 +420,9 @@ MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
                                                          .node = node->id,
                                                          .url = node->url,
                                                          .cluster = node->cluster,
-                                                         .agent = node->agent},
+                                                         .agent = node->agent,
+
+                                                         .is_held = node->takeover.taker != NULL},
                           &node->control, node->problem));
     node->api_node.controller = node_control_controller(node->control);
     node->api_node.monitor = monitor_create(&(struct monitor_options){
@@ -465,53 +512,161 @@ static void prepare_reload(struct node *node) {
     node->reload.connections_max = node->connections_max;
 }
 
-MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops) {
-    int signal_number;
-    enum err_e started = start_loops(node, loops);
-    enum err_e serving = wait_serving(node, &signal_number); /* those that did start, in any case */
-    TRY(started);
-    TRY(serving);
-    if (signal_number == 0) {
-        cluster_register(node->cluster);
-        say_ready(node);
+static void write_roster(void *data, struct buf *to) {
+    struct node *node = data;
+    keeper_write_roster(node_cache_keeper(node->parts.cache), to);
+}
+
+static void prepare_takeover(struct node *node, char *const *argv) {
+    struct node_takeover *takeover = &node->takeover;
+    takeover->now = &node->reload.now;
+    takeover->loops = node->loops;
+    takeover->loops_len = node->loops_len;
+    takeover->store = node->api_node.store;
+    takeover->cache = node->parts.cache;
+    takeover->control = node->control;
+    takeover->agent = node->agent;
+    takeover->cluster = node->cluster;
+    takeover->offer = (struct giver_options){
+        .listen_fd = node->parts.listen_fd,
+        .lock_fd = node->lock_fd,
+        .agent_fd = node_agent_socket(node->agent),
+        .listen = node->config->server_listen,
+        .address = node->address,
+        .store = takeover->is_sqlite ? "sqlite" : "postgres",
+        .argv = argv,
+        .write_roster = node->parts.cache == NULL ? NULL : write_roster,
+        .data = node,
+    };
+}
+
+/* Waits until `is_done`, for as long as the other process lets this one. */
+MAY_BLOCK static enum err_e wait_for_takeover(struct node *node,
+                                              bool (*is_done)(const struct node_takeover *takeover),
+                                              int *ret_signal) {
+    while (*ret_signal == 0 && !is_done(&node->takeover)) {
+        *ret_signal = wait_event(node, TAKEOVER_LOOK_MS, NULL);
+        if (taker_step(node->takeover.taker) == TAKER_REFUSED) {
+            return problem_set(node->problem, ERR_CONFLICT, "",
+                               "the running process goes on by itself: %.150s",
+                               taker_reason(node->takeover.taker));
+        }
     }
-    prepare_reload(node);
+    return ERR_OK;
+}
+
+static bool is_let_in(const struct node_takeover *takeover) {
+    return taker_is_let_in(takeover->taker);
+}
+
+/* From a process that is prepared to one that serves. */
+MAY_BLOCK static enum err_e take_over(struct node *node, int *ret_signal) {
+    struct node_takeover *takeover = &node->takeover;
+    TRY(wait_for_takeover(node, node_takeover_is_warm, ret_signal));
+    taker_say_ready(takeover->taker);
+    TRY(wait_for_takeover(node, is_let_in, ret_signal));
+    if (*ret_signal != 0) {
+        return ERR_OK;
+    }
+    node_takeover_open_loops(takeover);
+    while (!node_takeover_loops_are_open(takeover)) {
+        int signal_number = wait_event(node, -1, NULL);
+        *ret_signal = signal_number != 0 ? signal_number : *ret_signal;
+    }
+    if (node->lock_fd >= 0) {
+        store_lock_sign(node->lock_fd);
+    }
+    taker_say_serving(takeover->taker);
+    return ERR_OK;
+}
+
+static int64_t wait_ms(const struct node *node, int64_t saved_us) {
+    int64_t due_us = saved_us + (int64_t)CACHE_SAVE_EVERY_MS * 1000;
+    int64_t takeover_us = node_takeover_due_us(&node->takeover);
+    due_us = takeover_us < due_us ? takeover_us : due_us;
+    int64_t left_us = due_us - clock_mono_us(clock_system());
+    return left_us <= 0 ? 0 : left_us / 1000 + 1;
+}
+
+static void follow_order(struct node *node, int order) {
+    if (order != 0 && node_takeover_is_given(&node->takeover)) {
+        log_event(LOG_WARN, "order_refused", "signal=%s reason=\"process %ld serves now\"",
+                  order == SIGHUP ? "SIGHUP" : "SIGUSR2",
+                  (long)giver_pid(node->takeover.giver));
+    } else if (order == SIGHUP) {
+        (void)node_reload(&node->reload); /* told in the log */
+    } else if (order == SIGUSR2) {
+        node_takeover_begin(&node->takeover);
+    }
+}
+
+/* Returns the signal that ended it; 0: another process has taken over. */
+MAY_BLOCK static int serve(struct node *node) {
     int64_t saved_us = clock_mono_us(clock_system());
-    while (signal_number == 0) {
+    for (;;) {
         int order;
-        signal_number = wait_event(node, CACHE_SAVE_EVERY_MS, &order);
-        if (order == SIGHUP) {
-            (void)node_reload(&node->reload); /* told in the log */
+        int signal_number = wait_event(node, wait_ms(node, saved_us), &order);
+        follow_order(node, order);
+        if (signal_number != 0 || node_takeover_step(&node->takeover)) {
+            return signal_number;
         }
         if (clock_mono_us(clock_system()) - saved_us >= (int64_t)CACHE_SAVE_EVERY_MS * 1000) {
             node_cache_save(node->parts.cache); /* a node that is killed has not much forgotten */
             saved_us = clock_mono_us(clock_system());
         }
     }
-    log_event(LOG_INFO, "stopping", "signal=%s",
-              signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+MAY_BLOCK static enum err_e serve_until_told(struct node *node, size_t loops,
+                                             char *const *argv) {
+    int signal_number;
+    enum err_e started = start_loops(node, loops);
+    enum err_e serving = wait_serving(node, &signal_number); /* those that did start, in any case */
+    TRY(started);
+    TRY(serving);
+    prepare_reload(node);
+    prepare_takeover(node, argv);
+    if (node->takeover.taker != NULL) {
+        TRY(take_over(node, &signal_number));
+    }
+    if (signal_number == 0) {
+        cluster_register(node->cluster);
+        say_ready(node);
+        node_takeover_serve(&node->takeover);
+        signal_number = serve(node);
+    }
+    node_takeover_stop(&node->takeover);
+    log_event(LOG_INFO, "stopping", "reason=%s",
+              signal_number == 0         ? "taken_over"
+              : signal_number == SIGTERM ? "SIGTERM"
+                                         : "SIGINT");
     return ERR_OK;
 }
 
 MAY_BLOCK static enum err_e open_agent(struct node *node) {
     const char *address = node->config->server_agent;
-    return address[0] == '\0'
-               ? ERR_OK
-               : node_agent_open(address, clock_system(), &node->agent, node->problem);
+    struct taker *taker = node->takeover.taker;
+    if (address[0] == '\0') {
+        return ERR_OK;
+    }
+    TRY(node_agent_open(address, taker == NULL ? -1 : taker_take_agent(taker), clock_system(),
+                        &node->agent, node->problem));
+    node_agent_yield(node->agent, taker != NULL); /* until this process serves */
+    return ERR_OK;
 }
 
-MAY_BLOCK static enum err_e open_all(struct node *node, enum node_demo_e demo) {
-    struct slice listen = slice_of(node->config->server_listen);
+MAY_BLOCK static enum err_e open_all(struct node *node, const struct node_options *options) {
     TRY(check_settings(node));
     log_set_level((enum log_level_e)node->config->log_level);
     fit_connections(node);
     TRY(take_signals(node)); /* before the store starts threads, which must not get them */
+    TRY(node_takeover_join(&node->takeover, node->config, options->takes_over, node->problem));
     TRY(open_access(node));
     TRY(open_store(node));
-    TRY(node_cache_open(node->config, node->api_node.store, &node->parts.cache, node->problem));
-    TRY(http_listen(listen, &node->parts.listen_fd, &node->port, node->problem));
+    TRY(open_cache(node));
+    TRY(open_socket(node));
     TRY(open_agent(node));
-    return demo == NODE_DEMO ? make_demo(node) : ERR_OK;
+    return options->demo == NODE_DEMO ? make_demo(node) : ERR_OK;
 }
 
 static void close_fd(int fd) {
@@ -539,7 +694,9 @@ MAY_BLOCK static void close_all(struct node *node) {
         db_service_stop(node->api_node.optimizer);
         db_service_destroy(node->api_node.optimizer);
     }
-    node_cache_save(node->parts.cache);
+    if (!node_takeover_is_given(&node->takeover)) { /* else the new one has the keys, and saves */
+        node_cache_save(node->parts.cache);
+    }
     node_cache_close(node->parts.cache); /* the monitor read it */
     node_control_close(node->control); /* after the monitor, which feeds it */
     cluster_close(node->cluster);      /* likewise, and the controller looked at it */
@@ -547,9 +704,12 @@ MAY_BLOCK static void close_all(struct node *node) {
     access_close(node->api_node.access);
     close_fd(node->parts.listen_fd);
     store_close(node->api_node.store);
-    if (node->lock_fd >= 0) { /* after the store: the lock outlives every write */
+    if (node_takeover_shares_lock(&node->takeover)) {
+        close_fd(node->lock_fd);
+    } else if (node->lock_fd >= 0) { /* after the store: the lock outlives every write */
         store_unlock(store_sqlite_path(node->config), node->lock_fd);
     }
+    node_takeover_close(&node->takeover);
     close_fd(node->signal_fd);
     close_fd(node->order_fd);
     close_fd(node->parts.wake);
@@ -566,7 +726,7 @@ enum err_e node_serve(const struct node_options *options, struct problem *ret_pr
                         .order_fd = -1};
     *ret_problem = (struct problem){0};
     size_t loops = node_loops(config);
-    enum err_e err = open_all(&node, options->demo);
+    enum err_e err = open_all(&node, options);
     if (err == ERR_OK) {
         fill_parts(&node, loops);
         log_settings(&node, loops);
@@ -578,7 +738,7 @@ enum err_e node_serve(const struct node_options *options, struct problem *ret_pr
         err = open_monitor(&node, loops);
     }
     if (err == ERR_OK) {
-        err = serve_until_told(&node, loops);
+        err = serve_until_told(&node, loops, options->argv);
         if (!stop_loops(&node)) {
             log_event(LOG_ERROR, "stop_failed", "reason=\"requests still wait for the store\"");
             _exit(1); /* threads still run: nothing can be freed under them */

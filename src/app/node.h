@@ -15,12 +15,14 @@ struct node_options {
     const struct config *config;
     struct node_source source; /* of the same, for SIGHUP */
     enum node_demo_e demo;
+    bool takes_over;   /* from the process that serves there */
+    char *const *argv; /* this process' own, for one that takes over from it */
 };
 
-/* Blocks SIGTERM, SIGINT and SIGHUP in this thread and all that it starts, prints the ready line on
- * standard output, and returns once the node has stopped: ERR_OK when all in flight was finished or
- * cut off in time. Any other outcome is in `ret_problem`. A second SIGTERM or SIGINT ends the
- * process at once. */
+/* Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR2 in this thread and all that it starts, prints the
+ * ready line on standard output, and returns once the node has stopped: ERR_OK when all in flight
+ * was finished or cut off in time. Any other outcome is in `ret_problem`. A second SIGTERM or
+ * SIGINT ends the process at once. */
 MAY_BLOCK enum err_e node_serve(const struct node_options *options,
                                 struct problem *ret_problem) MUST_CHECK;
 

@@ -19,11 +19,16 @@
 
 struct node_agent;
 
-/* Listens at `address`, host:port, at once. ERR_CONFIG: it cannot. */
-MAY_BLOCK enum err_e node_agent_open(const char *address, struct clock *clock,
+/* Listens at `address`, host:port, at once. ERR_CONFIG: it cannot. `taken` is a socket that another
+ * process of this node has listened with, which is taken over when it is of that address and closed
+ * else; -1: there is none. */
+MAY_BLOCK enum err_e node_agent_open(const char *address, int taken, struct clock *clock,
                                      struct node_agent **ret_agent,
                                      struct problem *ret_problem) MUST_CHECK;
 int node_agent_port(const struct node_agent *agent); /* NULL: 0 */
+int node_agent_socket(const struct node_agent *agent); /* NULL: -1 */
+/* Answers no more, since another process does on the same socket; or again. NULL: nothing. */
+void node_agent_yield(struct node_agent *agent, bool yields);
 void node_agent_see(struct node_agent *agent, double cpu_percent); /* NULL: nothing */
 void node_agent_drain(struct node_agent *agent);                   /* NULL: nothing */
 MAY_BLOCK void node_agent_close(struct node_agent *agent);         /* NULL: nothing */

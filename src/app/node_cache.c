@@ -84,7 +84,8 @@ void node_cache_describe(const struct config *config, char ret_text[NODE_CACHE_T
 
 /* ── life ── */
 
-MAY_BLOCK static enum err_e make(struct node_cache *cache, struct problem *ret_problem) {
+MAY_BLOCK static enum err_e make(struct node_cache *cache, struct slice roster_text,
+                                 struct problem *ret_problem) {
     struct tiered_options options = tiered_options_default();
     fill_options(cache->config, &options);
     TRY(take_password(cache, ret_problem));
@@ -107,11 +108,16 @@ MAY_BLOCK static enum err_e make(struct node_cache *cache, struct problem *ret_p
     if (cache->keeper == NULL) {
         return ERR_NO_MEMORY;
     }
-    keeper_load_roster(cache->keeper);
+    if (roster_text.len > 0) {
+        keeper_take_roster(cache->keeper, roster_text);
+    } else {
+        keeper_load_roster(cache->keeper);
+    }
     return ERR_OK;
 }
 
 MAY_BLOCK enum err_e node_cache_open(const struct config *config, struct store *store,
+                                     struct slice roster,
                                      struct node_cache **ret_cache, struct problem *ret_problem) {
     *ret_cache = NULL;
     if (config->cache_policy == CACHE_POLICY_OFF) {
@@ -123,7 +129,7 @@ MAY_BLOCK enum err_e node_cache_open(const struct config *config, struct store *
     }
     cache->config = config;
     cache->store = store;
-    enum err_e err = make(cache, ret_problem);
+    enum err_e err = make(cache, roster, ret_problem);
     if (err != ERR_OK) {
         node_cache_close(cache);
         return err == ERR_NO_MEMORY ? problem_set(ret_problem, err, "cache.entries",

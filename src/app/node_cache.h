@@ -23,7 +23,9 @@ struct node_cache;
 enum { CACHE_POLICY_OFF }; /* config->cache_policy; the words behind it are those of L1 */
 
 /* `*ret_cache` stays NULL when cache.policy is off. ERR_CONFIG says which setting is wrong. */
+/* `roster`: the text of a process that is taken over from; empty: the file's, if one is set. */
 MAY_BLOCK enum err_e node_cache_open(const struct config *config, struct store *store,
+                                     struct slice roster,
                                      struct node_cache **ret_cache,
                                      struct problem *ret_problem) MUST_CHECK;
 void node_cache_close(struct node_cache *cache); /* no loop is inside; NULL: nothing */

@@ -371,6 +371,7 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
         .budget = config->recovery_budget,
         .verify_ms = config->recovery_verify_ms,
         .approve_ms = config->recovery_approve_within_ms,
+        .is_held = options->is_held,
         .is_lone = is_sqlite(control),
         .record = config->control_record[0] == '\0' ? NULL : config->control_record,
         .record_max = config->control_record_max,
@@ -384,6 +385,17 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
 
 struct controller *node_control_controller(struct node_control *control) {
     return control->controller;
+}
+
+bool node_control_has_looked(struct node_control *control) {
+    struct control_state *state = controller_state(control->controller);
+    bool has_looked = state != NULL;
+    control_state_unref(state);
+    return has_looked;
+}
+
+void node_control_hold(struct node_control *control, bool is_held) {
+    controller_hold(control->controller, is_held);
 }
 
 MAY_BLOCK void node_control_stop(struct node_control *control) {

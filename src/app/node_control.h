@@ -24,12 +24,16 @@ struct node_control_options {
     struct cluster *cluster;         /* the other nodes; NULL: there are none. Lives as long as the
         control */
     struct node_agent *agent; /* hears of the load; NULL: there is none */
+    bool is_held; /* begins on hold: another process of this node acts */
 };
 
 MAY_BLOCK enum err_e node_control_open(const struct node_control_options *options,
                                        struct node_control **ret_control,
                                        struct problem *ret_problem) MUST_CHECK;
 struct controller *node_control_controller(struct node_control *control);
+bool node_control_has_looked(struct node_control *control); /* its documents are there */
+/* See controller_hold. */
+void node_control_hold(struct node_control *control, bool is_held);
 /* For monitor_options.on_view; the monitor's thread. */
 void node_control_see(const struct view *view, void *control);
 /* Ends the thread: before the optimizer, which it asks, is gone. NULL: nothing. */

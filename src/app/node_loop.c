@@ -18,14 +18,18 @@ static const struct fsm_row rows[] = {
     [NODE_LOOP_FAILED] = {"failed", 0},
 };
 
+static void wake_main(const struct node_loop *nl) {
+    uint64_t one = 1;
+    ssize_t written = write(nl->parts->wake, &one, sizeof one);
+    ASSERT(written == sizeof one); /* an eventfd counts to 2^64 - 2: these few never fill it */
+}
+
 /* The loop's thread only. */
 static void move(struct node_loop *nl, enum node_loop_state_e next) {
     int state = atomic_load(&nl->state);
     fsm_move(rows, &state, (int)next);
     atomic_store(&nl->state, state);
-    uint64_t one = 1;
-    ssize_t written = write(nl->parts->wake, &one, sizeof one);
-    ASSERT(written == sizeof one); /* an eventfd counts to 2^64 - 2: these few never fill it */
+    wake_main(nl);
 }
 
 static struct node_loop *receiver(struct loop_message *message) {
@@ -112,6 +116,7 @@ static bool put_together(struct node_loop *nl) {
 static void on_start(struct loop_message *message) {
     struct node_loop *nl = receiver(message);
     if (put_together(nl)) {
+        atomic_store(&nl->is_open, !nl->parts->limits.http.yields_at_first);
         move(nl, NODE_LOOP_SERVING);
         return;
     }
@@ -170,6 +175,25 @@ static void on_set(struct loop_message *message) {
     }
 }
 
+static void on_door(struct loop_message *message) {
+    struct node_loop *nl = receiver(message);
+    mtx_lock(&nl->lock);
+    nl->door_is_out = false;
+    bool opens = nl->wants_open;
+    mtx_unlock(&nl->lock);
+    if (nl->http == NULL) {
+        return;
+    }
+    if (opens) {
+        http_server_open(nl->http);
+    } else {
+        http_server_yield(nl->http);
+        api_yield(nl->api);
+    }
+    atomic_store(&nl->is_open, opens);
+    wake_main(nl);
+}
+
 static void on_cut_off(struct loop_message *message) {
     struct node_loop *nl = receiver(message);
     if (nl->http != NULL) {
@@ -184,6 +208,8 @@ enum err_e node_loop_start(struct node_loop *nl, int index, const struct node_pa
     nl->cut_off = (struct node_order){{.fn = on_cut_off}, nl};
     nl->finish = (struct node_order){{.fn = on_finish}, nl};
     nl->set = (struct node_order){{.fn = on_set}, nl};
+    nl->door = (struct node_order){{.fn = on_door}, nl};
+    atomic_init(&nl->is_open, false);
     atomic_init(&nl->state, NODE_LOOP_NEW);
     nl->loop = loop_create(index, parts->api_node->clock);
     if (nl->loop == NULL) {
@@ -210,6 +236,29 @@ void node_loop_set(struct node_loop *nl, const struct node_limits *limits) {
     if (!is_out) {
         loop_post(nl->loop, &nl->set.message);
     }
+}
+
+static void ask_door(struct node_loop *nl, bool opens) {
+    mtx_lock(&nl->lock);
+    bool is_out = nl->door_is_out;
+    nl->wants_open = opens;
+    nl->door_is_out = true;
+    mtx_unlock(&nl->lock);
+    if (!is_out) {
+        loop_post(nl->loop, &nl->door.message);
+    }
+}
+
+void node_loop_open(struct node_loop *nl) {
+    ask_door(nl, true);
+}
+
+void node_loop_yield(struct node_loop *nl) {
+    ask_door(nl, false);
+}
+
+bool node_loop_is_open(const struct node_loop *nl) {
+    return atomic_load(&nl->is_open);
 }
 
 void node_loop_drain(struct node_loop *nl) {

@@ -60,12 +60,15 @@ struct node_loop {
     struct doors_watch *doors; /* the first loop's; else NULL */
     struct loop_timer *drain_timer;
     struct node_order start, drain, cut_off, finish; /* each sent once */
-    struct node_order set;
-    mtx_t lock; /* of the next two, held for a copy */
+    struct node_order set, door;
+    mtx_t lock; /* of the next four, held for a copy */
     struct node_limits wanted;
     bool set_is_out;
+    bool door_is_out;
+    bool wants_open;
     bool is_attached; /* to the monitor */
     atomic_int state; /* node_loop_state_e */
+    atomic_bool is_open; /* accepts connections */
 };
 
 /* Starts the thread and asks it to serve; SERVING or FAILED follows, unless this fails at once. */
@@ -73,6 +76,11 @@ enum err_e node_loop_start(struct node_loop *node_loop, int index,
                            const struct node_parts *parts) MUST_CHECK;
 /* Other limits from now on, as far as they can change: see http.h and checkin.h. */
 void node_loop_set(struct node_loop *node_loop, const struct node_limits *limits);
+/* Accept connections from now on, or leave them to another process: http_server_open and _yield.
+ * When SERVING; node_loop_is_open tells when it is done, and `wake`. */
+void node_loop_open(struct node_loop *node_loop);
+void node_loop_yield(struct node_loop *node_loop);
+bool node_loop_is_open(const struct node_loop *node_loop);
 void node_loop_drain(struct node_loop *node_loop);   /* once, when SERVING */
 void node_loop_cut_off(struct node_loop *node_loop); /* once, after drain */
 enum node_loop_state_e node_loop_state(const struct node_loop *node_loop);

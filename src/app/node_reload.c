@@ -98,8 +98,8 @@ static struct outcome take_settings(struct node_reload *reload, const struct con
     }
     if (config_control_differs(&reload->now, next)) {
         log_event(LOG_WARN, "setting_waits", "setting=control_plane takes=%s remedy=\"%s\"",
-                  config_change_text(CONFIG_CHANGE_RESTART),
-                  config_change_remedy(CONFIG_CHANGE_RESTART));
+                  config_change_text(CONFIG_CHANGE_TAKEOVER),
+                  config_change_remedy(CONFIG_CHANGE_TAKEOVER));
         outcome.waiting++;
     }
     return outcome;

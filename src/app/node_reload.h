@@ -8,7 +8,7 @@
  *                                         live ──► changed, said with both values
  *                                         else ──► said with what it takes; it stays as it is
  *
- * What waits for a restart is said each time until it has come into effect.
+ * What waits for a takeover or a restart is said each time until it has come into effect.
  * Thread: main.
  */
 #ifndef TURNOUT_APP_NODE_RELOAD_H

@@ -78,7 +78,7 @@ static long lock_holder(int fd) {
     return strtol(text, NULL, 10);
 }
 
-static void write_holder(int fd) {
+void store_lock_sign(int fd) {
     char text[32];
     int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     /* Only for the message that a second process prints: the lock holds without it. */
@@ -122,12 +122,23 @@ enum err_e store_lock(const char *path, int *ret_fd, struct problem *ret_problem
             return err;
         }
         if (is_still(name, fd)) {
-            write_holder(fd);
+            store_lock_sign(fd);
             *ret_fd = fd;
             return ERR_OK;
         }
         close(fd);
     }
+}
+
+enum err_e store_lock_adopt(const char *path, int fd, struct problem *ret_problem) {
+    char name[LOCK_NAME_SIZE];
+    if (!lock_path(path, name, sizeof name) || !is_still(name, fd)) {
+        return problem_set(ret_problem, ERR_CONFIG, "store.url",
+                           "%.120s is not the file of the running process: a takeover keeps the "
+                           "store; stop that one and start this",
+                           path);
+    }
+    return ERR_OK;
 }
 
 void store_unlock(const char *path, int fd) {

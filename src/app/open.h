@@ -30,6 +30,11 @@ MAY_BLOCK enum err_e store_open(const struct config *config, enum store_user_e u
 MAY_BLOCK enum err_e store_lock(const char *path, int *ret_fd,
                                 struct problem *ret_problem) MUST_CHECK;
 MAY_BLOCK void store_unlock(const char *path, int fd); /* removes the file, too */
+/* A lock that another process of this node hands over: both have it until the last one closes it.
+ * ERR_CONFIG when it is that of another file than `path`. */
+MAY_BLOCK enum err_e store_lock_adopt(const char *path, int fd,
+                                      struct problem *ret_problem) MUST_CHECK;
+void store_lock_sign(int fd); /* this process is the holder that others are told of */
 /* Whether another process holds it now; false also when there is no lock file. */
 MAY_BLOCK bool store_is_locked(const char *path);
 

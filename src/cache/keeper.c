@@ -100,21 +100,6 @@ static void tick(void *data) {
     }
 }
 
-/* What the last process was asked for most comes first: whoever returns finds it. */
-static void begin_with_roster(struct keeper *keeper) {
-    struct slice text = buf_slice(&keeper->roster), rest = text, key;
-    size_t count = 0;
-    while (roster_read(text, &rest, &key) && count < keeper->options.entries) {
-        buf_add(&keeper->warm.keys, key);
-        buf_add_char(&keeper->warm.keys, '\n');
-        count++;
-    }
-    keeper->warm.keys_rest = buf_slice(&keeper->warm.keys);
-    if (count > 0) {
-        log_event(LOG_INFO, "cache_roster_read", "keys=%zu", count);
-    }
-}
-
 bool keeper_open(struct keeper *keeper, struct loop *loop, struct tiered_loop *tiered,
                  struct store *cached) {
     keeper->loop = loop;
@@ -125,17 +110,28 @@ bool keeper_open(struct keeper *keeper, struct loop *loop, struct tiered_loop *t
         return false;
     }
     if (keeper->options.warm_at_start != KEEPER_WARM_NONE || keeper->roster.len > 0) {
-        bool begun = warm_begin(keeper, keeper->options.warm_at_start);
+        bool begun = warm_begin_with_roster(keeper, keeper->options.warm_at_start);
         ASSERT(begun); /* nothing was under way */
-        begin_with_roster(keeper);
-        if (keeper->options.warm_at_start == KEEPER_WARM_NONE) {
-            keeper->warm.step = WARM_LAST; /* the roster alone */
-        }
+    } else {
+        keeper_note_warm(keeper);
     }
     pthread_mutex_lock(&keeper->lock);
     keeper->is_open = true;
     pthread_mutex_unlock(&keeper->lock);
     return true;
+}
+
+void keeper_note_warm(struct keeper *keeper) {
+    pthread_mutex_lock(&keeper->lock);
+    keeper->is_warm = true;
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+bool keeper_is_warm(struct keeper *keeper) {
+    pthread_mutex_lock(&keeper->lock);
+    bool is_warm = keeper->is_warm;
+    pthread_mutex_unlock(&keeper->lock);
+    return is_warm;
 }
 
 void keeper_stop(struct keeper *keeper) {
@@ -192,11 +188,16 @@ static void invalidate(struct keeper_ask *ask) {
     }
 }
 
+static bool begin_as_asked(struct keeper *keeper, enum keeper_ask_e kind) {
+    return kind == KEEPER_RETURN
+               ? warm_begin_with_roster(keeper, KEEPER_WARM_NONE)
+               : warm_begin(keeper, kind == KEEPER_WARM ? KEEPER_WARM_ALL : KEEPER_WARM_CRITICAL);
+}
+
 static void begin_warming(struct keeper_ask *ask) {
-    enum keeper_warm_e kind = ask->kind == KEEPER_WARM ? KEEPER_WARM_ALL : KEEPER_WARM_CRITICAL;
     if (ask->keeper->warm.stops) {
         ask->err = ERR_DRAINING;
-    } else if (!warm_begin(ask->keeper, kind)) {
+    } else if (!begin_as_asked(ask->keeper, ask->kind)) {
         ask->err =
             problem_set(&ask->problem, ERR_CONFLICT, "", "the cache is being warmed already");
     }
@@ -265,6 +266,18 @@ MAY_BLOCK void keeper_load_roster(struct keeper *keeper) {
     close(fd);
 }
 
+void keeper_write_roster(struct keeper *keeper, struct buf *to) {
+    roster_write(cached_node_roster(keeper->options.node), to);
+}
+
+void keeper_take_roster(struct keeper *keeper, struct slice text) {
+    buf_clear(&keeper->roster);
+    buf_add(&keeper->roster, text);
+    if (keeper->roster.failed) { /* a text that long is no roster */
+        buf_clear(&keeper->roster);
+    }
+}
+
 MAY_BLOCK static bool write_file(const char *path, struct slice text) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); /* it names tokens */
     if (fd < 0) {
@@ -289,7 +302,7 @@ MAY_BLOCK void keeper_save_roster(struct keeper *keeper) {
     }
     snprintf(next, sizeof next, "%s.next", path);
     buf_init(&text, ROSTER_FILE_MAX);
-    roster_write(cached_node_roster(keeper->options.node), &text);
+    keeper_write_roster(keeper, &text);
     if (text.failed || !write_file(next, buf_slice(&text)) || rename(next, path) != 0) {
         log_event(LOG_WARN, "cache_roster_unsaved", "path=\"%s\" reason=\"%s\"", path,
                   strerror(errno));

@@ -56,13 +56,20 @@ void keeper_close(struct keeper *keeper);
 MAY_BLOCK void keeper_save_roster(struct keeper *keeper);
 /* Reads the file of the last process, if there is one: before keeper_open. */
 MAY_BLOCK void keeper_load_roster(struct keeper *keeper);
+/* The same without a file: its text, and what another process' text says. Any thread; before
+ * keeper_open. */
+void keeper_write_roster(struct keeper *keeper, struct buf *to);
+void keeper_take_roster(struct keeper *keeper, struct slice text);
+/* What is read at the start is there, as far as it could be read. Any thread. */
+bool keeper_is_warm(struct keeper *keeper);
 
 /* X(NAME): what can be asked. */
 #define KEEPER_ASK_TABLE(X)                                                                        \
     X(FIGURES)    /* document */                                                                   \
     X(INVALIDATE) /* pattern; l1_entries, l2_keys */                                               \
     X(PRELOAD)    /* begins, or err CONFLICT: one is under way; document */                        \
-    X(WARM)
+    X(WARM)                                                                                        \
+    X(RETURN)     /* the keys of the roster that was read at the start, likewise */
 #define X(name) KEEPER_##name,
 enum keeper_ask_e { KEEPER_ASK_TABLE(X) };
 #undef X

@@ -45,12 +45,16 @@ struct keeper {
     struct buf roster; /* the file's text at start */
     struct smart smart;
     int64_t looked_us;
-    pthread_mutex_t lock; /* of the next two; held for a few instructions */
+    pthread_mutex_t lock; /* of the next three; held for a few instructions */
     bool is_open;
+    bool is_warm;
     size_t asks;
 };
 
 bool warm_begin(struct keeper *keeper, enum keeper_warm_e kind); /* false: one is under way */
+/* The roster of the start, then what `kind` says. False: one is under way. */
+bool warm_begin_with_roster(struct keeper *keeper, enum keeper_warm_e kind);
+void keeper_note_warm(struct keeper *keeper); /* something has ended, or there was nothing to do */
 /* Reads the hottest keys anew, `most` of them at most; false: one is under way. */
 bool warm_renew(struct keeper *keeper, uint64_t most);
 void warm_tick(struct keeper *keeper);

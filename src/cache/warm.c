@@ -31,6 +31,7 @@ static void end(struct keeper *keeper) {
     struct warm *warm = &keeper->warm;
     warm->step = WARM_IDLE;
     warm->ended_ms = clock_wall_ms(keeper->options.clock);
+    keeper_note_warm(keeper);
     log_event(LOG_INFO, warm->stops ? "cache_warming_stopped" : "cache_warmed",
               "keys=%llu failed=%llu took_ms=%lld", (unsigned long long)warm->done,
               (unsigned long long)warm->failed, (long long)(warm->ended_ms - warm->begun_ms));
@@ -69,6 +70,27 @@ bool warm_begin(struct keeper *keeper, enum keeper_warm_e kind) {
     warm->step = WARM_EVENTS;
     warm->begun_ms = clock_wall_ms(keeper->options.clock);
     warm->ended_ms = 0;
+    return true;
+}
+
+/* What the last process was asked for most comes first: whoever returns finds it. */
+bool warm_begin_with_roster(struct keeper *keeper, enum keeper_warm_e kind) {
+    struct warm *warm = &keeper->warm;
+    struct slice text = buf_slice(&keeper->roster), rest = text, key;
+    size_t count = 0;
+    if (!warm_begin(keeper, kind)) {
+        return false;
+    }
+    while (roster_read(text, &rest, &key) && count < keeper->options.entries) {
+        buf_add(&warm->keys, key);
+        buf_add_char(&warm->keys, '\n');
+        count++;
+    }
+    warm->keys_rest = buf_slice(&warm->keys);
+    warm->step = kind == KEEPER_WARM_NONE ? WARM_LAST : WARM_EVENTS;
+    if (count > 0) {
+        log_event(LOG_INFO, "cache_roster_read", "keys=%zu", count);
+    }
     return true;
 }
 

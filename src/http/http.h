@@ -56,6 +56,9 @@ enum err_e http_listen_adopt(int fd, int *ret_port, struct problem *ret_problem)
 /* "127.0.0.1:8080" or "[::1]:8080": where a listening socket listens. Empty when it does not. */
 enum { HTTP_ADDRESS_SIZE = 64 };
 void http_listen_address(int fd, char ret_address[HTTP_ADDRESS_SIZE]);
+/* Where http_listen would try to listen, in its order; how many there are, at most `max`. */
+MAY_BLOCK size_t http_resolve(struct slice address, char ret_addresses[][HTTP_ADDRESS_SIZE],
+                              size_t max);
 bool http_address_is_loopback(struct slice address);
 
 /* Listens on a duplicate of `listen_fd`. NULL without memory. The handler also runs for paths that

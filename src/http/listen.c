@@ -109,6 +109,14 @@ static int port_of(int fd) {
     return ntohs(bound.any.sa_family == AF_INET6 ? bound.in6.sin6_port : bound.in.sin_port);
 }
 
+MAY_BLOCK static int resolve(const struct host_port *parts, struct addrinfo **ret_found) {
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    *ret_found = NULL;
+    return getaddrinfo(parts->host[0] != '\0' ? parts->host : NULL, parts->port, &hints,
+                       ret_found);
+}
+
 MAY_BLOCK enum err_e http_listen(struct slice address, int *ret_fd, int *ret_port,
                                  struct problem *ret_problem) {
     struct host_port parts;
@@ -118,9 +126,8 @@ MAY_BLOCK enum err_e http_listen(struct slice address, int *ret_fd, int *ret_por
                            "127.0.0.1:8080, [::1]:8080 or :8080",
                            SLICE_ARG(slice_from(address.at, address.len < 64 ? address.len : 64)));
     }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    int error = getaddrinfo(parts.host[0] != '\0' ? parts.host : NULL, parts.port, &hints, &found);
+    struct addrinfo *found;
+    int error = resolve(&parts, &found);
     if (error != 0) {
         return problem_set(ret_problem, ERR_CONFIG, "listen", "%.64s is not known here: %s",
                            parts.host, gai_strerror(error));
@@ -139,21 +146,51 @@ MAY_BLOCK enum err_e http_listen(struct slice address, int *ret_fd, int *ret_por
     return ERR_OK;
 }
 
+static void write_address(const union address *address, char ret_address[HTTP_ADDRESS_SIZE]) {
+    char host[INET6_ADDRSTRLEN];
+    ret_address[0] = '\0';
+    if (address->any.sa_family == AF_INET6 &&
+        inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof host) != NULL) {
+        snprintf(ret_address, HTTP_ADDRESS_SIZE, "[%s]:%d", host, ntohs(address->in6.sin6_port));
+    } else if (address->any.sa_family == AF_INET &&
+               inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof host) != NULL) {
+        snprintf(ret_address, HTTP_ADDRESS_SIZE, "%s:%d", host, ntohs(address->in.sin_port));
+    }
+}
+
 void http_listen_address(int fd, char ret_address[HTTP_ADDRESS_SIZE]) {
     union address bound;
-    char host[INET6_ADDRSTRLEN];
     socklen_t len = sizeof bound;
     ret_address[0] = '\0';
-    if (getsockname(fd, &bound.any, &len) != 0) {
-        return;
+    if (getsockname(fd, &bound.any, &len) == 0) {
+        write_address(&bound, ret_address);
     }
-    if (bound.any.sa_family == AF_INET6 &&
-        inet_ntop(AF_INET6, &bound.in6.sin6_addr, host, sizeof host) != NULL) {
-        snprintf(ret_address, HTTP_ADDRESS_SIZE, "[%s]:%d", host, ntohs(bound.in6.sin6_port));
-    } else if (bound.any.sa_family == AF_INET &&
-               inet_ntop(AF_INET, &bound.in.sin_addr, host, sizeof host) != NULL) {
-        snprintf(ret_address, HTTP_ADDRESS_SIZE, "%s:%d", host, ntohs(bound.in.sin_port));
+}
+
+static size_t write_found(const struct addrinfo *found, int wanted_family,
+                          char ret_addresses[][HTTP_ADDRESS_SIZE], size_t max) {
+    size_t len = 0;
+    for (const struct addrinfo *at = found; at != NULL && len < max; at = at->ai_next) {
+        if (at->ai_family == wanted_family && at->ai_addrlen <= sizeof(union address)) {
+            union address address;
+            memcpy(&address, at->ai_addr, at->ai_addrlen);
+            write_address(&address, ret_addresses[len++]);
+        }
     }
+    return len;
+}
+
+MAY_BLOCK size_t http_resolve(struct slice address, char ret_addresses[][HTTP_ADDRESS_SIZE],
+                              size_t max) {
+    struct host_port parts;
+    struct addrinfo *found;
+    if (!split_address(address, &parts) || resolve(&parts, &found) != 0) {
+        return 0;
+    }
+    size_t len = write_found(found, AF_INET6, ret_addresses, max);
+    len += write_found(found, AF_INET, ret_addresses + len, max - len);
+    freeaddrinfo(found);
+    return len;
 }
 
 static bool listens(int fd) {

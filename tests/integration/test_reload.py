@@ -77,9 +77,9 @@ def test_what_cannot_change_is_named_with_its_remedy_each_time(node, config):
     for _ in range(2):
         waits = lines(reload(node), "setting_waits")
         assert len(waits) == 2
-        assert "setting=cache.entries now=1000 wanted=2000 takes=restart" in waits[0]
-        assert "stop the process" in waits[0]
-        assert "setting=control_plane takes=restart" in waits[1]
+        assert "setting=cache.entries now=1000 wanted=2000 takes=takeover" in waits[0]
+        assert "USR2" in waits[0]
+        assert "setting=control_plane takes=takeover" in waits[1]
 
 
 def test_another_address_or_store_takes_a_restart(make_server, config, tmp_path):

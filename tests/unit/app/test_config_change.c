@@ -109,7 +109,7 @@ static void what_one_process_hands_to_the_next_takes_a_restart(void **state) {
     (void)state;
     assert_int_equal(config_change(CONFIG_server_listen), CONFIG_CHANGE_RESTART);
     assert_int_equal(config_change(CONFIG_store_url), CONFIG_CHANGE_RESTART);
-    assert_int_equal(config_change(CONFIG_cache_entries), CONFIG_CHANGE_RESTART);
+    assert_int_equal(config_change(CONFIG_cache_entries), CONFIG_CHANGE_TAKEOVER);
     assert_int_equal(config_change(CONFIG_log_level), CONFIG_CHANGE_LIVE);
 }
 
