@@ -227,19 +227,22 @@ static void a_file_that_is_no_database_is_refused(void **state) {
     assert_int_equal(open_file(rig, &problem), ERR_BAD_STORE);
 }
 
+/* What later versions added; a name that is not there fails the test. */
+static const char back_to_first[] =
+    "DROP INDEX idx_attendance_refused; DROP TABLE action_journal; DROP TABLE control_orders;"
+    "DROP TABLE notices; PRAGMA user_version = 1";
+
 static void an_older_schema_is_taken_forward_with_its_data(void **state) {
     struct rig *rig = *state;
     rig_person(rig, "e", "t1", "Ann", "");
     rig_scan(rig, "e", ENTRY("t1", "g1"));
     close_store(rig);
-    exec_on_file(rig->path, "DROP INDEX idx_attendance_refused; DROP TABLE action_journal;"
-                            "PRAGMA user_version = 1");
+    exec_on_file(rig->path, back_to_first);
     rig_reopen(rig);
     assert_int_equal(rig_stats(rig, "e").scans, 1);
     assert_int_equal(rig_scan(rig, "e", ENTRY("t1", "g1")).reason, REASON_ALREADY_USED);
     close_store(rig);
-    exec_on_file(rig->path, "DROP INDEX idx_attendance_refused; DROP TABLE action_journal;"
-                            "PRAGMA user_version = 1"); /* fails unless they are back */
+    exec_on_file(rig->path, back_to_first); /* fails unless they are back */
     rig_reopen(rig);
 }
 

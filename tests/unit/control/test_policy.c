@@ -135,7 +135,7 @@ static void wrong_values_are_refused(void **state) {
         {"scaler", "down_factor", "1"},  {"scaler", "hold_up", "30"},  {"scaler", "hold_up", "25h"},
         {"scaler", "hold_up", "1.5m"},   {"scaler", "hold_up", "s"},
         {"scaler", "hold_up", "30 s"},
-        {"scaler", "provider", "swarm"}, {"alert.x", "op", "=>"},      {"alert.x", "op", "|"},
+        {"scaler", "provider", "docker"}, {"alert.x", "op", "=>"},      {"alert.x", "op", "|"},
         {"alert.x", "threshold", "nan"}, {"alert.x", "threshold", "0x10"},
         {"alert.x", "threshold", "inf"}, {"alert.x", "threshold", ""},
         {"alert.x", "threshold", "1e999"},
