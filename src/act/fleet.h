@@ -84,6 +84,9 @@ enum fleet_progress_e { FLEET_IDLE, FLEET_AT_WORK, FLEET_DONE, FLEET_FAILED };
 /* DONE and FAILED are told once, then it is idle. */
 enum fleet_progress_e fleet_scaling(struct fleet *fleet, char ret_detail[FLEET_DETAIL_SIZE]);
 
+/* Leaves what is under way where it is: somebody else leads now, and goes on from what is real. */
+void fleet_forget(struct fleet *fleet);
+
 /* It was chosen to go: it is healthy no more, whatever it says. */
 bool fleet_is_leaving(const struct fleet *fleet, struct slice id);
 

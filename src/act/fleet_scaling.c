@@ -363,6 +363,10 @@ MAY_BLOCK static void step_leaving(struct fleet *fleet) {
     }
 }
 
+void fleet_forget(struct fleet *fleet) {
+    fleet->scaling = (struct scaling){.state = SCALING_IDLE, .rested_us = TIME_NONE};
+}
+
 MAY_BLOCK void scaling_step(struct fleet *fleet, const struct fleet_view *view) {
     switch ((enum scaling_state_e)fleet->scaling.state) {
     case SCALING_IDLE:

@@ -154,20 +154,6 @@ void haproxy_note_refused_delete(struct haproxy_history *history,
     }
 }
 
-/* --- those that hang --- */
-
-/* Their requests wait for nothing: cut, they go to another node where they may. Not at once: what
- * is still connecting would be answered by nothing (seen on 2.6.12), and has been sent on by
- * then. */
-static bool hangs_too_long(struct haproxy_history *history, const struct haproxy_row *row,
-                           int64_t now_ms) {
-    if (!row->is_silent || (row->sessions == 0 && row->used == 0)) {
-        return false;
-    }
-    struct haproxy_leaving *leaving = note_leaving(history, row, now_ms);
-    return leaving != NULL && now_ms - leaving->since_ms >= HAPROXY_SILENT_MS;
-}
-
 /* --- the plan --- */
 
 struct planner {
@@ -181,6 +167,18 @@ static void give(struct planner *planner, enum haproxy_order_e kind,
                  const struct haproxy_row *row) {
     planner->orders->items[planner->orders->len++] =
         (struct haproxy_order){kind, row->backend, row->server, NULL};
+}
+
+static bool is_so_for_long(struct planner *planner, const struct haproxy_row *row) {
+    struct haproxy_leaving *leaving =
+        note_leaving(planner->history, row, planner->view->now_ms);
+    return leaving != NULL && planner->view->now_ms - leaving->since_ms >= HAPROXY_SILENT_MS;
+}
+
+/* Its requests wait for nothing: cut, they go to another node where they may. Not at once: what is
+ * still connecting would be answered by nothing (seen on 2.6.12), and is sent on by then. */
+static bool hangs_too_long(struct planner *planner, const struct haproxy_row *row) {
+    return row->is_silent && (row->sessions > 0 || row->used > 0) && is_so_for_long(planner, row);
 }
 
 static const struct haproxy_node *find_node(const struct haproxy_wish *wish,
@@ -273,10 +271,10 @@ static void step_wanted(struct planner *planner, const struct haproxy_row *row,
         }
         return;
     case HAPROXY_DOWN:
-        if (hangs_too_long(planner->history, row, planner->view->now_ms)) {
+        if (hangs_too_long(planner, row)) {
             give(planner, HAPROXY_ORDER_CUT, row);
         }
-        if (row->by_agent && row->check_passed) { /* our nodes never say so: it is not heard */
+        if (row->has_mute_agent && row->check_passed && is_so_for_long(planner, row)) {
             give(planner, HAPROXY_ORDER_MUTE, row);
         }
         if (node->drains) {

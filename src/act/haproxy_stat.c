@@ -19,6 +19,7 @@
     X(sid)                                                                                         \
     X(type)                                                                                        \
     X(check_status)                                                                                \
+    X(agent_status)                                                                                \
     X(addr)                                                                                        \
     X(used_conn_cur)
 
@@ -118,7 +119,8 @@ static struct haproxy_row row_of(const struct slice cells[]) {
         .in_transition = memchr(cells[COLUMN_status].at, '/', cells[COLUMN_status].len) != NULL,
         .is_warming = is_warming(cells[COLUMN_throttle]),
         .check_passed = has_passed(last_check(cells[COLUMN_check_status])),
-        .by_agent = slice_eq_text(cells[COLUMN_status], "DOWN (agent)"),
+        .has_mute_agent = slice_eq_text(cells[COLUMN_status], "DOWN (agent)") &&
+                          has_heard_nothing(last_check(cells[COLUMN_agent_status])),
         .is_silent = has_heard_nothing(last_check(cells[COLUMN_check_status])),
         .id = number(cells[COLUMN_sid]),
         .weight = number(cells[COLUMN_weight]),

@@ -31,7 +31,7 @@ struct haproxy_row {
     bool is_warming;        /* in its slow start: the weight below grows by itself */
     bool in_transition;     /* "UP 1/2", "DRAIN 1/2": a check is about to change it */
     bool check_passed;      /* the last check that ended; false before the first */
-    bool by_agent;          /* its status is what its agent said, or did not say */
+    bool has_mute_agent;    /* it is DOWN since its agent cannot be heard */
     bool is_silent;         /* its last check got no answer at all: it hangs or is gone */
     int64_t id;             /* sid */
     int64_t weight;         /* as the agent and slow start have it now: 0 takes no traffic */

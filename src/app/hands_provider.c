@@ -20,6 +20,9 @@ static const char *given(const char *text) {
 
 /* ---- processes ---- */
 
+/* A node that led would be the one to stop itself. */
+static char never_leads[] = "TURNOUT_CONTROL_CANDIDATE=no";
+
 static bool is_flag_text(const struct config *config, enum config_key_e key) {
     return config->origins[key] == CONFIG_ORIGIN_FLAG &&
            config_row(key)->type == CONFIG_TYPE_TEXT;
@@ -40,6 +43,9 @@ static char *assignment(const struct config *config, enum config_key_e key, stru
 
 /* A flag goes before a variable: of the same name, that one is left out. */
 static bool is_overridden(const struct config *config, const char *variable) {
+    if (strncmp(variable, never_leads, strcspn(never_leads, "=") + 1) == 0) {
+        return true;
+    }
     for (int key = 0; key < CONFIG_COUNT; key++) {
         char name[CONFIG_ENVIRONMENT_SIZE];
         config_row_environment(config_row((enum config_key_e)key), name);
@@ -59,7 +65,10 @@ static char **environment_of(const struct config *config, struct arena *arena) {
     while (environ[len] != NULL) {
         len++;
     }
-    char **all = arena_alloc(arena, (len + CONFIG_COUNT + 1) * sizeof *all);
+    char **all = arena_alloc(arena, (len + CONFIG_COUNT + 2) * sizeof *all);
+    if (all != NULL) {
+        all[kept++] = never_leads;
+    }
     for (int key = 0; all != NULL && key < CONFIG_COUNT; key++) {
         if (is_flag_text(config, (enum config_key_e)key)) {
             all[kept] = assignment(config, (enum config_key_e)key, arena);

@@ -2,6 +2,7 @@
 /* Between the monitor, the store and the controller. */
 #include "app/node_control.h"
 
+#include "app/hands.h"
 #include "app/node_agent.h"
 #include "app/open.h"
 #include "base/assert.h"
@@ -19,6 +20,7 @@ enum { JOURNAL_DEADLINE_MS = 5000, REPORT_MEMORY = 16 << 20 };
 struct node_control {
     struct node_control_options options;
     struct controller *controller;
+    struct hands *hands; /* NULL: there is nothing to drive */
     struct policy policy;
     mtx_t lock; /* of the figures: the monitor's thread writes, the controller's reads */
     bool is_seen;
@@ -119,6 +121,9 @@ static void sense(void *data, struct sensed *ret_sensed) {
     } else {
         sense_itself(control, ret_sensed);
     }
+    if (control->hands != NULL) {
+        hands_mark(control->hands, ret_sensed);
+    }
 }
 
 static void lead(void *data, struct leadership *ret_leadership) {
@@ -207,8 +212,10 @@ static const char *refuse(void *data, enum action_e action) {
     case ACTION_OPTIMIZE_QUERIES:
         return NULL;
     case ACTION_AUTO_SCALE:
-        return is_sqlite(control) ? "a SQLite file is served by one node: move to PostgreSQL first"
-                                  : "a node starts no others: add one, or let a provider do it";
+        return control->hands != NULL ? hands_refuse(control->hands)
+               : is_sqlite(control)
+                   ? "a SQLite file is served by one node: move to PostgreSQL first"
+                   : "a node starts no others: add one, or let a provider do it";
     case ACTION_RESTART_SERVICE:
         return "a node does not end itself while it serves: restart it when doors are quiet";
     case ACTION_INVALIDATE_CACHE:
@@ -332,12 +339,47 @@ MAY_BLOCK static enum err_e optimize(const struct node_control *control,
 
 MAY_BLOCK static enum err_e act(void *data, const struct act_order *order,
                                 struct act_report *ret_report) {
+    if (order->action == ACTION_AUTO_SCALE) {
+        struct node_control *control = data;
+        return hands_act(control->hands, order, ret_report);
+    }
     ASSERT(order->action == ACTION_OPTIMIZE_QUERIES || order->action == ACTION_INVALIDATE_CACHE);
     return order->action == ACTION_OPTIMIZE_QUERIES ? optimize(data, ret_report->detail)
                                                     : empty_cache(data, ret_report->detail);
 }
 
+MAY_BLOCK static enum err_e go_on(void *data, enum action_e action,
+                                  struct act_report *ret_report) {
+    struct node_control *control = data;
+    ASSERT(action == ACTION_AUTO_SCALE);
+    return hands_go_on(control->hands, ret_report);
+}
+
+MAY_BLOCK static void follow(void *data, const struct control_state *state,
+                             const struct decision *decision) {
+    struct node_control *control = data;
+    if (control->hands != NULL) {
+        hands_follow(control->hands, state, decision);
+    }
+}
+
 /* ---- life ---- */
+
+/* One node of a SQLite file has nobody beside it, and so nothing to drive. */
+MAY_BLOCK static enum err_e open_hands(struct node_control *control, struct problem *problem) {
+    const struct config *config = control->options.config;
+    bool has_work = config->haproxy_socket[0] != '\0' ||
+                    control->policy.scaler.provider != PROVIDER_NONE;
+    if (!has_work || control->options.cluster == NULL) {
+        return ERR_OK;
+    }
+    return hands_open(&(struct hands_options){.config = config,
+                                              .policy = &control->policy,
+                                              .clock = control->options.api_node->clock,
+                                              .journal_add = journal_add,
+                                              .data = control},
+                      &control->hands, problem);
+}
 
 static enum err_e fail(struct node_control *control, struct problem *ret_problem) {
     node_control_close(control);
@@ -356,6 +398,11 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
     ASSERT(mtx_init(&control->lock, mtx_plain) == thrd_success);
     status_figures_init(&control->figures);
     config_policy(config, &control->policy);
+    enum err_e err = open_hands(control, ret_problem);
+    if (err != ERR_OK) {
+        node_control_close(control);
+        return err;
+    }
     control->controller = controller_create(&(struct controller_options){
         .clock = options->api_node->clock,
         .policy = &control->policy,
@@ -363,6 +410,8 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
                   .lead = options->cluster == NULL ? NULL : lead,
                   .refuse = refuse,
                   .act = act,
+                  .go_on = go_on,
+                  .follow = follow,
                   .journal_add = journal_add,
                   .journal_end = journal_end,
                   .journal_settle = journal_settle,
@@ -410,6 +459,7 @@ MAY_BLOCK void node_control_close(struct node_control *control) {
     }
     node_control_stop(control);
     controller_destroy(control->controller);
+    hands_close(control->hands);
     mtx_destroy(&control->lock);
     free(control);
 }

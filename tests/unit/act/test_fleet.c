@@ -352,6 +352,19 @@ static void victims_of_a_change_that_fails_stay(void **state) {
     assert_false(fleet_is_leaving(world.fleet, SLICE_LIT("n1")));
 }
 
+static void what_is_forgotten_is_not_gone_on_with(void **state) {
+    (void)state;
+    have(3);
+    world.counts = (struct provider_state){.desired = 3, .running = 3, .ready = 3};
+    turn(1);
+    fleet_scale(world.fleet, 3, 2);
+    fleet_forget(world.fleet);
+    turn(3);
+    assert_int_equal(progress(), FLEET_IDLE);
+    assert_int_equal(world.asked_len, 0);
+    assert_false(fleet_is_leaving(world.fleet, SLICE_LIT("n1")));
+}
+
 /* ---- names ---- */
 
 static void an_id_becomes_a_name_or_none(void **state) {
@@ -383,6 +396,7 @@ int main(void) {
         TEST(load_that_rises_while_they_drain_keeps_them),
         TEST(a_provider_that_knows_no_names_chooses_itself),
         TEST(victims_of_a_change_that_fails_stay),
+        TEST(what_is_forgotten_is_not_gone_on_with),
         TEST(an_id_becomes_a_name_or_none),
     };
     return cmocka_run_group_tests_name("fleet", tests, NULL, NULL);
