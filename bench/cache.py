@@ -84,6 +84,8 @@ def l1(bench):
     table.add_values("L1 hit, one thread", "cycles",
                      [item["l1"]["one_thread_ns"] * item["ghz"] for item in seen], (LESS, 300))
     table.add_values("L1 hit", "instructions", [instructions(bench)])
+    doors = [(item["tiered_try"]["one_thread_ns"], item["l1"]["one_thread_ns"]) for item in seen]
+    table.add_pairs("L1 hit by tiered_try, one thread", "ns", doors, "the hit alone")
     rates = [(item["l1"]["two_threads_mops"], item["l1"]["one_thread_mops"]) for item in seen]
     table.add_pairs("L1 hits, two threads", "million/s", rates, "one thread", (MORE, 1.7))
     locked = [(item["l1"]["two_threads_mops"], item["peer_one_mutex"]["two_threads_mops"])

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How long a hit takes: keys and values of 64 bytes, a cache of 1000 entries (one shard) and one of
- * 100,000, one thread and two, Zipf 0.9 over all that is cached. In the same run: the same cache
- * behind one mutex (what a cache without reader-side scaling would cost), and the limit, a bare
+ * 100,000, one thread and two, Zipf 0.9 over all that is cached; and how long by tiered_try, the
+ * door that requests take (trust, counters, samples). In the same run: the same cache behind one
+ * mutex (what a cache without reader-side scaling would cost), and the limit, a bare
  * table: the same hash, one compare, one copy, but no bound, no expiry, no policy and no writers.
  * Also what an entry takes beside its key and value, counted at the allocator, and the clock of the
  * core, so that times can be told in cycles.
@@ -16,6 +17,7 @@
 #include "base/json.h"
 #include "cache/l1.h"
 #include "cache/l1_hash_priv.h"
+#include "cache/tiered_port.h"
 
 #include <malloc.h>
 #include <math.h>
@@ -62,6 +64,7 @@ struct bare {
 
 struct load {
     struct l1 *l1;
+    struct tiered *tiered;
     struct bare bare;
     pthread_mutex_t *one_lock; /* NULL: none */
     char (*keys)[SIZE];
@@ -118,6 +121,88 @@ __attribute__((noinline)) static void *get_many(void *data) {
     buf_fini(&value);
     return NULL;
 }
+
+/* ── through both levels' door ── */
+
+/* A loop that stands still: its time is taken once a turn, and many hits are one turn. */
+struct still_port {
+    struct tiered_port base;
+    int64_t now_us;
+};
+
+static int64_t still_now_us(struct tiered_port *port) {
+    return ((struct still_port *)port)->now_us;
+}
+
+static int64_t still_precise_ns(struct tiered_port *port) {
+    (void)port;
+    return clock_mono_us(clock_system()) * 1000;
+}
+
+static void still_close(struct tiered_port *port, void (*closed)(void *data), void *data) {
+    (void)port;
+    closed(data);
+}
+
+static void still_destroy(struct tiered_port *port) {
+    (void)port;
+}
+
+static struct tiered_loop *still_open(struct tiered *tiered, struct still_port *port) {
+    static const struct tiered_port_vtable vtable = {.now_us = still_now_us,
+                                                     .precise_ns = still_precise_ns,
+                                                     .close = still_close,
+                                                     .destroy = still_destroy};
+    static const struct tiered_loop_options options = {.loop = NULL};
+    struct tiered_loop *loop;
+    port->base = (struct tiered_port){.vtable = &vtable};
+    ASSERT(tiered_loop_open_on(tiered, &port->base, &options, &loop) == ERR_OK);
+    return loop;
+}
+
+static void still_closed(void *data) {
+    (void)data;
+}
+
+static void load_key(struct tiered_get *get) {
+    tiered_loaded(get, &(struct tiered_loaded){.value = get->key});
+}
+
+static void on_loaded(struct tiered_get *get, const struct tiered_answer *answer) {
+    (void)get;
+    ASSERT(answer->err == ERR_OK);
+}
+
+static void tiered_fill(struct load *load, uint32_t count) {
+    struct still_port port = {.now_us = 0};
+    struct tiered_loop *loop = still_open(load->tiered, &port);
+    for (uint32_t i = 0; i < count; i++) {
+        struct tiered_get get = {.class = TIERED_PARTICIPANT,
+                                 .key = slice_from(load->keys[i], SIZE),
+                                 .load = load_key,
+                                 .done = on_loaded};
+        tiered_get(loop, &get);
+    }
+    tiered_loop_close(loop, still_closed, NULL);
+}
+
+static void *get_many_tiered(void *data) {
+    const struct load *load = data;
+    struct still_port port = {.now_us = 2000 * TIERED_TRUST_MS}; /* so that trust is asked for */
+    struct tiered_loop *loop = still_open(load->tiered, &port);
+    struct buf value;
+    buf_init(&value, 4 * SIZE);
+    for (int64_t i = 0; i < load->gets; i++) {
+        struct tiered_answer answer;
+        struct slice key = slice_from(load->keys[load->draws[i % DRAWS]], SIZE);
+        ASSERT(tiered_try(loop, TIERED_PARTICIPANT, key, &value, &answer) == TIERED_HIT);
+    }
+    tiered_loop_close(loop, still_closed, NULL);
+    buf_fini(&value);
+    return NULL;
+}
+
+/* ── the limit ── */
 
 static uint32_t bare_place(const struct bare *bare, struct slice key) {
     uint32_t at = (uint32_t)keyed_hash_of(&bare->hash, key) & (bare->size - 1);
@@ -248,9 +333,15 @@ static void load_make(struct load *load, enum l1_policy_e policy, uint32_t count
     fill_all(load, count);
     double each = (double)(memory->bytes - fixed) / count - 2.0 * SIZE; /* the blob */
     *ret_overhead = (double)fixed / options.entries + each;
+    struct tiered_options levels = tiered_options_default();
+    levels.l1.policy = policy;
+    levels.l1.entries = options.entries;
+    ASSERT(tiered_create(&levels, &load->tiered, NULL) == ERR_OK);
+    tiered_fill(load, count);
 }
 
 static void load_free(struct load *load) {
+    tiered_destroy(load->tiered);
     l1_destroy(load->l1);
     free(load->keys);
     free(load->draws);
@@ -270,6 +361,7 @@ static void put_policy(struct json_writer *w, enum l1_policy_e policy, uint32_t 
     json_put_real(w, "overhead_bytes_per_entry", overhead, 1);
     json_put_real(w, "ghz", core_ghz(), 2);
     put_rates(w, "l1", &load, get_many);
+    put_rates(w, "tiered_try", &load, get_many_tiered);
     put_rates(w, "limit_bare_table", &load, get_many_bare);
     load.one_lock = &mutex;
     put_rates(w, "peer_one_mutex", &load, get_many);
