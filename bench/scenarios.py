@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured. Each scenario starts its servers on fresh stores and adds its rows."""
 
+import contextlib
 import json
 import shutil
 import sys
@@ -41,6 +42,7 @@ class Bench:
         self.table = table
         self.build = build
         self.database = None  # the PostgreSQL server, once somebody asked for it
+        self.endings = contextlib.ExitStack()
         self.count = 0
         self._demo = None
         self._crowd = None
@@ -64,6 +66,10 @@ class Bench:
     def remove(self, store):
         for path in store.parent.glob(store.name + "*"):
             path.unlink()
+
+    def at_end(self, act):
+        """What a set started for all of its scenarios ends with it."""
+        self.endings.callback(act)
 
     def rounds(self, measure, count=None):
         """measure() gives one pair of figures, side by side; [(ours, peer's)] of all rounds."""

@@ -158,8 +158,16 @@ def test_setup_fetches_what_the_lock_file_names_and_runs_no_scripts_of_it(tmp_pa
 
 
 def test_setup_fetches_nothing_for_who_only_builds(tmp_path):
-    answer, calls = run_setup(tmp_path, "bench", installed="all", fetched=False)
+    answer, calls = run_setup(tmp_path, "build", installed="all", fetched=False)
     assert (answer.returncode, calls) == (0, [])
+
+
+def test_setup_fetches_the_peer_for_who_measures_and_all_for_who_tests(tmp_path):
+    for group, folders in (("bench", 1), ("test", 2)):
+        (tmp_path / group).mkdir()
+        answer, calls = run_setup(tmp_path / group, group, installed="all", fetched=False)
+        assert answer.returncode == 0
+        assert sum(call.startswith("npm ci --ignore-scripts") for call in calls) == folders
 
 
 def test_setup_tries_npm_twice_and_remembers_no_failure(tmp_path):
