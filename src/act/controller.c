@@ -56,6 +56,10 @@ MAY_BLOCK struct controller *controller_create(const struct controller_options *
     buf_init(&controller->line, LINE_MAX_BYTES);
     buf_init(&controller->text, TEXT_MAX_BYTES);
     arena_init(&controller->scratch, STATE_MEMORY_MAX);
+    if (!notices_open(controller)) {
+        controller_destroy(controller);
+        return NULL;
+    }
     if (options->record != NULL) {
         controller->recorder = recorder_open(options->record, options->record_max);
         if (controller->recorder == NULL) {
@@ -73,6 +77,7 @@ MAY_BLOCK void controller_destroy(struct controller *controller) {
     ASSERT(!controller->running);
     control_state_unref(controller->latest);
     recorder_close(controller->recorder);
+    notices_close(controller);
     buf_fini(&controller->line);
     buf_fini(&controller->text);
     arena_fini(&controller->scratch);
@@ -302,6 +307,7 @@ MAY_BLOCK static enum err_e look(struct controller *controller, struct control_s
     if (!controller->leadership.is_ours) {
         return ERR_OK;
     }
+    notices_tell(controller, state->at_ms);
     if (controller->options.seams.follow != NULL) {
         controller->options.seams.follow(controller->options.seams.data, state, &decision);
     }
@@ -327,6 +333,7 @@ static void follow_leadership(struct controller *controller) {
     const struct leadership now = see_leadership(controller), *was = &controller->leadership;
     if (now.is_ours != was->is_ours || (now.is_ours && now.term != was->term)) {
         actions_forget(controller);
+        notices_forget(controller);
     }
     controller->leadership = now;
 }

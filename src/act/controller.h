@@ -21,6 +21,7 @@
 #define TURNOUT_ACT_CONTROLLER_H
 
 #include "act/elector.h"
+#include "base/rng.h"
 #include "control/decide.h"
 
 #include <stdatomic.h>
@@ -123,11 +124,16 @@ struct controller_seams {
     /* Ends what an earlier run left `was`, on any node if several could have led. */
     MAY_BLOCK enum err_e (*journal_settle)(void *data, const char *was,
                                            const struct journal_entry *entry);
+    /* A notice for this receiver of the policy. False: its queue is full, the notice is made anew
+     * later. NULL: nobody is told anything. */
+    bool (*tell)(void *data, size_t receiver, const char *key, struct slice body);
     void *data;
 };
 
 struct controller_options {
     struct clock *clock;
+    struct rng *rng;             /* for the keys of notices */
+    const char *node, *url;      /* who tells: of this node */
     const struct policy *policy; /* lives as long as the controller */
     struct controller_seams seams;
     enum recovery_mode_e mode;

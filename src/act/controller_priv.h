@@ -5,6 +5,7 @@
 
 #include "act/controller.h"
 #include "act/recorder.h"
+#include "control/notice.h"
 
 #include <pthread.h>
 
@@ -68,6 +69,7 @@ struct controller {
     size_t untold_len;
     struct leadership leadership; /* of this look; is_ours when it is alone */
     bool is_settled;         /* what an earlier run left in the journal was ended */
+    struct notices *notices; /* NULL: nobody is told anything */
     struct sensed sensed;
     struct buf line, text;
     struct arena scratch; /* of one look: what goes into the journal */
@@ -84,6 +86,12 @@ void actions_forget(struct controller *controller);
 
 /* controller.c: right now, in the term of this look. */
 bool controller_leads(const struct controller *controller);
+
+/* controller_notices.c */
+bool notices_open(struct controller *controller); /* false without memory */
+void notices_close(struct controller *controller);
+void notices_tell(struct controller *controller, int64_t wall_ms);
+void notices_forget(struct controller *controller); /* another controller tells, or did */
 
 /* controller_documents.c: what is written lives in the state's arena. False without memory. */
 bool documents_write(struct controller *controller, struct control_state *state,

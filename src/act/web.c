@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libcurl's easy interface, one handle a web. */
 #include "act/web.h"
+#include "act/web_priv.h"
 
 #include "base/assert.h"
 
@@ -74,6 +75,25 @@ static size_t take_piece(char *piece, size_t size, size_t count, void *data) {
     return web->body->failed ? 0 : size * count;
 }
 
+/* curl's: anything but 0 stops the transfer. Called once a second at least. */
+static int look_at_cancel(void *data, curl_off_t down, curl_off_t down_now, curl_off_t up,
+                          curl_off_t up_now) {
+    const atomic_bool *cancel = data;
+    (void)down;
+    (void)down_now;
+    (void)up;
+    (void)up_now;
+    return atomic_load(cancel);
+}
+
+void web_watch_cancel(void *curl, const atomic_bool *cancel) {
+    if (cancel != NULL) {
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_at_cancel);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, cancel);
+    }
+}
+
 static bool add_field(struct curl_slist **fields, const char *field) {
     struct curl_slist *longer = curl_slist_append(*fields, field);
     *fields = longer == NULL ? *fields : longer;
@@ -132,6 +152,7 @@ static void set_up(struct web *web, const struct web_request *request, const cha
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_piece);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, web);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "turnout/" TURNOUT_VERSION);
+    web_watch_cancel(curl, options->cancel);
     if (options->unix_socket != NULL) {
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, options->unix_socket);
     }
@@ -166,7 +187,9 @@ static enum err_e perform(struct web *web, const struct web_request *request,
     CURLcode code = curl_easy_perform(web->curl);
     enum err_e err = translate(web, code);
     if (err != ERR_OK) {
-        return problem_set(problem, err, "", "%.150s: %.80s", web->options.base_url,
+        const char *shown = web->options.shown;
+        return problem_set(problem, err, "", "%.150s: %.80s",
+                           shown != NULL ? shown : web->options.base_url,
                            curl_easy_strerror(code));
     }
     curl_easy_getinfo(web->curl, CURLINFO_RESPONSE_CODE, &status);

@@ -10,6 +10,8 @@
 
 #include "base/buf.h"
 
+#include <stdatomic.h>
+
 struct web;
 
 enum {
@@ -26,6 +28,8 @@ struct web_options {
     const char *secret_file;  /* read anew for each request, since it may rotate; NULL: none */
     const char *secret_field; /* "Authorization: Bearer " or "X-Nomad-Token: ", put before it */
     int64_t timeout_ms;       /* 1.. */
+    const char *shown;        /* in problems, for a base_url that is a secret; NULL: base_url */
+    const atomic_bool *cancel; /* ends a request soon after it is set; NULL: nothing does */
 };
 
 /* Prepares libcurl; again and again is the same as once. */

@@ -20,6 +20,7 @@ enum api_auth_e { API_AUTH_REQUIRED, API_AUTH_OFF };
 struct db_service;
 struct access_log;
 struct controller;
+struct notifier;
 struct desk;
 
 /* What all loops of a node share; owned by app, outlives every api. */
@@ -38,6 +39,7 @@ struct api_node {
     struct db_service *optimizer; /* NULL: the database is not looked after from here */
     struct access_log *access;   /* NULL: there is none */
     struct controller *controller; /* NULL: nothing is decided */
+    struct notifier *notifier;     /* NULL: nobody is told anything */
     struct desk *desk;             /* what controllers ask; NULL: they are refused */
 };
 

@@ -13,7 +13,7 @@
 #include "base/text.h"
 
 enum cursor_list_e { CURSOR_EVENTS = 1, CURSOR_GATES, CURSOR_PARTICIPANTS, CURSOR_ATTENDANCE,
-                     CURSOR_ACTIONS };
+                     CURSOR_ACTIONS, CURSOR_NOTICES };
 
 struct cursor {
     enum cursor_list_e list;

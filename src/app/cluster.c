@@ -4,7 +4,7 @@
 
 #include "app/fetch.h"
 #include "app/node.h"
-#include "app/secret.h"
+#include "act/secret.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"

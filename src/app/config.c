@@ -55,7 +55,8 @@ static int row_find(struct slice section, struct slice key) {
 
 static bool is_control_section(struct slice section) {
     return slice_eq_text(section, "scaler") || slice_eq_text(section, "balancer") ||
-           (slice_starts_with(section, SLICE_LIT("alert.")) && section.len > strlen("alert."));
+           (slice_starts_with(section, SLICE_LIT("alert.")) && section.len > strlen("alert.")) ||
+           (slice_starts_with(section, SLICE_LIT("notify.")) && section.len > strlen("notify."));
 }
 
 static bool is_own_section(struct slice section) {
@@ -76,6 +77,7 @@ static const char *nearest_section(struct slice section) {
     nearest_offer(&nearest, "scaler");
     nearest_offer(&nearest, "balancer");
     nearest_offer(&nearest, "alert.high_response_time");
+    nearest_offer(&nearest, "notify.team");
     return nearest.best;
 }
 

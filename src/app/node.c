@@ -323,6 +323,7 @@ MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
                                                          .is_held = node->takeover.taker != NULL},
                           &node->control, node->problem));
     node->api_node.controller = node_control_controller(node->control);
+    node->api_node.notifier = node_control_notifier(node->control);
     node->api_node.monitor = monitor_create(&(struct monitor_options){
         .clock = clock_system(),
         .loops = loops,

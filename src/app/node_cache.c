@@ -3,7 +3,7 @@
 #include "app/node_cache.h"
 
 #include "app/open.h"
-#include "app/secret.h"
+#include "act/secret.h"
 #include "base/assert.h"
 #include "base/log.h"
 

@@ -4,6 +4,7 @@
 
 #include "app/hands.h"
 #include "app/node_agent.h"
+#include "app/node_notices.h"
 #include "app/open.h"
 #include "base/assert.h"
 #include "cache/keeper.h"
@@ -21,6 +22,7 @@ struct node_control {
     struct node_control_options options;
     struct controller *controller;
     struct hands *hands; /* NULL: there is nothing to drive */
+    struct node_notices *notices; /* NULL: nobody is told anything */
     struct policy policy;
     mtx_t lock; /* of the figures: the monitor's thread writes, the controller's reads */
     bool is_seen;
@@ -358,9 +360,21 @@ MAY_BLOCK static enum err_e go_on(void *data, enum action_e action,
 MAY_BLOCK static void follow(void *data, const struct control_state *state,
                              const struct decision *decision) {
     struct node_control *control = data;
+    node_notices_resume(control->notices);
     if (control->hands != NULL) {
         hands_follow(control->hands, state, decision);
     }
+}
+
+/* ---- notices ---- */
+
+static bool tell(void *data, size_t receiver, const char *key, struct slice body) {
+    const struct node_control *control = data;
+    return notifier_send(node_notices_notifier(control->notices), receiver, key, body, 0);
+}
+
+struct notifier *node_control_notifier(struct node_control *control) {
+    return control->notices == NULL ? NULL : node_notices_notifier(control->notices);
 }
 
 /* ---- life ---- */
@@ -403,8 +417,21 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
         node_control_close(control);
         return err;
     }
+    if (control->policy.receivers_len > 0) {
+        control->notices =
+            node_notices_open(&(struct node_notices_options){.api_node = options->api_node,
+                                                             .policy = &control->policy,
+                                                             .node = options->node,
+                                                             .is_lone = is_sqlite(control)});
+        if (control->notices == NULL) {
+            return fail(control, ret_problem);
+        }
+    }
     control->controller = controller_create(&(struct controller_options){
         .clock = options->api_node->clock,
+        .rng = options->api_node->rng,
+        .node = options->node,
+        .url = options->url,
         .policy = &control->policy,
         .seams = {.sense = sense,
                   .lead = options->cluster == NULL ? NULL : lead,
@@ -415,6 +442,7 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
                   .journal_add = journal_add,
                   .journal_end = journal_end,
                   .journal_settle = journal_settle,
+                  .tell = control->notices == NULL ? NULL : tell,
                   .data = control},
         .mode = (enum recovery_mode_e)config->recovery_mode,
         .budget = config->recovery_budget,
@@ -451,6 +479,9 @@ MAY_BLOCK void node_control_stop(struct node_control *control) {
     if (control != NULL && control->controller != NULL) {
         controller_stop(control->controller);
     }
+    if (control != NULL) {
+        node_notices_stop(control->notices);
+    }
 }
 
 MAY_BLOCK void node_control_close(struct node_control *control) {
@@ -460,6 +491,7 @@ MAY_BLOCK void node_control_close(struct node_control *control) {
     node_control_stop(control);
     controller_destroy(control->controller);
     hands_close(control->hands);
+    node_notices_close(control->notices);
     mtx_destroy(&control->lock);
     free(control);
 }

@@ -34,6 +34,7 @@ struct controller *node_control_controller(struct node_control *control);
 bool node_control_has_looked(struct node_control *control); /* its documents are there */
 /* See controller_hold. */
 void node_control_hold(struct node_control *control, bool is_held);
+struct notifier *node_control_notifier(struct node_control *control); /* NULL: nobody is told */
 /* For monitor_options.on_view; the monitor's thread. */
 void node_control_see(const struct view *view, void *control);
 /* Ends the thread: before the optimizer, which it asks, is gone. NULL: nothing. */

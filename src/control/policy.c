@@ -12,7 +12,9 @@
 #define SECTION_SCALER "scaler"
 #define SECTION_BALANCER "balancer"
 #define SECTION_ALERT "alert.NAME"
+#define SECTION_NOTIFY "notify.NAME"
 static const char alert_prefix[] = "alert.";
+static const char notify_prefix[] = "notify.";
 
 #define SETTING_OFFSET_COUNT(type, key) offsetof(type, key)
 #define SETTING_OFFSET_PERCENT(type, key) offsetof(type, key##_micro)
@@ -22,6 +24,7 @@ static const char alert_prefix[] = "alert.";
 #define SETTING_OFFSET_FLAG(type, key) offsetof(type, key)
 #define SETTING_OFFSET_CHOICE(type, key) offsetof(type, key)
 #define SETTING_OFFSET_LADDER(type, key) offsetof(type, key)
+#define SETTING_OFFSET_TEXT(type, key) offsetof(type, key)
 
 static const struct policy_row all_rows[] = {
 #define X(key, type, preset, lowest, highest, meaning)                                             \
@@ -39,6 +42,11 @@ static const struct policy_row all_rows[] = {
      SETTING_OFFSET_##type(struct alert_rule, key)},
     ALERT_TABLE(X)
 #undef X
+#define X(key, type, preset, lowest, highest, meaning)                                             \
+    {SECTION_NOTIFY, #key, SETTING_##type, preset, lowest, highest, meaning,                       \
+     SETTING_OFFSET_##type(struct receiver, key)},
+    RECEIVER_TABLE(X)
+#undef X
 };
 
 #define X(...) +1
@@ -46,11 +54,13 @@ enum {
     SCALER_ROWS = 0 SCALER_TABLE(X),
     BALANCER_ROWS = 0 BALANCER_TABLE(X),
     ALERT_ROWS = 0 ALERT_TABLE(X),
+    RECEIVER_ROWS = 0 RECEIVER_TABLE(X),
 };
 #undef X
 _Static_assert((int)SCALER_ROWS <= (int)SETTINGS_PER_SECTION &&
                    (int)BALANCER_ROWS <= (int)SETTINGS_PER_SECTION &&
-                   (int)ALERT_ROWS <= (int)SETTINGS_PER_SECTION,
+                   (int)ALERT_ROWS <= (int)SETTINGS_PER_SECTION &&
+                   (int)RECEIVER_ROWS <= (int)SETTINGS_PER_SECTION,
                "the line numbers of a section have a place each");
 
 /* The rows of one section, in the order of its table. */
@@ -61,12 +71,15 @@ struct rows {
 static const struct rows scaler_rows = {all_rows, SCALER_ROWS};
 static const struct rows balancer_rows = {all_rows + SCALER_ROWS, BALANCER_ROWS};
 static const struct rows alert_rows = {all_rows + SCALER_ROWS + BALANCER_ROWS, ALERT_ROWS};
+static const struct rows receiver_rows = {all_rows + SCALER_ROWS + BALANCER_ROWS + ALERT_ROWS,
+                                          RECEIVER_ROWS};
 
 #define X(name, text) text,
 static const char *const severity_words[] = {SEVERITY_TABLE(X)};
 static const char *const action_words[] = {ACTION_TABLE(X)};
 static const char *const op_words[] = {OP_TABLE(X)};
 static const char *const type_words[] = {SETTING_TYPE_TABLE(X)};
+static const char *const receiver_type_words[] = {RECEIVER_TYPE_TABLE(X)};
 #undef X
 
 static const struct builtin {
@@ -92,6 +105,10 @@ const char *action_text(enum action_e action) {
 
 const char *op_text(enum op_e op) {
     return op_words[op];
+}
+
+const char *receiver_type_text(enum receiver_type_e type) {
+    return receiver_type_words[type];
 }
 
 const char *setting_type_text(enum setting_type_e type) {
@@ -162,8 +179,10 @@ static void report_value(const struct policy *policy, const struct policy_line *
             nearest.best = best;
         }
     }
-    report(policy, line->line, errors, "%.*s.%.*s = %.*s: %.*s%s%s", SLICE_ARG(line->section),
-           SLICE_ARG(line->key), (int)(line->value.len < 64 ? line->value.len : 64),
+    bool quotable = row->type != SETTING_TEXT;
+    report(policy, line->line, errors, "%.*s.%.*s%s%.*s: %.*s%s%s", SLICE_ARG(line->section),
+           SLICE_ARG(line->key), quotable ? " = " : "",
+           quotable ? (int)(line->value.len < 64 ? line->value.len : 64) : 0,
            line->value.at == NULL ? "" : line->value.at, (int)expected.len, expected.at,
            best[0] == '\0' ? "" : ": did you mean ", best);
     buf_fini(&expected);
@@ -235,7 +254,7 @@ static struct alert_rule *add_rule(struct policy *policy, struct slice name) {
     return rule;
 }
 
-static bool rule_name_is_valid(struct slice name) {
+static bool name_is_valid(struct slice name) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789_-";
@@ -247,14 +266,18 @@ static bool rule_name_is_valid(struct slice name) {
     return name.len >= 1 && name.len < ALERT_NAME_SIZE;
 }
 
+static enum err_e refuse_name(const struct policy *policy, const struct policy_line *line,
+                              struct buf *errors) {
+    report(policy, line->line, errors, "[%.*s]: the name is 1 to %d letters, digits, _ or -",
+           SLICE_ARG(line->section), ALERT_NAME_SIZE - 1);
+    return ERR_CONFIG;
+}
+
 static enum err_e set_alert(struct policy *policy, const struct policy_line *line,
                             struct buf *errors) {
     struct slice name = slice_skip(line->section, strlen(alert_prefix));
-    if (!rule_name_is_valid(name)) {
-        report(policy, line->line, errors,
-               "[%.*s]: a rule's name is 1 to %d letters, digits, _ or -", SLICE_ARG(line->section),
-               ALERT_NAME_SIZE - 1);
-        return ERR_CONFIG;
+    if (!name_is_valid(name)) {
+        return refuse_name(policy, line, errors);
     }
     struct alert_rule *rule = find_rule(policy, name);
     if (rule == NULL) {
@@ -265,10 +288,43 @@ static enum err_e set_alert(struct policy *policy, const struct policy_line *lin
                ALERT_RULES_MAX);
         return ERR_CONFIG;
     }
-    if (rule->line == 0) {
-        rule->line = line->line;
-    }
+    rule->line = rule->line == 0 ? line->line : rule->line;
     return set_in(policy, line, &(struct target){&alert_rows, rule, rule->lines}, errors);
+}
+
+/* The receiver of this name, made if it is not there; NULL when there is no room for it. */
+static struct receiver *receiver_of(struct policy *policy, struct slice name) {
+    for (size_t i = 0; i < policy->receivers_len; i++) {
+        if (slice_eq_text(name, policy->receivers[i].name)) {
+            return &policy->receivers[i];
+        }
+    }
+    if (policy->receivers_len == RECEIVERS_MAX) {
+        return NULL;
+    }
+    struct receiver *added = &policy->receivers[policy->receivers_len++];
+    *added = (struct receiver){.type = -1};
+    bool fits = slice_to_cstr(name, added->name, sizeof added->name);
+    ASSERT(fits);
+    put_presets(&receiver_rows, added);
+    return added;
+}
+
+static enum err_e set_receiver(struct policy *policy, const struct policy_line *line,
+                               struct buf *errors) {
+    struct slice name = slice_skip(line->section, strlen(notify_prefix));
+    if (!name_is_valid(name)) {
+        return refuse_name(policy, line, errors);
+    }
+    struct receiver *receiver = receiver_of(policy, name);
+    if (receiver == NULL) {
+        report(policy, line->line, errors, "[%.*s]: at most %d receivers",
+               SLICE_ARG(line->section), RECEIVERS_MAX);
+        return ERR_CONFIG;
+    }
+    receiver->line = receiver->line == 0 ? line->line : receiver->line;
+    return set_in(policy, line, &(struct target){&receiver_rows, receiver, receiver->lines},
+                  errors);
 }
 
 void policy_init(struct policy *policy, const char *file) {
@@ -303,8 +359,11 @@ enum err_e policy_set(struct policy *policy, const struct policy_line *line, str
     if (slice_starts_with(line->section, slice_of(alert_prefix))) {
         return set_alert(policy, line, errors);
     }
+    if (slice_starts_with(line->section, slice_of(notify_prefix))) {
+        return set_receiver(policy, line, errors);
+    }
     report(policy, line->line, errors,
-           "unknown section [%.*s]: expected [scaler], [balancer] or [alert.NAME]",
+           "unknown section [%.*s]: expected [scaler], [balancer], [alert.NAME] or [notify.NAME]",
            SLICE_ARG(line->section));
     return ERR_CONFIG;
 }
@@ -426,12 +485,90 @@ static void check_rule(const struct policy *policy, const struct alert_rule *rul
     check_ladder(policy, rule, errors);
 }
 
+/* ---- receivers ---- */
+
+static bool begins(const char *text, const char *beginning) {
+    return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+static bool is_elsewhere(const char *text) {
+    return (begins(text, "file:") && text[strlen("file:")] != '\0') ||
+           (begins(text, "env:") && text[strlen("env:")] != '\0');
+}
+
+static bool is_web(const char *url) {
+    return begins(url, "http://") || begins(url, "https://") || is_elsewhere(url);
+}
+
+static bool is_mail(const char *url) {
+    return begins(url, "smtp://") || begins(url, "smtps://") || is_elsewhere(url);
+}
+
+/* "a@b.c", or several by commas: nothing that could leave its header or command. */
+static bool are_addresses(const char *text) {
+    struct slice rest = slice_of(text), word;
+    bool some = false;
+    while (slice_next(&rest, ',', &word)) {
+        word = slice_trim(word);
+        size_t ats = 0;
+        for (size_t i = 0; i < word.len; i++) {
+            ats += word.at[i] == '@';
+            if (strchr(" \t<>()\"\\;:", word.at[i]) != NULL) {
+                return false;
+            }
+        }
+        if (ats != 1 || word.at[0] == '@' || word.at[word.len - 1] == '@') {
+            return false;
+        }
+        some = true;
+    }
+    return some;
+}
+
+static void check_receiver(const struct policy *policy, const struct receiver *receiver,
+                           struct buf *errors) {
+    bool is_email = receiver->type == RECEIVER_EMAIL;
+    const struct flaw {
+        bool found;
+        const char *key;
+        const char *message;
+    } flaws[] = {
+        {receiver->type < 0, "type", "needs a type, such as type = webhook"},
+        {receiver->type >= 0 && !is_email && !is_web(receiver->url), "url",
+         "needs url = http://…, https://…, file:PATH or env:NAME"},
+        {is_email && !is_mail(receiver->url), "url",
+         "needs url = smtp://HOST:PORT, smtps://HOST:PORT, file:PATH or env:NAME"},
+        {receiver->secret[0] != '\0' && !is_elsewhere(receiver->secret), "secret",
+         "secret says where it stands: file:PATH or env:NAME"},
+        {receiver->password[0] != '\0' && !is_elsewhere(receiver->password), "password",
+         "password says where it stands: file:PATH or env:NAME"},
+        {(receiver->user[0] == '\0') != (receiver->password[0] == '\0'), "user",
+         "user and password go together"},
+        {is_email && (!are_addresses(receiver->from) || strchr(receiver->from, ',') != NULL),
+         "from", "needs from = one address, such as turnout@example.org"},
+        {is_email && !are_addresses(receiver->to), "to",
+         "needs to = addresses parted by commas, such as team@example.org"},
+        {receiver->group_interval_ms > receiver->repeat_interval_ms, "repeat_interval",
+         "repeat_interval must not be shorter than group_interval"},
+    };
+    for (size_t i = 0; i < sizeof flaws / sizeof flaws[0]; i++) {
+        int line = line_of(&receiver_rows, receiver->lines, flaws[i].key);
+        if (flaws[i].found) {
+            report(policy, line > 0 ? line : receiver->line, errors, "[notify.%s] %s",
+                   receiver->name, flaws[i].message);
+        }
+    }
+}
+
 enum err_e policy_check(const struct policy *policy, struct buf *errors) {
     size_t before = errors->len;
     check_scaler(policy, errors);
     check_balancer(policy, errors);
     for (size_t i = 0; i < policy->rules_len; i++) {
         check_rule(policy, &policy->rules[i], errors);
+    }
+    for (size_t i = 0; i < policy->receivers_len; i++) {
+        check_receiver(policy, &policy->receivers[i], errors);
     }
     return errors->len == before && !errors->failed ? ERR_OK : ERR_CONFIG;
 }

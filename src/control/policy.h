@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The settings of the deciders: sections [scaler], [balancer] and [alert.NAME].
+ * The settings of the deciders: sections [scaler], [balancer], [alert.NAME] and [notify.NAME].
  *
- * Three tables generate the structs, the validation, the help and the docs. A policy is filled line
+ * Four tables generate the structs, the validation, the help and the docs. A policy is filled line
  * by line by whatever reads the file; every mistake is reported with its place, not the first
  * alone. Percentages and factors are kept as exact integers: doubles put 7/10 of 90 nodes at 62.
  * Pure. Thread: filled by one, read-only afterwards.
@@ -71,8 +71,10 @@ const char *op_text(enum op_e op);
  *   FLAG       yes or no                            member key, bool
  *   CHOICE     a word; `lowest` holds |one|two|…    member key, its index
  *   LADDER     actions parted by commas, or none    member key, struct ladder
+ *   TEXT       up to `highest` bytes                member key, char[SETTING_TEXT_SIZE]
  *
- * The default "" means that there is none: of metric and threshold, that a rule must give it.
+ * The default "" means that there is none: of metric and threshold, that a rule must give it. A
+ * text may hold a secret: messages never repeat it.
  */
 #define POLICY_WORD(name, text) "|" text
 
@@ -137,6 +139,45 @@ const char *op_text(enum op_e op);
     X(cooldown, DURATION, "5m", "0s", "24h", "Time between two runs of the action.")               \
     X(disabled, FLAG, "no", "", "", "The rule is left out.")
 
+/* What a receiver of notices is, and how it is written to. */
+#define RECEIVER_TYPE_TABLE(X)                                                                     \
+    X(WEBHOOK, "webhook") X(SLACK, "slack") X(ALERTMANAGER, "alertmanager") X(EMAIL, "email")
+#define RECEIVER_TLS_TABLE(X) X(REQUIRED, "required") X(NONE, "none")
+#define LANGUAGE_TABLE(X) X(EN, "en") X(KO, "ko")
+#define GROUP_BY_TABLE(X) X(RULE, "rule") X(SEVERITY, "severity") X(ALL, "all")
+
+#define RECEIVER_TABLE(X)                                                                          \
+    X(type, CHOICE, "", RECEIVER_TYPE_TABLE(POLICY_WORD), "",                                      \
+      "webhook: signed JSON. slack: a text, for Slack and what is like it. alertmanager: its API " \
+      "v2. email: SMTP.")                                                                          \
+    X(url, TEXT, "", "0", "511",                                                                   \
+      "Where to: http(s)://…, smtp://HOST:PORT or smtps://HOST:PORT; or file:PATH or env:NAME, "   \
+      "where it stands, for an address that is a secret.")                                         \
+    X(secret, TEXT, "", "0", "511",                                                                \
+      "webhook: the key of its signature. alertmanager: a bearer token. file:PATH or env:NAME.")   \
+    X(user, TEXT, "", "0", "511", "email: who logs in. Empty: nobody does.")                       \
+    X(password, TEXT, "", "0", "511", "email: its password, file:PATH or env:NAME.")               \
+    X(from, TEXT, "", "0", "511", "email: the sender's address.")                                  \
+    X(to, TEXT, "", "0", "511", "email: addresses, parted by commas.")                             \
+    X(tls, CHOICE, "required", RECEIVER_TLS_TABLE(POLICY_WORD), "",                                \
+      "email by smtp://: whether STARTTLS must succeed. none: nothing is encrypted.")              \
+    X(ca_file, TEXT, "", "0", "511", "PEM file of who signs certificates. Empty: the system's.")   \
+    X(severity, CHOICE, "info", SEVERITY_TABLE(POLICY_WORD), "", "Less severe rules are not told.")\
+    X(lang, CHOICE, "en", LANGUAGE_TABLE(POLICY_WORD), "", "English or Korean.")                   \
+    X(resolved, FLAG, "yes", "", "", "Tell when a rule resolves, too.")                            \
+    X(group_by, CHOICE, "rule", GROUP_BY_TABLE(POLICY_WORD), "",                                   \
+      "What comes in one notice: the alerts of a rule, of a severity, or all.")                    \
+    X(group_wait, DURATION, "5s", "0s", "1h",                                                      \
+      "Time after the first alert of a group for others to join it.")                              \
+    X(group_interval, DURATION, "1m", "1s", "24h",                                                 \
+      "Time between two notices of a group about what changed.")                                   \
+    X(repeat_interval, DURATION, "4h", "10s", "24h",                                               \
+      "Time until a group that fires unchanged is told again.")                                    \
+    X(timeout, DURATION, "5s", "100ms", "1m", "Time for one try.")                                 \
+    X(give_up, DURATION, "1h", "1s", "24h",                                                        \
+      "Time from a notice's first try until it is given up. Tries are 1 s to 1 m apart.")          \
+    X(disabled, FLAG, "no", "", "", "The receiver is left out.")
+
 /* X(name, metric, op, threshold, for, severity, action, listed): the rules that are always there.
  * One that is listed WHEN_ACTIVE stays out of decisions until it has something to say. */
 #define BUILTIN_RULE_TABLE(X)                                                                      \
@@ -156,7 +197,8 @@ const char *op_text(enum op_e op);
     X(DURATION, "duration")                                                                        \
     X(FLAG, "boolean")                                                                             \
     X(CHOICE, "choice")                                                                            \
-    X(LADDER, "actions")
+    X(LADDER, "actions")                                                                           \
+    X(TEXT, "text")
 #define X(name, text) SETTING_##name,
 enum setting_type_e { SETTING_TYPE_TABLE(X) };
 #undef X
@@ -169,6 +211,8 @@ enum setting_type_e { SETTING_TYPE_TABLE(X) };
 #define SETTING_MEMBER_FLAG(key) bool key;
 #define SETTING_MEMBER_CHOICE(key) int key;
 #define SETTING_MEMBER_LADDER(key) struct ladder key;
+#define SETTING_MEMBER_TEXT(key) char key[SETTING_TEXT_SIZE];
+enum { SETTING_TEXT_SIZE = 512 };
 
 /* Actions in the order in which they are tried. */
 enum { LADDER_MAX = 3 };
@@ -188,7 +232,9 @@ struct balancer_policy {
 enum {
     ALERT_NAME_SIZE = 64,    /* bytes with the NUL */
     ALERT_RULES_MAX = 256,   /* each costs a comparison per decision */
-    SETTINGS_PER_SECTION = 16,
+    RECEIVER_NAME_SIZE = 64,
+    RECEIVERS_MAX = 8,       /* each has a thread */
+    SETTINGS_PER_SECTION = 24,
 };
 enum listed_e { LISTED_ALWAYS, LISTED_WHEN_ACTIVE };
 
@@ -199,7 +245,28 @@ struct alert_rule {
     int lines[SETTINGS_PER_SECTION]; /* where each key was set; 0: nowhere */
     int line;                        /* the first of them */
 };
+
+struct receiver {
+    RECEIVER_TABLE(X)
+    char name[RECEIVER_NAME_SIZE];
+    int lines[SETTINGS_PER_SECTION];
+    int line;
+};
 #undef X
+
+#define X(name, text) RECEIVER_##name,
+enum receiver_type_e { RECEIVER_TYPE_TABLE(X) };
+#undef X
+#define X(name, text) RECEIVER_TLS_##name,
+enum receiver_tls_e { RECEIVER_TLS_TABLE(X) };
+#undef X
+#define X(name, text) LANGUAGE_##name,
+enum language_e { LANGUAGE_TABLE(X) };
+#undef X
+#define X(name, text) GROUP_BY_##name,
+enum group_by_e { GROUP_BY_TABLE(X) };
+#undef X
+const char *receiver_type_text(enum receiver_type_e type);
 
 static inline bool rule_is_per_node(const struct alert_rule *rule) {
     return metric_is_of_node((enum metric_e)rule->metric) ||
@@ -223,6 +290,8 @@ struct policy {
     int balancer_lines[SETTINGS_PER_SECTION];
     struct alert_rule rules[ALERT_RULES_MAX]; /* the built-in ones first, then as written */
     size_t rules_len;
+    struct receiver receivers[RECEIVERS_MAX]; /* as written */
+    size_t receivers_len;
 };
 
 /* The defaults and the built-in rules. */
@@ -243,7 +312,7 @@ enum err_e policy_check(const struct policy *policy, struct buf *errors) MUST_CH
 
 /* One row of the tables, for help and documentation. */
 struct policy_row {
-    const char *section; /* "scaler", "balancer", "alert.NAME" */
+    const char *section; /* "scaler", "balancer", "alert.NAME", "notify.NAME" */
     const char *key;
     enum setting_type_e type;
     const char *preset;

@@ -126,7 +126,17 @@ static bool parse_ladder(const struct policy_row *row, struct slice text,
     return text.len > 0 && text.at[text.len - 1] != ',';
 }
 
-/* Every type but NUMBER and LADDER as an integer. */
+/* No control characters: a text may become a header or a command. */
+static bool is_plain(struct slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Every type but NUMBER, LADDER and TEXT as an integer. */
 static bool parse_integer(const struct policy_row *row, struct slice text, int64_t *ret_value) {
     switch (row->type) {
     case SETTING_COUNT:
@@ -143,6 +153,7 @@ static bool parse_integer(const struct policy_row *row, struct slice text, int64
         return parse_choice(text, row->lowest, ret_value);
     case SETTING_NUMBER:
     case SETTING_LADDER:
+    case SETTING_TEXT:
         break;
     }
     UNREACHABLE();
@@ -187,6 +198,9 @@ bool policy_put(const struct policy_row *row, struct slice text, void *object) {
     if (row->type == SETTING_LADDER) {
         return parse_ladder(row, text, member);
     }
+    if (row->type == SETTING_TEXT) {
+        return is_plain(text) && slice_to_cstr(text, member, SETTING_TEXT_SIZE);
+    }
     int64_t value;
     if (!parse_integer(row, text, &value) || !is_in_range(row, value)) {
         return false;
@@ -211,6 +225,8 @@ void policy_row_range(const struct policy_row *row, struct buf *to) {
         buf_printf(to, "up to %d of ", LADDER_MAX);
         write_words(row->lowest + strlen("|NONE"), to);
         buf_add_text(to, ", parted by commas");
+    } else if (row->type == SETTING_TEXT) {
+        buf_printf(to, "%s to %s bytes", row->lowest, row->highest);
     } else if (row->type == SETTING_FLAG) {
         buf_add_text(to, "yes or no");
     } else if (row->type == SETTING_NUMBER) {
@@ -230,6 +246,7 @@ void policy_expected(const struct policy_row *row, struct buf *to) {
         [SETTING_FLAG] = "",
         [SETTING_CHOICE] = "one of ",
         [SETTING_LADDER] = "",
+        [SETTING_TEXT] = "plain text of ",
     };
     buf_printf(to, "expected %s", nouns[row->type]);
     policy_row_range(row, to);

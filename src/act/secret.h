@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Secrets that are kept in files. Thread: main. */
-#ifndef TURNOUT_APP_SECRET_H
-#define TURNOUT_APP_SECRET_H
+/* Secrets that are kept in files. Thread: any that may block. */
+#ifndef TURNOUT_ACT_SECRET_H
+#define TURNOUT_ACT_SECRET_H
 
 #include "base/slice.h"
 

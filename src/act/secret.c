@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One line of a file. */
-#include "app/secret.h"
+#include "act/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
