@@ -384,6 +384,9 @@ static void dispatch(struct call *call) {
     enum err_e err = route_find(call->arena, http_method(call->request),
                                 http_path(call->request), &match);
     begin_measuring(call, match.route);
+    if (err == ERR_OK && !call->api->node->has_events && route_is_of_events(match.route)) {
+        err = ERR_NOT_FOUND;
+    }
     if (err != ERR_OK) {
         refuse_route(call, err, &match);
         return;

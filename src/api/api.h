@@ -41,6 +41,7 @@ struct api_node {
     struct controller *controller; /* NULL: nothing is decided */
     struct notifier *notifier;     /* NULL: nobody is told anything */
     struct desk *desk;             /* what controllers ask; NULL: they are refused */
+    bool has_events;               /* false: a controller alone, whose routes of events are none */
 };
 
 /* `store` is the loop's way to the node's store: outlives the api, submitted to on the loop

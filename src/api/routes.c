@@ -51,6 +51,12 @@ bool api_route_is_api(size_t index) {
                                routes[index].handle != handle_read_status);
 }
 
+bool route_is_of_events(const struct route *route) {
+    return strncmp(route->path, "/v1/events", strlen("/v1/events")) == 0 ||
+           route->handle == handle_read_status || route->handle == handle_dashboard ||
+           route->handle == handle_dashboard_asset;
+}
+
 struct segments {
     size_t len;
     struct slice at[ROUTE_SEGMENTS_MAX];

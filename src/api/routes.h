@@ -101,6 +101,9 @@ struct route {
 ROUTE_TABLE(X)
 #undef X
 
+/* It is about events and those who look at them: a controller alone does not answer it. */
+bool route_is_of_events(const struct route *route);
+
 size_t route_count(void);
 const struct route *route_at(size_t index);
 size_t route_index(const struct route *route);

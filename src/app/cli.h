@@ -15,7 +15,7 @@ typedef int (*command_fn)(int argc, char **argv);
 /* X(name, one line of what it does) in the order that help prints them; defines cmd_<name>. */
 #define COMMAND_TABLE(X)                                                                           \
     X(serve, "serve the API: a node, or the whole product on one machine")                         \
-    X(control, "replay the control plane's decisions; test alert rules")                           \
+    X(control, "look after all nodes of one PostgreSQL; replay decisions; test alert rules")       \
     X(import, "read participants from a CSV file")                                                 \
     X(key, "create, list and revoke API keys")                                                     \
     X(db, "look after the database: indexes, partitions, plans, maintenance")                      \

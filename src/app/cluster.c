@@ -235,7 +235,7 @@ static bool open_elector(struct cluster *cluster) {
         .store_url = config->store_url,
         .name = LEASE_CONTROLLER,
         .holder = cluster->holder,
-        .url = cluster->options.url == NULL ? "" : cluster->options.url,
+        .url = cluster->options.url,
         .ttl_ms = config->control_lease_ms,
         .timeout_ms = config->control_lease_ms / ANSWER_SHARE,
         .only_looks = !config->control_candidate,
@@ -290,7 +290,7 @@ MAY_BLOCK static enum err_e start(struct cluster *cluster, struct problem *probl
     cluster->watcher = open_watcher(cluster);
     cluster->seen = calloc(WATCH_NODES_MAX, sizeof *cluster->seen);
     bool good = cluster->watcher != NULL && cluster->seen != NULL && open_elector(cluster);
-    if (good && cluster->options.url != NULL) {
+    if (good && cluster->options.serves) {
         cluster->desk = open_desk(cluster);
         good = cluster->desk != NULL;
     }
@@ -330,7 +330,7 @@ MAY_BLOCK enum err_e cluster_open(const struct cluster_options *options,
 }
 
 void cluster_register(struct cluster *cluster) {
-    if (cluster != NULL) {
+    if (cluster != NULL && cluster->options.serves) {
         atomic_store(&cluster->serves, true);
         pacer_wake(cluster->registry);
     }
@@ -394,8 +394,26 @@ struct desk *cluster_desk(struct cluster *cluster) {
     return cluster == NULL ? NULL : cluster->desk;
 }
 
-struct watcher *cluster_watcher(struct cluster *cluster) {
-    return cluster->watcher;
+void cluster_figures(void *data, struct cluster_figures *ret_figures) {
+    struct cluster *cluster = data;
+    struct watcher_counts counts;
+    struct leadership leadership;
+    watcher_count(cluster->watcher, &counts);
+    cluster_lead(cluster, &leadership);
+    *ret_figures = (struct cluster_figures){
+        .is_known = true,
+        .leads = leadership.is_ours,
+        .term = leadership.term,
+        .healthy = counts.states[MEMBER_HEALTHY],
+        .suspect = counts.states[MEMBER_SUSPECT],
+        .draining = counts.states[MEMBER_DRAINING],
+        .gone = counts.states[MEMBER_GONE],
+        .asks = counts.asks,
+        .misses = counts.misses,
+        .lies = counts.lies,
+        .state_changes = counts.changes,
+        .clock_off_s = (double)counts.skew_ms_max / 1000,
+    };
 }
 
 struct slice cluster_holder(const struct cluster *cluster) {
@@ -409,6 +427,9 @@ void cluster_lead(struct cluster *cluster, struct leadership *ret_leadership) {
 void cluster_see(struct cluster *cluster, const struct cluster_view *view) {
     struct json_writer w;
     struct buf text;
+    if (cluster->desk == NULL) {
+        return;
+    }
     desk_put(cluster->desk, &view->figures);
     buf_init(&text, sizeof cluster->capabilities - 1);
     json_writer_init(&w, &text);

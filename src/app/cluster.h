@@ -16,6 +16,7 @@
 #include "act/controller.h"
 #include "act/watcher.h"
 #include "app/config.h"
+#include "monitor/metrics.h"
 #include "store/store.h"
 
 struct cluster;
@@ -28,7 +29,8 @@ struct cluster_options { /* all texts outlive the cluster */
     struct clock *clock;
     struct rng *rng;
     const char *id;
-    const char *url;     /* where the others reach it; NULL: it does not serve */
+    const char *url;     /* where the others reach it */
+    bool serves;         /* else it is a controller alone: it does not register */
     const struct policy *policy;
 };
 
@@ -48,7 +50,7 @@ MAY_BLOCK void cluster_resign(struct cluster *cluster); /* gives the lead back: 
     process acts any more */
 MAY_BLOCK void cluster_close(struct cluster *cluster);
 
-/* What this node tells of itself from now on; the monitor's thread. It serves. */
+/* What this node tells of itself from now on, if it serves; the monitor's thread. */
 struct cluster_view {
     struct status_figures figures;
     double cpus;             /* that it may use */
@@ -59,7 +61,8 @@ struct cluster_view {
 void cluster_see(struct cluster *cluster, const struct cluster_view *view);
 
 struct desk *cluster_desk(struct cluster *cluster); /* NULL: it does not serve */
-struct watcher *cluster_watcher(struct cluster *cluster);
+/* For monitor_options. */
+void cluster_figures(void *cluster, struct cluster_figures *ret_figures);
 /* By what name it leads; for action_fence. */
 struct slice cluster_holder(const struct cluster *cluster);
 void cluster_lead(struct cluster *cluster, struct leadership *ret_leadership); /* any thread */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * turnout control: what the control plane decides.
+ * turnout control: the control plane in a process of its own, and what it decides.
  *
+ *     (no word)    the controller itself: cmd_control_run.c
  *     haproxy      a configuration for HAProxy: cmd_control_haproxy.c
  *     replay       decisions on recorded figures: cmd_control_replay.c
  *     test-rules   unit tests of alert rules: cmd_control_tests.c
@@ -13,8 +14,8 @@
 static const struct flag group_flags[] = {{0}};
 static const struct command_form group = {
     .name = "control",
-    .usage = "haproxy | replay | test-rules FILE",
-    .summary = "what the control plane decides",
+    .usage = "[FLAGS] | haproxy | replay | test-rules FILE",
+    .summary = "look after all nodes; what the control plane decides",
     .flags = group_flags,
 };
 
@@ -22,5 +23,8 @@ int cmd_control(int argc, char **argv) {
     static const struct command_form *const forms[] = {
         &control_haproxy_form, &control_replay_form, &control_test_rules_form, NULL};
     static const form_fn runs[] = {control_haproxy, control_replay, control_test_rules};
+    if (argc < 2 || argv[1][0] == '-') {
+        return control_run(argc, argv);
+    }
     return forms_run(&group, forms, runs, argc, argv);
 }

@@ -69,7 +69,7 @@ int cmd_serve(int argc, char **argv) {
     const struct node_options options = {
         .config = &config,
         .source = {load, &args},
-        .demo = args_has(&args, "--demo") ? NODE_DEMO : NODE_PLAIN,
+        .kind = args_has(&args, "--demo") ? NODE_DEMO : NODE_PLAIN,
         .takes_over = args_has(&args, "--takeover"),
         .argv = own,
     };

@@ -149,7 +149,10 @@ enum {
     X(cluster, clock_off, DURATION, "1s", "10ms", "1h",                                            \
       "A node whose clock differs by more is warned of.")                                          \
     X(control, candidate, BOOL, "yes", "", "",                                                     \
-      "On PostgreSQL: whether this process may lead, which is to act for all nodes.")              \
+      "On PostgreSQL: whether a node that serves may lead, which is to act for all nodes. "        \
+      "turnout control always may.")                                                               \
+    X(control, listen, TEXT, "127.0.0.1:0", "1", "255",                                            \
+      "Where turnout control answers /v1/nodes, /metrics and the like. Port 0 takes a free one.")  \
     X(control, lease, DURATION, "3s", "600ms", "1m",                                               \
       "How long a leader that does not renew keeps the lead; it renews six times as often.")       \
     X(control, record, TEXT, "", "0", "1023",                                                      \

@@ -120,6 +120,11 @@ static enum err_e check_reach(struct node *node, const char *address) {
 
 static enum err_e check_settings(struct node *node) {
     const struct config *config = node->config;
+    if (node->kind == NODE_CONTROLLER && store_sqlite_path(config) != NULL) {
+        return problem_set(node->problem, ERR_CONFIG, "store.url",
+                           "one node alone serves a SQLite file, and its controller is inside: "
+                           "this needs postgres://…");
+    }
     TRY(check_reach(node, config->server_listen));
     if (config->redis_nodes[0] != '\0' && config->cache_policy == CACHE_POLICY_OFF) {
         return problem_set(node->problem, ERR_CONFIG, "cache.policy",
@@ -237,6 +242,7 @@ static void fill_parts(struct node *node, size_t loops) {
     node->api_node.session_ms = config->auth_session_ms;
     node->api_node.ops_max = (size_t)config->store_ops_max;
     node->api_node.version = TURNOUT_VERSION;
+    node->api_node.has_events = node->kind != NODE_CONTROLLER;
     atomic_init(&node->api_node.draining, false);
     node->parts.api_node = &node->api_node;
     node->api_node.cache = node_cache_keeper(node->parts.cache);
@@ -306,6 +312,7 @@ MAY_BLOCK static enum err_e open_cluster(struct node *node) {
                                                .rng = node->api_node.rng,
                                                .id = node->id,
                                                .url = node->cluster_url,
+                                               .serves = node->kind != NODE_CONTROLLER,
                                                .policy = &node->policy},
                      &node->cluster, node->problem));
     node->api_node.desk = cluster_desk(node->cluster);
@@ -340,6 +347,8 @@ MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
         .database = node->api_node.optimizer,
         .read_replica = postgres_read_replica,
         .store = node->api_node.store,
+        .read_cluster = node->cluster == NULL ? NULL : cluster_figures,
+        .cluster = node->cluster,
         .read_cache = node->parts.cache == NULL ? NULL : node_cache_figures,
         .cache = node->parts.cache,
         .on_view = node_control_see,
@@ -377,7 +386,7 @@ MAY_BLOCK static enum err_e open_all(struct node *node, const struct node_option
     TRY(open_cache(node));
     TRY(open_socket(node));
     TRY(open_agent(node));
-    return options->demo == NODE_DEMO ? make_demo(node) : ERR_OK;
+    return node->kind == NODE_DEMO ? make_demo(node) : ERR_OK;
 }
 
 static void close_fd(int fd) {
@@ -429,6 +438,7 @@ MAY_BLOCK static void close_all(struct node *node) {
 enum err_e node_serve(const struct node_options *options, struct problem *ret_problem) {
     const struct config *config = options->config;
     struct node node = {.config = config,
+                        .kind = options->kind,
                         .reload = {.source = options->source, .now = *config},
                         .problem = ret_problem,
                         .parts = {.listen_fd = -1, .wake = -1},

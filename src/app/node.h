@@ -9,12 +9,16 @@
 
 #include "app/node_reload.h"
 
-enum node_demo_e { NODE_PLAIN, NODE_DEMO };
+enum node_kind_e {
+    NODE_PLAIN,
+    NODE_DEMO,       /* with the demo event */
+    NODE_CONTROLLER, /* serves no events: it looks after those that do */
+};
 
 struct node_options {
     const struct config *config;
     struct node_source source; /* of the same, for SIGHUP */
-    enum node_demo_e demo;
+    enum node_kind_e kind;
     bool takes_over;   /* from the process that serves there */
     char *const *argv; /* this process' own, for one that takes over from it */
 };

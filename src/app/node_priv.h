@@ -16,6 +16,7 @@ enum { NODE_ID_SIZE = 128 };
 
 struct node {
     const struct config *config; /* as at start */
+    enum node_kind_e kind;
     struct node_reload reload;   /* as it stands now */
     struct node_takeover takeover;
     struct problem *problem;

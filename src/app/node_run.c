@@ -230,6 +230,9 @@ static void follow_order(struct node *node, int order) {
                   (long)giver_pid(node->takeover.giver));
     } else if (order == SIGHUP) {
         (void)node_reload(&node->reload); /* told in the log */
+    } else if (order == SIGUSR2 && node->kind == NODE_CONTROLLER) {
+        log_event(LOG_WARN, "order_refused", "signal=SIGUSR2 reason=\"a standby takes over from a "
+                                             "controller: start one, then stop this\"");
     } else if (order == SIGUSR2) {
         node_takeover_begin(&node->takeover);
     }

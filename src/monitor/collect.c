@@ -219,6 +219,9 @@ void collect(struct collector *collector, int64_t now_us) {
     if (collector->options->read_replica != NULL) {
         collector->options->read_replica(collector->options->store, &collector->replica);
     }
+    if (collector->options->read_cluster != NULL) {
+        collector->options->read_cluster(collector->options->cluster, &collector->cluster);
+    }
     struct second_sample sample = {.counters = {0}};
     fill_counters(collector, sample.counters);
     clear_gauges(&sample);

@@ -40,6 +40,7 @@ struct collector {
     struct loop_figures figures; /* of all loops, as read last */
     struct cache_figures cache;
     struct store_replica_figures replica;
+    struct cluster_figures cluster;
     int64_t started_us;
     int64_t collected_us;    /* the last collection */
     int64_t second_us;       /* the last one of a second */

@@ -148,6 +148,24 @@
     X(partition_horizon, "turnout_database_partition_horizon_seconds", GAUGE, "",                  \
       "Time until the partitions of a PostgreSQL store end, looked at every ten minutes. When it " \
       "falls for weeks, nobody makes partitions: run turnout db partitions and read what it says.")\
+    X(cluster_nodes, "turnout_cluster_nodes", GAUGE, "state",                                      \
+      "Nodes as this process sees them. When suspect rises, turnout nodes says why; on one node "  \
+      "alone, it is that one's network.")                                                          \
+    X(cluster_asks, "turnout_cluster_asks_total", COUNTER, "outcome",                              \
+      "Questions to nodes how they are: answered, missed, or a lie. When lie grows, compare "      \
+      "cluster.secret and the versions of the nodes.")                                             \
+    X(cluster_changes, "turnout_cluster_state_changes_total", COUNTER, "",                         \
+      "Moves of nodes between states. When it grows steadily, a node flaps: see its "              \
+      "node_state lines in the log.")                                                              \
+    X(cluster_clock, "turnout_cluster_clock_offset_seconds", GAUGE, "",                            \
+      "Largest difference between a node's clock and this one. Above a second, mend the time "     \
+      "service of the node that turnout nodes names.")                                             \
+    X(controller_leads, "turnout_controller_leads", GAUGE, "",                                     \
+      "1 on the controller that acts for all nodes. When the sum over all is not 1 for longer "    \
+      "than control.lease, see whether they reach PostgreSQL.")                                    \
+    X(controller_term, "turnout_controller_term", GAUGE, "",                                       \
+      "Term of the lead that this process knows; 0: none. It grows when the lead begins anew: "    \
+      "often means that leaders do not reach PostgreSQL in time.")                                 \
     X(cpu, "turnout_cpu_used_ratio", GAUGE, "",                                                    \
       "Processor time used of the limit that applies to the process. Above 0.7, add a node or "    \
       "raise the limit.")                                                                          \

@@ -319,6 +319,50 @@ static void write_replica_reads(struct metrics_writer *w) {
     }
 }
 
+/* ---- all nodes ---- */
+
+static void write_cluster_nodes(struct metrics_writer *w) {
+    const struct cluster_figures *cluster = &w->in->cluster;
+    if (cluster->is_known) {
+        metrics_add(w, "", "state=\"healthy\"", (double)cluster->healthy);
+        metrics_add(w, "", "state=\"suspect\"", (double)cluster->suspect);
+        metrics_add(w, "", "state=\"draining\"", (double)cluster->draining);
+        metrics_add(w, "", "state=\"gone\"", (double)cluster->gone);
+    }
+}
+
+static void write_cluster_asks(struct metrics_writer *w) {
+    const struct cluster_figures *cluster = &w->in->cluster;
+    if (cluster->is_known) {
+        uint64_t answered = cluster->asks - cluster->misses - cluster->lies;
+        metrics_add(w, "", "outcome=\"answered\"", (double)answered);
+        metrics_add(w, "", "outcome=\"missed\"", (double)cluster->misses);
+        metrics_add(w, "", "outcome=\"lie\"", (double)cluster->lies);
+    }
+}
+
+static void add_of_cluster(struct metrics_writer *w, double value) {
+    if (w->in->cluster.is_known) {
+        metrics_add(w, "", "", value);
+    }
+}
+
+static void write_cluster_changes(struct metrics_writer *w) {
+    add_of_cluster(w, (double)w->in->cluster.state_changes);
+}
+
+static void write_cluster_clock(struct metrics_writer *w) {
+    add_of_cluster(w, w->in->cluster.clock_off_s);
+}
+
+static void write_controller_leads(struct metrics_writer *w) {
+    add_of_cluster(w, w->in->cluster.leads);
+}
+
+static void write_controller_term(struct metrics_writer *w) {
+    add_of_cluster(w, (double)w->in->cluster.term);
+}
+
 /* ---- system ---- */
 
 static void write_cpu(struct metrics_writer *w) {

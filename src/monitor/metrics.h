@@ -23,6 +23,16 @@ struct loop_figures {
     int64_t stall_us; /* longest turn since it was asked last */
 };
 
+/* What this process knows of all nodes, and whether it acts for them. */
+struct cluster_figures {
+    bool is_known; /* false: a node by itself, and nothing here counts */
+    bool leads;
+    int64_t term;
+    uint64_t healthy, suspect, draining, gone;  /* nodes, now */
+    uint64_t asks, misses, lies, state_changes; /* since the start */
+    double clock_off_s;                         /* the largest difference of a clock, now */
+};
+
 enum metrics_form_e { METRICS_PROMETHEUS, METRICS_OPEN };
 
 struct metrics_input {
@@ -35,6 +45,7 @@ struct metrics_input {
     struct loop_figures figures; /* of all loops together */
     struct cache_figures cache;
     struct store_replica_figures replica;
+    struct cluster_figures cluster;
     int64_t horizon_s; /* until the store's partitions end; negative: not known, or it has none */
     double process_cpu_s;
     double start_s;      /* wall clock */

@@ -244,6 +244,7 @@ static void write_metrics(struct monitor *monitor, enum metrics_form_e form) {
             .figures = collector->figures,
             .cache = collector->cache,
             .replica = collector->replica,
+            .cluster = collector->cluster,
             .horizon_s = monitor->view.horizon_s,
             .process_cpu_s = process_cpu_s(),
             .start_s = (double)monitor->view.at_ms / 1000 - (double)monitor->view.uptime_s,

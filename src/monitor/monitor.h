@@ -49,6 +49,9 @@ struct monitor_options {
     /* What became of reads that may lag; NULL: there are none. */
     void (*read_replica)(struct store *store, struct store_replica_figures *ret_figures);
     struct store *store;
+    void (*read_cluster)(void *cluster, struct cluster_figures *ret_figures); /* NULL: there is
+        none */
+    void *cluster;
     /* Each second's view, which lives for the call. On the monitor's thread; NULL: nobody asks. */
     void (*on_view)(const struct view *view, void *data);
     void *on_view_data;

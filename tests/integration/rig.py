@@ -93,7 +93,7 @@ class Server:
     """One `turnout serve` on a free port; its store is in `folder`, or a postgres:// address."""
 
     def __init__(self, folder, *args, auth="off", env=None, store=None, before_exec=None,
-                 listen="127.0.0.1:0"):
+                 listen="127.0.0.1:0", command="serve"):
         self.folder = pathlib.Path(folder)
         self.store = self.folder / "turnout.db" if store is None else pathlib.Path(store)
         self.store_url = store if str(store).startswith("postgres://") else f"sqlite:{self.store}"
@@ -102,6 +102,7 @@ class Server:
         self.env = dict(os.environ, **(env or {}))
         self.before_exec = before_exec
         self.listen = listen
+        self.command = command
         self.log_path = self.folder / "server.log"
         self.process = None
         self.url = None
@@ -111,7 +112,7 @@ class Server:
     def start(self):
         assert os.access(BIN, os.X_OK), f"no program at {BIN}: build it, or set TURNOUT_BIN"
         assert self.process is None
-        command = [BIN, "serve", "--listen", self.listen, "--store", self.store_url,
+        command = [BIN, self.command, "--listen", self.listen, "--store", self.store_url,
                    "--auth", self.auth, *self.args]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(

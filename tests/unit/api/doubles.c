@@ -350,7 +350,7 @@ void bench_open(struct bench *bench, enum api_auth_e auth) {
     *bench = (struct bench){
         .store = {.base = {&fake_vtable}, .health = {true, true, ""}},
         .node = {.auth = auth, .store_deadline_ms = 1000, .session_ms = 3600000, .ops_max = 64,
-                 .version = "test"},
+                 .version = "test", .has_events = true},
     };
     virtual_clock_init(&bench->clock, 1764000000000);
     seeded_rng_init(&bench->rng, 1);

@@ -491,6 +491,18 @@ static void readiness_gives_its_reasons(void **state) {
     assert_int_equal(bench_get(&bench, "/livez", NULL)->status, 200);
 }
 
+static void a_controller_alone_has_no_routes_of_events(void **state) {
+    (void)state;
+    bench.node.has_events = false;
+    expect_error(bench_get(&bench, "/v1/events", NULL), 404, "not_found");
+    expect_error(bench_post(&bench, "/v1/events/e/checkins", "{}"), 404, "not_found");
+    expect_error(bench_get(&bench, "/v1/status", NULL), 404, "not_found");
+    assert_int_equal(bench_get(&bench, "/", NULL)->status, 404);
+    assert_int_equal(bench_get(&bench, "/livez", NULL)->status, 200);
+    assert_int_equal(bench_get(&bench, "/v1/actions", NULL)->status, 200);
+    assert_int_equal(bench.store.last, STORE_LIST_ACTIONS);
+}
+
 static void fail_with_io(struct store_op *op) {
     op->err = ERR_IO;
 }
@@ -615,6 +627,7 @@ int main(void) {
         EACH(an_import_into_no_event_or_without_tokens_is_refused_whole),
         EACH(an_import_that_fails_midway_says_how_far_it_came),
         EACH(readiness_gives_its_reasons),
+        EACH(a_controller_alone_has_no_routes_of_events),
         EACH(requests_are_counted_by_route_and_class),
         EACH(store_operations_are_counted_by_name_and_outcome),
         EACH(the_monitor_answers_through_the_loop),

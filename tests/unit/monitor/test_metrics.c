@@ -43,6 +43,7 @@ static int drop(void **state) {
 
 static struct store_replica_figures replica;
 static struct cache_figures cache;
+static struct cluster_figures cluster;
 
 static void write_all(const struct view *view) {
     buf_clear(&text);
@@ -53,6 +54,7 @@ static void write_all(const struct view *view) {
                                           .route_name = route_name,
                                           .cache = cache,
                                           .replica = replica,
+                                          .cluster = cluster,
                                           .process_cpu_s = 1.5,
                                           .start_s = 1764000000,
                                           .collection_s = 0.001},
@@ -219,6 +221,29 @@ static void the_cache_is_told_by_class_level_and_cause(void **state) {
     cache = (struct cache_figures){.l2_state = L2_OFF};
 }
 
+static void a_process_that_knows_the_nodes_tells_of_them(void **state) {
+    (void)state;
+    struct view view = known_view();
+    cluster = (struct cluster_figures){.is_known = true, .leads = true, .term = 7, .healthy = 3,
+                                       .suspect = 1, .asks = 100, .misses = 4, .lies = 1,
+                                       .state_changes = 6, .clock_off_s = 0.25};
+    write_all(&view);
+    expect("turnout_cluster_nodes{state=\"healthy\"} 3");
+    expect("turnout_cluster_nodes{state=\"suspect\"} 1");
+    expect("turnout_cluster_nodes{state=\"gone\"} 0");
+    expect("turnout_cluster_asks_total{outcome=\"answered\"} 95");
+    expect("turnout_cluster_asks_total{outcome=\"missed\"} 4");
+    expect("turnout_cluster_asks_total{outcome=\"lie\"} 1");
+    expect("turnout_cluster_state_changes_total 6");
+    expect("turnout_cluster_clock_offset_seconds 0.25");
+    expect("turnout_controller_leads 1");
+    expect("turnout_controller_term 7");
+    cluster = (struct cluster_figures){.is_known = false};
+    write_all(&view);
+    assert_null(strstr(text.at, "turnout_cluster_"));
+    assert_null(strstr(text.at, "turnout_controller_"));
+}
+
 static void what_is_not_known_is_left_out_with_its_family(void **state) {
     (void)state;
     struct view view = known_view();
@@ -286,6 +311,7 @@ int main(void) {
         EACH(units_are_seconds_bytes_and_ratios),
         EACH(reads_that_may_lag_are_told_by_who_answered),
         EACH(the_cache_is_told_by_class_level_and_cause),
+        EACH(a_process_that_knows_the_nodes_tells_of_them),
         EACH(what_is_not_known_is_left_out_with_its_family),
         EACH(every_family_begins_with_help_and_type),
         EACH(openmetrics_names_families_without_total_and_ends),
