@@ -20,7 +20,9 @@ static const char due_sql[] =
     "WITH t AS (SELECT s.relid, greatest(c.reltuples, s.n_live_tup, 0) AS live,"
     "  s.n_dead_tup AS dead, s.n_mod_since_analyze AS changed, s.n_ins_since_vacuum AS added,"
     "  coalesce(s.last_analyze, s.last_autoanalyze) IS NULL"
-    "   AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relid) AS unknown,"
+    /* pg_stats, not pg_statistic: that one is for superusers */
+    "   AND NOT EXISTS (SELECT FROM pg_stats p WHERE p.schemaname = s.schemaname"
+    "    AND p.tablename = s.relname) AS unknown,"
     "  pg_relation_size(s.relid) AS size"
     "  FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid"
     "  WHERE c.relkind = 'r' AND s.schemaname = ANY (current_schemas(false))),"
@@ -43,7 +45,8 @@ static const char parents_sql[] =
     " WHERE c.relkind = 'p' AND c.relnamespace::regnamespace::name = ANY (current_schemas(false))"
     " AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid"
     "  AND pg_relation_size(h.inhrelid) > 0)"
-    " AND (NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = c.oid)"
+    " AND (NOT EXISTS (SELECT FROM pg_stats p WHERE p.tablename = c.relname"
+    "   AND p.schemaname = c.relnamespace::regnamespace::name)"
     "  OR (SELECT last_analyze FROM pg_stat_all_tables s WHERE s.relid = c.oid)"
     "   < now() - interval '1 day')"
     " ORDER BY c.oid::regclass::text";
