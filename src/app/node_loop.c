@@ -68,7 +68,7 @@ static bool open_doors_watch(struct node_loop *nl, struct store_meter meter) {
     }
     nl->doors = doors_watch_open(&(struct doors_watch_options){
         .loop = nl->loop,
-        .store = nl->store,
+        .store = nl->direct, /* what nobody asked for is no look-up of the cache's hit rate */
         .doors = monitor_doors(nl->parts->api_node->monitor),
         .meter = meter,
     });
