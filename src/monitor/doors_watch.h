@@ -19,7 +19,7 @@ struct doors_watch;
 
 struct doors_watch_options {
     struct loop *loop;
-    struct store *store; /* the loop's */
+    struct store *store; /* the loop's, without a cache: it reads what is new */
     struct doors *doors;
     struct store_meter meter;
 };
