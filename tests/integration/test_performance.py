@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The performance monitor of a real server: figures agree with what was asked of it."""
 
+import contextlib
 import http.client
 import json
 import os
 import re
 import select
+import selectors
 import signal
 import socket
+import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -372,10 +375,19 @@ def test_figures_want_a_key_that_may_see_them(tmp_path):
 # The stream ------------------------------------------------------------------------------------
 
 class Stream:
-    def __init__(self, node):
-        self.socket = socket.create_connection(("127.0.0.1", node.port), WAIT_S)
+    """`small`: the kernel keeps as little as it can between the two, so that a client that does not
+    read is soon noticed."""
+
+    def __init__(self, node, small=False):
+        self.socket = socket.socket()
+        self.socket.settimeout(WAIT_S)
+        if small:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        self.socket.connect(("127.0.0.1", node.port))
         self.socket.sendall(b"GET /v1/performance/stream HTTP/1.1\r\nHost: node\r\n\r\n")
         self.bytes = b""
+        self.events_seen = 0  # and not kept
         self.ended = False
 
     def pull(self):
@@ -386,7 +398,7 @@ class Stream:
 
     def events(self):
         return [json.loads(data) for data in
-                re.findall(rb"^data: (\{.*\})$", self.bytes, re.M)]
+                re.findall(rb"^data: (\{.*\})\n\n", self.bytes, re.M)]
 
     def close(self):
         self.socket.close()
@@ -430,18 +442,119 @@ def test_streams_end_when_the_node_stops(node):
         stream.close()
 
 
-def test_many_streams_and_one_that_reads_nothing_harm_nobody(node):
-    deaf = Stream(node)
-    streams = [Stream(node) for _ in range(1000)]
-    for stream in streams:
-        while len(stream.events()) < 2:
-            stream.pull()
-    assert node.ask("/v1/events")[0] == 200
-    assert "turnout_http_streams 1001" in node.ask("/metrics")[2].decode()
-    for stream in streams + [deaf]:
-        stream.close()
-    wait_until(lambda: "turnout_http_streams 0" in node.ask("/metrics")[2].decode(),
-               "the end of all streams")
+class Crowd:
+    """Streams of one node that are read together: quick ones whenever there is something, slow ones
+    a few bytes an event, deaf ones never."""
+
+    def __init__(self, node):
+        self.node = node
+        self.selector = selectors.DefaultSelector()
+        self.quick, self.slow, self.deaf = [], [], []
+
+    def add(self, streams, count, **options):
+        for _ in range(count):
+            streams.append(Stream(self.node, **options))
+            streams[-1].socket.setblocking(False)
+            if streams is self.quick:
+                self.selector.register(streams[-1].socket, selectors.EVENT_READ, streams[-1])
+
+    def leave(self, count):
+        """The last of the quick ones go."""
+        for stream in self.quick[-count:]:
+            self.selector.unregister(stream.socket)
+            stream.close()
+        del self.quick[-count:]
+
+    def read_for(self, events):
+        """Until the first quick stream has had so many more events; the seconds they tell of."""
+        first, known = self.quick[0], len(self.quick[0].events())
+        begun = known
+        while known < begun + events:
+            assert self.selector.select(WAIT_S), "no event in time"
+            for key, _ in self.selector.select(0):
+                key.data.pull()
+                assert not key.data.ended
+                if key.data is not first:
+                    key.data.events_seen += key.data.bytes.count(b"\nid: ")
+                    key.data.bytes = b""
+            if len(first.events()) > known:
+                known = len(first.events())
+                for stream in self.slow:
+                    with contextlib.suppress(BlockingIOError):
+                        stream.socket.recv(64)
+        return [event["at"] for event in first.events()[begun:]]
+
+    def median_stall_ms(self, moments):
+        """Of the longest turns in the seconds that these events tell of."""
+        items = self.node.get("/v1/performance/history?step=1")["items"]
+        stalls = [one["stall_ms"] for one in items if moments[0] <= one["at"] <= moments[-1]]
+        return statistics.median(stalls)
+
+    def close(self):
+        for stream in self.quick + self.slow + self.deaf:
+            stream.close()
+
+
+def rss_bytes(node):
+    text = Path(f"/proc/{node.process.pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB", text, re.M)[1]) * 1024
+
+
+def ask_many_routes(node):
+    """So that an event is some kilobytes."""
+    for path in ("/v1/events", "/v1/events/e1", "/v1/events/e1/gates", "/v1/events/e1/gates/g1",
+                 "/v1/events/e1/participants?limit=1", "/v1/events/e1/attendance", "/v1/nodes",
+                 "/v1/events/e1/stats", "/v1/performance/kpi", "/v1/alerts", "/v1/actions",
+                 "/v1/database/partitions", "/v1/cache", "/v1/performance/history",
+                 "/v1/performance/suggestions", "/v1/nodes/optimal?type=general"):
+        node.ask(path)
+
+
+def until_latest(stream, moment):
+    """A deaf one begins to read; the numbers of the events that it gets."""
+    stream.socket.settimeout(WAIT_S)
+    while not any(event["at"] >= moment for event in stream.events()):
+        stream.pull()
+        assert not stream.ended
+    return [int(one) for one in re.findall(rb"^id: (\d+)$", stream.bytes, re.M)]
+
+
+def test_slow_and_deaf_streams_cost_bounded_memory_and_hold_up_nobody(tmp_path):
+    count, slow, deaf, events = 1000, 300, 300, 8
+    node = Node(tmp_path, "--auth", "off",
+                env={"TURNOUT_CACHE_WARM": "none",
+                     "TURNOUT_SERVER_RESPONSE_TIMEOUT": "1h"})  # nobody is cut off for being slow
+    crowd = Crowd(node)
+    try:
+        node.ask("/v1/events", {"code": "e1", "name": "One"})
+        ask_many_routes(node)
+        crowd.add(crowd.quick, count)
+        crowd.read_for(2)
+        rss_quick = rss_bytes(node)
+        without_ms = crowd.median_stall_ms(crowd.read_for(events))
+        crowd.leave(slow + deaf)
+        crowd.add(crowd.slow, slow, small=True)
+        crowd.add(crowd.deaf, deaf, small=True)
+        crowd.read_for(events)  # until their sockets are full
+        rss_full = rss_bytes(node)
+        moments = crowd.read_for(events)
+        grown = rss_bytes(node) - rss_full
+        with_ms = crowd.median_stall_ms(moments)
+        assert f"turnout_http_streams {count}" in node.ask("/metrics")[2].decode()
+        event = len(crowd.quick[0].bytes) / len(crowd.quick[0].events())
+        # One event waits for each of them, wherever it is copied on its way, and never a second.
+        assert rss_full - rss_quick < (slow + deaf) * 10 * event
+        assert grown < deaf * events * event / 4
+        # Both runs had a thousand streams on the same machine: the loops wait for none of them.
+        assert with_ms < 3 * without_ms
+        for stream in crowd.quick[1:]:
+                assert stream.events_seen > 2 * events  # of 3 * events and some
+        numbers = until_latest(crowd.deaf[0], moments[-1])
+        gaps = [after - before for before, after in zip(numbers, numbers[1:])]
+        assert max(gaps) >= events  # what it slept through is gone, and the latest is there
+    finally:
+        crowd.close()
+        node.stop()
 
 
 # Prometheus ------------------------------------------------------------------------------------
