@@ -101,8 +101,11 @@ static struct {
     long items;           /* scans or rows answered as expected, after the warm-up */
     int64_t clock_ns;     /* when the warm-up ended */
     int64_t last_ns;      /* when the last answer came */
+    int64_t looked_ns;    /* when the answers being read were there: they wait for each other in
+                             here, which is no matter of the server's */
     uint32_t *latencies_us;
     size_t latencies_len, latencies_size;
+    int64_t latencies_ns; /* the sum */
 } run;
 
 static void die(const char *format, ...) {
@@ -361,10 +364,11 @@ static void keep_latency(int64_t ns) {
         run.latencies_us = grow(run.latencies_us, run.latencies_size * sizeof *run.latencies_us);
     }
     run.latencies_us[run.latencies_len++] = (uint32_t)(ns / 1000);
+    run.latencies_ns += ns;
 }
 
 static void finish_request(struct connection *c) {
-    int64_t now = now_ns();
+    int64_t now = run.looked_ns;
     long items = check_answer(c);
     if (items < 0 && run.unexpected++ == 0) {
         int shown = c->in.len < 2000 ? (int)c->in.len : 2000;
@@ -449,6 +453,7 @@ static void drive(void) {
             return;
         }
         int ready = epoll_wait(run.epoll, events, EVENTS_MAX, STALL_MS);
+        run.looked_ns = now_ns();
         if (ready == 0) {
             die("no answer for %d s, %ld requests under way", STALL_MS / 1000, run.in_flight);
         }
@@ -483,11 +488,12 @@ static int report(void) {
     double seconds = (double)(run.last_ns - run.clock_ns) / 1e9;
     printf("{\"mode\":\"%s\",\"connections\":%ld,\"active\":%ld,\"requests\":%zu,\"items\":%ld,"
            "\"seconds\":%.6f,\"rps\":%.1f,\"items_per_s\":%.1f,"
-           "\"p50_us\":%u,\"p95_us\":%u,\"p99_us\":%u,\"max_us\":%u,\"unexpected\":%ld,"
-           "\"statuses\":{",
+           "\"mean_us\":%.1f,\"p50_us\":%u,\"p95_us\":%u,\"p99_us\":%u,\"max_us\":%u,"
+           "\"unexpected\":%ld,\"statuses\":{",
            mode_texts[options.mode], options.connections, options.active, run.latencies_len,
            run.items, seconds, (double)run.latencies_len / seconds, (double)run.items / seconds,
-           quantile(0.50), quantile(0.95), quantile(0.99), quantile(1.0), run.unexpected);
+           (double)run.latencies_ns / (double)run.latencies_len / 1e3, quantile(0.50),
+           quantile(0.95), quantile(0.99), quantile(1.0), run.unexpected);
     const char *comma = "";
     for (int status = 0; status < STATUS_MAX; status++) {
         if (run.statuses[status] > 0) {

@@ -37,10 +37,11 @@ def raise_descriptor_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def run(command, timeout=900):
+def run(command, timeout=900, env=None):
     """A program to its end; what it printed. Anything but exit code 0 is a failure."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
-                          timeout=timeout, preexec_fn=raise_descriptor_limit, check=False)
+                          timeout=timeout, preexec_fn=raise_descriptor_limit, check=False,
+                          env={**os.environ, **(env or {})})
     if done.returncode != 0:
         shown = " ".join(map(str, command))
         raise Failed(f"{shown}\nended with {done.returncode}: {done.stderr[-3000:]}")
