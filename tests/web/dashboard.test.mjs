@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import {
     AXE,
     Crowd,
+    PAGES,
     Server,
     freePort,
     launch,
@@ -13,9 +14,9 @@ import {
     newFolder,
     removeFolder,
     watch,
+    weigh,
 } from './harness.mjs';
 
-const PAGES = ['kpi', 'event', 'api', 'database', 'cache', 'nodes', 'alerts', 'suggestions'];
 const CHARTS = { event: 1, api: 3, database: 2, nodes: 3 };
 const EVIL = '<img src=x onerror="window.evil=1">';
 const WAIT_MS = 30000;
@@ -73,7 +74,7 @@ function forgetLogin(seen) {
 
 async function show(page, name) {
     await page.goto(`${server.url}/#/${name}`);
-    await page.waitForSelector(`main.page-${name} h1`);
+    await page.locator(`main.page-${name} h1`).waitFor(); // no handle, which would keep the page
     await page.waitForFunction(() => !/Loading…|불러오는 중…/.test(document.body.innerText));
 }
 
@@ -464,6 +465,14 @@ test('without keys there is no login', async () => {
     }
 });
 
+// Two equal stretches behind a first one, in which caches fill: the second adds next to nothing.
+function assertFlat([, before, after], heapMost) {
+    const told = JSON.stringify({ before, after });
+    assert.ok(after.heap - before.heap < heapMost, told);
+    assert.ok(after.nodes - before.nodes < 200, told);
+    assert.ok(after.listeners - before.listeners < 20, told);
+}
+
 test('two hours of figures leave the page no larger than five minutes of them', () =>
     withPage({}, async (page, seen) => {
         await page.addInitScript(() => {
@@ -502,18 +511,55 @@ test('two hours of figures leave the page no larger than five minutes of them', 
                         }
                     }
                     await new Promise((done) => setTimeout(done, 200));
-                    window.gc();
-                    return performance.memory.usedJSHeapSize;
                 },
                 [from, to],
             );
-        const nodes = () => page.evaluate(() => document.querySelectorAll('*').length);
-        const small = await feed(0, 600);
-        const [elements] = [await nodes()];
-        const large = await feed(600, 7200);
-        assert.ok(large < small + 6e6, `${small} bytes grew to ${large}`);
-        assert.ok((await nodes()) < elements + 100);
+        const weights = [];
+        for (const [from, to] of [[0, 600], [600, 3900], [3900, 7200]]) {
+            await feed(from, to);
+            weights.push(await weigh(page));
+        }
+        assertFlat(weights, 500_000); // 150 bytes a second would be more
         assert.equal(await page.evaluate(() => window.turnoutRows()), 300);
+    }));
+
+test('twelve hundred polls of the event leave its page no larger', () =>
+    withPage({}, async (page, seen) => {
+        await page.addInitScript(() => {
+            const wait = window.setTimeout;
+            const ask = window.fetch;
+            window.asked = 0;
+            window.setTimeout = (fn, ms, ...more) => wait(fn, ms >= 500 ? ms / 100 : ms, ...more);
+            window.fetch = (...what) => {
+                window.asked++;
+                return ask(...what);
+            };
+        });
+        await logIn(page, server.url, analyst);
+        forgetLogin(seen);
+        await show(page, 'event');
+        const weights = [];
+        for (const polls of [300, 900, 1500]) {
+            await page.waitForFunction((many) => window.asked >= many, polls);
+            weights.push(await weigh(page));
+        }
+        assertFlat(weights, 500_000);
+    }));
+
+test('pages that are opened and left again leave nothing behind', () =>
+    withPage({}, async (page, seen) => {
+        await logIn(page, server.url, admin);
+        forgetLogin(seen);
+        const weights = [];
+        for (let stretch = 0; stretch < 3; stretch++) {
+            for (let round = 0; round < 3; round++) {
+                for (const name of PAGES) {
+                    await show(page, name);
+                }
+            }
+            weights.push(await weigh(page));
+        }
+        assertFlat(weights, 1_000_000); // a page that stayed behind would add 24 times its own
     }));
 
 test('a server that goes away and comes back finds its page again', () =>

@@ -14,6 +14,8 @@ const fromWeb = createRequire(join(ROOT, 'web', 'package.json'));
 const { chromium } = fromWeb('playwright-core');
 export const AXE = readFileSync(fromWeb.resolve('axe-core/axe.min.js'), 'utf8');
 
+export const PAGES = ['kpi', 'event', 'api', 'database', 'cache', 'nodes', 'alerts', 'suggestions'];
+
 const START_MS = 60000;
 const STOP_MS = 20000;
 const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'];
@@ -218,7 +220,6 @@ export function launch() {
             ...(process.getuid() === 0 ? ['--no-sandbox'] : []),
             '--disable-dev-shm-usage',
             '--disable-gpu',
-            '--js-flags=--expose-gc',
         ],
     });
 }
@@ -246,4 +247,14 @@ export async function logIn(page, url, key, hash = '') {
     await page.fill('#key', key);
     await page.click('button[type=submit]');
     await page.waitForSelector('nav.tabs');
+}
+
+// What a page holds once all garbage is gone.
+export async function weigh(page) {
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send('HeapProfiler.collectGarbage');
+    const { usedSize } = await devtools.send('Runtime.getHeapUsage');
+    const { nodes, jsEventListeners } = await devtools.send('Memory.getDOMCounters');
+    await devtools.detach();
+    return { heap: usedSize, nodes, listeners: jsEventListeners };
 }

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 
 import {
     Crowd,
+    PAGES,
     Server,
     ROOT,
     freePort,
@@ -18,7 +19,6 @@ import {
     removeFolder,
 } from './harness.mjs';
 
-const PAGES = ['kpi', 'event', 'api', 'database', 'cache', 'nodes', 'alerts', 'suggestions'];
 const [target = join(ROOT, 'docs', 'pictures'), seconds = '120'] = process.argv.slice(2);
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
