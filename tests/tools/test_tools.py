@@ -162,8 +162,8 @@ def test_setup_fetches_nothing_for_who_only_builds(tmp_path):
     assert (answer.returncode, calls) == (0, [])
 
 
-def test_setup_fetches_the_peer_for_who_measures_and_all_for_who_tests(tmp_path):
-    for group, folders in (("bench", 1), ("test", 2)):
+def test_setup_fetches_the_peer_and_the_dashboards_tools_for_who_measures_or_tests(tmp_path):
+    for group, folders in (("bench", 2), ("test", 2)):
         (tmp_path / group).mkdir()
         answer, calls = run_setup(tmp_path / group, group, installed="all", fetched=False)
         assert answer.returncode == 0
