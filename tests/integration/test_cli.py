@@ -486,7 +486,7 @@ def test_serve_prints_one_line_and_logs_what_it_runs_with(serve, tmp_path):
     assert node.process.stdout.read() == "", "nothing but the ready line"
     log = (tmp_path / "serve.log").read_text()
     for word in ("event=starting", "store=sqlite:turnout.db", "loops=", "event=limits", "auth=off",
-                 "event=stopping signal=SIGTERM", "event=stopped"):
+                 "event=stopping reason=SIGTERM", "event=stopped"):
         assert word in log, word
 
 

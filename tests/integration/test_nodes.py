@@ -76,6 +76,10 @@ class Database:
 def own_database(pair):
     name = f"own_{os.getpid()}_{next(_numbers)}"
     pair.primary.sql(f"CREATE DATABASE {name} OWNER turnout")
+    # A client that asks the standby first and does not find the database looks no further.
+    processes.until(lambda: all(
+        server.sql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'") == "1"
+        for server in pair.servers))
     done = rig.run("db", "migrate", "--store", pair.url(name), env=pair.environment())
     assert done.returncode == 0, done.stderr
     yield Database(pair, name)

@@ -215,7 +215,7 @@ def test_mistakes_in_the_policy_are_all_reported_with_their_lines(config):
 
 
 @pytest.mark.parametrize("arguments,code", [
-    (["control"], 2), (["control", "rewind"], 2), (["control", "replay", "--speed"], 2),
+    (["control"], 78), (["control", "rewind"], 2), (["control", "replay", "--speed"], 2),
     (["control", "replay", "file"], 2), (["control", "--help"], 0),
     (["control", "replay", "--help"], 0), (["control", "replay", "--config", "/nowhere.ini"], 78),
 ])
