@@ -68,7 +68,8 @@
       "  AND event_id = q.event_id AND status = 'active' LIMIT 1) a ON true"                       \
       " LEFT JOIN LATERAL (SELECT * FROM participants WHERE a.id IS NULL AND token = q.token"      \
       "  AND event_id = q.event_id AND status <> 'active' ORDER BY id DESC LIMIT 1) i ON true"     \
-      " LEFT JOIN ledger l ON l.participant_id = coalesce(a.id, i.id)"                             \
+      " LEFT JOIN LATERAL (SELECT * FROM ledger WHERE participant_id = coalesce(a.id, i.id)"       \
+      "  LIMIT 1) l ON true"                                                                       \
       " WHERE coalesce(a.id, i.id) IS NOT NULL")                                                   \
     X(GATE_CODES_BY_ID, W, "SELECT id, code FROM gates WHERE id = ANY($1::bigint[])")              \
     X(GROUP_NONCES, W,                                                                             \
@@ -113,11 +114,13 @@
       "  WHERE s.second <= excluded.second")                                                       \
     /* under the event's lock nobody else makes a row of its people */                             \
     X(LEDGER_ADD, W, "INSERT INTO ledger SELECT * FROM unnest($1::ledger[])")                      \
+    /* not UPDATE … FROM: planned on an empty table, that reads all of it for each group */        \
     X(LEDGER_CHANGE, W,                                                                            \
-      "UPDATE ledger l SET admissions = q.admissions, inside = q.inside, last_at = q.last_at,"     \
-      "  last_id = q.last_id, last_gate = q.last_gate, first_at = q.first_at,"                     \
-      "  first_gate = q.first_gate FROM unnest($1::ledger[]) AS q"                                 \
-      " WHERE l.participant_id = q.participant_id")                                                \
+      "INSERT INTO ledger AS l SELECT * FROM unnest($1::ledger[])"                                 \
+      " ON CONFLICT (participant_id) DO UPDATE SET admissions = excluded.admissions,"              \
+      "  inside = excluded.inside, last_at = excluded.last_at, last_id = excluded.last_id,"        \
+      "  last_gate = excluded.last_gate, first_at = excluded.first_at,"                            \
+      "  first_gate = excluded.first_gate")                                                        \
     X(EVENT_STATS_ADD, W,                                                                          \
       "UPDATE event_stats s SET admitted = s.admitted + q.admitted, inside = s.inside + q.inside," \
       "  scans = s.scans + q.scans, refused = s.refused + q.refused, qr = s.qr + q.qr,"            \

@@ -15,6 +15,7 @@ import rig
 from rig import eventually
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
+import processes  # noqa: E402
 from fake_node import FakeNode, make_ask, seal  # noqa: E402
 from postgres_pair import DATABASE  # noqa: E402
 
