@@ -257,6 +257,10 @@ GARBAGE = {
 }
 
 
+REPLACE = """if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', 5000) return 1"""
+
+
 def plant(cluster, spoil):
     """Puts garbage under every key that holds a value; how many."""
     planted = 0
@@ -270,9 +274,8 @@ def plant(cluster, spoil):
             others = list(values.values())
             for number, (key, value) in enumerate(values.items()):
                 bad = spoil(key, value, others[number - 1])
-                if bad != value:
-                    redis.command("SET", key, bad, "PX", "5000")
-                    planted += 1
+                if bad != value:  # and only over that: a tombstone has to stay
+                    planted += redis.command("EVAL", REPLACE, 1, key, value, bad)
     return planted
 
 

@@ -218,6 +218,27 @@ def test_a_damaged_value_is_a_miss_and_dropped(probe, whole, bad):
     assert owner.cli("EXISTS", f"{PREFIX}k:bad") == "0"
 
 
+def test_what_came_after_a_damaged_value_is_not_dropped_with_it(probe, whole):
+    """It may be the tombstone of a change: without it an older fill would land."""
+    key = f"{PREFIX}k:turns"
+    probe.ask("invalidate", "turns")
+    with whole.owner(slot_of(whole.nodes[0], "turns")).binary() as redis:
+        tombstone = redis.command("GET", key)
+        before = probe.count("corrupt")
+        for _ in range(200):
+            asked = []
+            for _ in range(5):
+                redis.command("SET", key, b"garbage")
+                asked.append(probe.send("get", "turns"))
+                redis.command("SET", key, tombstone)
+            for number in asked:
+                assert probe.answer(number).startswith("miss")
+            # what it drops goes out on the connection of its gets, so this one comes behind
+            assert "generation=0 " not in probe.ask("get", "turns")
+        assert probe.count("corrupt") > before
+        redis.command("DEL", key)
+
+
 def test_an_oversized_value_is_a_miss_and_dropped(probe, whole):
     owner = whole.owner(slot_of(whole.nodes[0], "big"))
     owner.cli("SETRANGE", f"{PREFIX}k:big", 3 << 20, "x")
