@@ -328,6 +328,20 @@ static void ignore_notice(void *data, const PGresult *result) {
     (void)result;
 }
 
+/* What the URL says comes later and counts. */
+MAY_BLOCK static PGconn *connect_to(const char *url, const char *target) {
+    static const char *const keys[] = {"connect_timeout", "application_name",
+                                       "target_session_attrs", "dbname", NULL};
+    const char *const values[] = {"10", "turnout optimizer", target, url, NULL};
+    return PQconnectdbParams(keys, values, 1);
+}
+
+/* Every server that answered is a standby: it can be looked at, and refuses each change itself. */
+static bool is_without_primary(const PGconn *conn) {
+    return PQstatus(conn) == CONNECTION_BAD &&
+           strstr(PQerrorMessage(conn), "session is read-only") != NULL;
+}
+
 enum err_e db_open(const struct db_options *options, struct db **ret_db,
                    struct problem *ret_problem) {
     *ret_db = NULL;
@@ -339,10 +353,11 @@ enum err_e db_open(const struct db_options *options, struct db **ret_db,
     atomic_init(&db->is_cancelled, false);
     seeded_rng_init(&db->rng, rng_u64(rng_system()));
     start_budget(db);
-    /* What the URL says comes later and counts. */
-    static const char *const keys[] = {"connect_timeout", "application_name", "dbname", NULL};
-    const char *const values[] = {"10", "turnout optimizer", options->url, NULL};
-    db->conn = PQconnectdbParams(keys, values, 1);
+    db->conn = connect_to(options->url, "read-write");
+    if (db->conn != NULL && is_without_primary(db->conn)) {
+        PQfinish(db->conn);
+        db->conn = connect_to(options->url, "any");
+    }
     enum err_e err;
     if (db->conn == NULL || db_is_lost(db)) {
         struct slice said = first_line(db->conn == NULL ? "no memory" : PQerrorMessage(db->conn));

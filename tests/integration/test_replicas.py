@@ -198,3 +198,24 @@ def test_a_limit_of_zero_leaves_the_standby_alone(pair, tmp_path):
         made.stop()
     finally:
         made.kill()
+
+
+def test_commands_find_the_primary_and_look_at_a_standby_that_is_alone(pair):
+    """After a failover the first server of the URL is the one that refuses to change anything."""
+    here = [f"127.0.0.1:{server.port}" for server in (pair.standby, pair.primary)]
+
+    def command(*words, hosts):
+        return rig.run("db", *words, "--store", f"postgres://turnout@{','.join(hosts)}/{DATABASE}",
+                       env=pair.environment())
+
+    pair.primary.sql("DROP INDEX idx_participants_event", DATABASE)
+    there = "SELECT to_regclass('idx_participants_event')"
+    processes.until(lambda: not pair.standby.sql(there, DATABASE))
+    refused = command("indexes", hosts=here[:1])
+    assert refused.returncode == 1 and "read-only" in refused.stdout, refused
+    for words in ("migrate",), ("indexes",), ("maintain",):
+        done = command(*words, hosts=here)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+    assert pair.primary.sql(there, DATABASE)
+    looked = command("analyze", hosts=here[:1])
+    assert looked.returncode in (0, 1) and looked.stdout and not looked.stderr, looked
