@@ -186,9 +186,9 @@ test('the figures of the event are those of the server', () =>
         await page.waitForFunction(
             (least) =>
                 Number(
-                    document
-                        .querySelector('.tiles .tile:nth-child(4) dd')
-                        .textContent.replace(/\D/g, ''),
+                    (
+                        document.querySelector('.tiles .tile:nth-child(4) dd')?.textContent ?? ''
+                    ).replace(/\D/g, ''),
                 ) >= least,
             low,
         );
