@@ -45,13 +45,11 @@ struct api *api_create(struct loop *loop, struct api_node *node, struct store *s
     api->checkin = checkin;
     buf_init(&api->out, OUT_MAX);
     streams_init(&api->streams, api);
-#ifndef UNMEASURED /* else nothing is measured: for bench/run to compare with */
-    if (node->monitor != NULL) {
+    if (MEASURING && node->monitor != NULL) { /* 0: for bench/run to compare with */
         api->cells = monitor_cells(node->monitor, (size_t)loop_index(loop));
         api->look = loop_timer_start(loop, LOOK_EVERY_MS, LOOK_EVERY_MS, look_for_slow, api);
         api->meter = (struct store_meter){api_store_seen, api->cells};
     }
-#endif
     api->auth = auth_create(&(struct auth_options){
         .loop = loop,
         .store = store,

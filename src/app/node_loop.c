@@ -90,10 +90,10 @@ static bool put_together(struct node_loop *nl) {
         nl->store = nl->cache.store;
     }
     struct checkin_options options = parts->limits.checkin;
-#ifndef UNMEASURED
-    options.meter =
-        (struct store_meter){api_store_seen, monitor_cells(monitor, (size_t)loop_index(nl->loop))};
-#endif
+    if (MEASURING) {
+        options.meter = (struct store_meter){api_store_seen,
+                                             monitor_cells(monitor, (size_t)loop_index(nl->loop))};
+    }
     nl->checkin = checkin_create(nl->loop, nl->store, &options);
     if (nl->checkin == NULL || !open_doors_watch(nl, options.meter)) {
         return false;
