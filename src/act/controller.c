@@ -343,9 +343,11 @@ MAY_BLOCK void controller_turn(struct controller *controller) {
     enum err_e err = state == NULL ? ERR_NO_MEMORY : ERR_OK;
     arena_reset(&controller->scratch);
     follow_leadership(controller);
+    orders_take(controller);
     bool leads = controller->leadership.is_ours;
     if (leads) {
         actions_settle(controller);
+        actions_hold(controller);
     }
     err = err == ERR_OK ? look(controller, state) : err;
     if (err != ERR_OK) {
@@ -353,6 +355,7 @@ MAY_BLOCK void controller_turn(struct controller *controller) {
     } else if (leads) {
         actions_go_on(controller, state);
     }
+    orders_drop(controller);
     control_state_unref(state);
 }
 

@@ -21,6 +21,7 @@
 #define TURNOUT_ACT_CONTROLLER_H
 
 #include "act/elector.h"
+#include "act/order_book.h"
 #include "base/rng.h"
 #include "control/decide.h"
 
@@ -44,7 +45,7 @@ const char *recovery_mode_text(enum recovery_mode_e mode);
  * X(NAME, word, meaning) */
 #define ACTION_OUTCOME_TABLE(X)                                                                    \
     X(ADVISED, "advised", "Nothing was done: the mode is advise, or this node cannot do it.")      \
-    X(HELD, "held", "Nothing was done: the hour's budget was used up.")                            \
+    X(HELD, "held", "Nothing was done: the hour's budget was used up, or acting is stopped.")      \
     X(WAITING, "waiting", "It waits for an approval.")                                             \
     X(EXPIRED, "expired", "Nobody approved it in time.")                                           \
     X(BEGUN, "begun", "It is under way.")                                                          \
@@ -53,7 +54,8 @@ const char *recovery_mode_text(enum recovery_mode_e mode);
     X(BETTER, "better", "The figure that fired is better since.")                                  \
     X(NO_EFFECT, "no effect", "The figure that fired is as it was.")                               \
     X(WORSE, "worse", "The figure that fired is worse since.")                                     \
-    X(INTERRUPTED, "interrupted", "Its controller ended, or lost the lead, meanwhile.")           \
+    X(INTERRUPTED, "interrupted",                                                                  \
+      "Its controller ended, lost the lead, or was told to stop acting meanwhile.")                \
     X(CALLED, "called", "Nothing is left to try: it is for a person to look at.")
 #define X(name, text, meaning) OUTCOME_##name,
 enum action_outcome_e { ACTION_OUTCOME_TABLE(X) };
@@ -112,6 +114,8 @@ struct controller_seams {
     /* Only of what act said goes on; NULL when nothing ever does. */
     MAY_BLOCK enum err_e (*go_on)(void *data, enum action_e action,
                                   struct act_report *ret_report);
+    /* Acting is stopped: what act said goes on is left where it is. NULL as above. */
+    MAY_BLOCK void (*halt)(void *data, enum action_e action);
     /* What was seen and decided, each look of a leader, before its actions; NULL: nobody follows
      * it. */
     MAY_BLOCK void (*follow)(void *data, const struct control_state *state,
@@ -136,6 +140,8 @@ struct controller_options {
     const char *node, *url;      /* who tells: of this node */
     const struct policy *policy; /* lives as long as the controller */
     struct controller_seams seams;
+    struct order_book *orders; /* silences, and whether anything may be done; NULL: none are given,
+                                  else lives as long as the controller */
     enum recovery_mode_e mode;
     int64_t budget;     /* actions done within an hour */
     int64_t verify_ms;  /* until an action's effect is judged; 0: it is not */

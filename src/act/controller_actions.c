@@ -3,12 +3,13 @@
  * From a chosen action to its end. Each arrow is a row of the journal written or changed.
  *
  *   chosen ──► ADVISED    the mode is advise, or this node cannot
- *      │   ──► HELD       the hour's budget is used up
+ *      │   ──► HELD       the hour's budget is used up, or acting is stopped
  *      │   ──► (ADVISED) ──► WAITING ── nobody approves ──► EXPIRED
  *      │                        │ approved
  *      └──────────────► BEGUN ──┴──► FAILED       (one that takes long goes on from look to look)
  *                         │   └──► DONE ── verify_ms later ──► BETTER, NO_EFFECT, WORSE
- *                         └── the process ends ── next start ──► INTERRUPTED
+ *                         ├── the process ends ── next start ──► INTERRUPTED
+ *                         └── acting is stopped ──► INTERRUPTED
  *
  * What did not help, or cannot be done here, is told to the deciders at the next look: the rule
  * climbs its ladder, or a person is CALLED.
@@ -264,15 +265,6 @@ static struct ongoing ongoing_of(const struct controller *controller, const stru
     };
 }
 
-MAY_BLOCK static void begin(struct controller *controller, const struct control_state *state,
-                            const struct action *action, const struct scale_decision *scale) {
-    struct ongoing ongoing = ongoing_of(controller, action, scale);
-    ongoing.id = add_row(controller, state, action, OUTCOME_BEGUN, "");
-    if (ongoing.id != 0) {
-        carry_out(controller, &ongoing);
-    }
-}
-
 /* A row about an action that is not carried out. */
 MAY_BLOCK static void stay_idle(struct controller *controller, const struct control_state *state,
                                 const struct action *action, enum action_outcome_e outcome,
@@ -282,6 +274,21 @@ MAY_BLOCK static void stay_idle(struct controller *controller, const struct cont
                    row->outcome == outcome && now_us(controller) - row->at_us < SAME_NEWS_US;
     if (!is_same && add_row(controller, state, action, outcome, detail) != 0) {
         *row = (struct idle_row){action->rule, outcome, now_us(controller)};
+    }
+}
+
+MAY_BLOCK static void begin(struct controller *controller, const struct control_state *state,
+                            const struct action *action, const struct scale_decision *scale) {
+    struct ongoing ongoing = ongoing_of(controller, action, scale);
+    char why_not[ACT_DETAIL_SIZE];
+    orders_take_anew(controller); /* an order to stop is obeyed at once, not with the next look */
+    if (orders_hold(controller, why_not)) {
+        stay_idle(controller, state, action, OUTCOME_HELD, why_not);
+        return;
+    }
+    ongoing.id = add_row(controller, state, action, OUTCOME_BEGUN, "");
+    if (ongoing.id != 0) {
+        carry_out(controller, &ongoing);
     }
 }
 
@@ -342,7 +349,10 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
                            const struct action *action, const struct scale_decision *scale) {
     const struct controller_seams *seams = &controller->options.seams;
     const char *why_not = seams->refuse(seams->data, action->action);
-    if (why_not != NULL) {
+    char why_held[ACT_DETAIL_SIZE];
+    if (orders_hold(controller, why_held)) {
+        stay_idle(controller, state, action, OUTCOME_HELD, why_held);
+    } else if (why_not != NULL) {
         stay_idle(controller, state, action, OUTCOME_ADVISED, why_not);
         tell(controller, action->rule, action->action, EFFECT_NONE);
     } else if (controller->options.mode == RECOVERY_ADVISE) {
@@ -360,7 +370,8 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
 /* It would be begun, and that is done as often as it is due, old news or not. */
 static bool would_begin(const struct controller *controller, const struct action *action) {
     const struct controller_seams *seams = &controller->options.seams;
-    return controller->options.mode == RECOVERY_ACT &&
+    char ignored[ACT_DETAIL_SIZE];
+    return controller->options.mode == RECOVERY_ACT && !orders_hold(controller, ignored) &&
            seams->refuse(seams->data, action->action) == NULL && is_within_budget(controller);
 }
 
@@ -438,25 +449,69 @@ MAY_BLOCK static void end_watch(struct controller *controller, const struct cont
     watched->id = 0;
 }
 
-MAY_BLOCK static void end_waiting(struct controller *controller, struct ongoing *place) {
+static bool is_approved(struct controller *controller, const struct ongoing *place) {
     pthread_mutex_lock(&controller->lock);
-    struct ongoing ongoing = *place;
-    bool is_over = ongoing.id != 0 && (ongoing.is_approved ||
-                                       now_us(controller) >= ongoing.until_us);
+    bool is_it = place->id != 0 && place->is_approved;
+    pthread_mutex_unlock(&controller->lock);
+    return is_it;
+}
+
+/* Takes what waited for a word when it `goes`, or has waited long enough. */
+static bool take_waiting(struct controller *controller, struct ongoing *place, bool goes,
+                         struct ongoing *ret_ongoing) {
+    pthread_mutex_lock(&controller->lock);
+    *ret_ongoing = *place;
+    bool is_over = place->id != 0 && (goes || now_us(controller) >= place->until_us);
     if (is_over) {
         place->id = 0;
     }
     pthread_mutex_unlock(&controller->lock);
-    if (!is_over) {
+    return is_over;
+}
+
+/* What is approved while acting is stopped goes on to wait. */
+MAY_BLOCK static void end_waiting(struct controller *controller, struct ongoing *place) {
+    struct ongoing ongoing;
+    char why_held[ACT_DETAIL_SIZE];
+    bool has_word = is_approved(controller, place);
+    if (has_word) {
+        orders_take_anew(controller);
+    }
+    bool is_held = orders_hold(controller, why_held);
+    if (!take_waiting(controller, place, has_word && !is_held, &ongoing)) {
         return;
     }
-    if (!ongoing.is_approved) {
-        snprintf(ongoing.detail, sizeof ongoing.detail, "nobody approved it in time");
+    if (!has_word || is_held) {
+        snprintf(ongoing.detail, sizeof ongoing.detail, "%s",
+                 has_word ? why_held : "nobody approved it in time");
         (void)end_row(controller, &ongoing, OUTCOME_EXPIRED, SLICE_NONE);
         return;
     }
     if (end_row(controller, &ongoing, OUTCOME_BEGUN, SLICE_NONE)) {
         carry_out(controller, &ongoing);
+    }
+}
+
+/* ---- what is under way ---- */
+
+MAY_BLOCK static void halt(struct controller *controller, struct ongoing *going, const char *why) {
+    const struct controller_seams *seams = &controller->options.seams;
+    struct ongoing ended = *going;
+    going->id = 0;
+    if (seams->halt != NULL) {
+        seams->halt(seams->data, ended.action);
+    }
+    snprintf(ended.detail, sizeof ended.detail, "%s", why);
+    (void)end_row(controller, &ended, OUTCOME_INTERRUPTED, SLICE_NONE);
+}
+
+MAY_BLOCK void actions_hold(struct controller *controller) {
+    char why[ACT_DETAIL_SIZE];
+    bool is_held = orders_hold(controller, why);
+    for (size_t i = 0; is_held && i < ACTION_COUNT; i++) {
+        if (controller->going[i].id != 0) {
+            halt(controller, &controller->going[i], why);
+        }
     }
 }
 

@@ -22,23 +22,37 @@ static void write_state(struct json_writer *w, const struct alert *alert, int64_
     json_put_bool(w, "flapping", alert_is_flapping(alert, now_ms));
 }
 
-static void write_node_alert(struct json_writer *w, const struct node_alert *node,
-                             int64_t now_ms) {
+static bool is_silenced(const struct controller *controller, size_t place, struct slice node) {
+    for (size_t i = 0; i < controller->silences_len; i++) {
+        if (silence_covers(&controller->silences[i], &controller->options.policy->rules[place],
+                           node)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void write_node_alert(const struct controller *controller, struct json_writer *w,
+                             const struct node_alert *node) {
     json_begin_object(w);
     json_put_text(w, "node", node_alert_id(node));
-    write_state(w, &node->alert, now_ms);
+    write_state(w, &node->alert, controller->history.now_ms);
+    json_put_bool(w, "silenced",
+                  is_silenced(controller, (size_t)node->rule, node_alert_id(node)));
     json_end_object(w);
 }
 
 /* Of a rule over nodes: the nodes that have something to say. */
-static void write_node_alerts(struct json_writer *w, const struct history *history, size_t place) {
+static void write_node_alerts(const struct controller *controller, struct json_writer *w,
+                              size_t place) {
+    const struct history *history = &controller->history;
     json_key(w, "nodes");
     json_begin_array(w);
     for (size_t i = 0; i < history->rules.nodes_len; i++) {
         const struct node_alert *node = &history->rules.nodes[i];
         if ((size_t)node->rule == place && (node->alert.state != ALERT_INACTIVE ||
                                             node->alert.data == ALERT_DATA_ABSENT)) {
-            write_node_alert(w, node, history->now_ms);
+            write_node_alert(controller, w, node);
         }
     }
     json_end_array(w);
@@ -51,6 +65,7 @@ static void write_rule(const struct controller *controller, struct json_writer *
     json_begin_object(w);
     json_put_cstr(w, "rule", rule->name);
     write_state(w, &history->rules.alerts[place], history->now_ms);
+    json_put_bool(w, "silenced", is_silenced(controller, place, SLICE_NONE));
     json_put_cstr(w, "severity", severity_text((enum severity_e)rule->severity));
     json_put_cstr(w, "action",
                   rule->action == ACTION_NONE ? NULL : action_text((enum action_e)rule->action));
@@ -58,9 +73,19 @@ static void write_rule(const struct controller *controller, struct json_writer *
     json_put_time(w, "since", times->since_ms);
     json_put_time(w, "resolved_at", times->resolved_ms);
     if (rule_is_per_node(rule)) {
-        write_node_alerts(w, history, place);
+        write_node_alerts(controller, w, place);
     }
     json_end_object(w);
+}
+
+/* Whether anything may be done. A controller that is given no orders may. */
+static void write_acting(const struct controller *controller, struct json_writer *w) {
+    static const struct orders none = {.is_stopped = false};
+    const struct order_page *page = controller->orders;
+    json_key(w, "acting");
+    order_show_acting(w, controller->options.orders == NULL ? &none
+                         : page == NULL                     ? NULL
+                                                            : &page->orders);
 }
 
 static void write_alerts(const struct controller *controller, struct json_writer *w,
@@ -69,6 +94,7 @@ static void write_alerts(const struct controller *controller, struct json_writer
     json_begin_object(w);
     json_put_time(w, "at", at_ms);
     json_put_cstr(w, "mode", recovery_mode_text(controller->options.mode));
+    write_acting(controller, w);
     json_put_int(w, "unwatched", (int64_t)controller->history.rules.unwatched);
     json_key(w, "items");
     json_begin_array(w);
@@ -107,7 +133,8 @@ static void write_node(struct json_writer *w, const struct sensed_node *node,
 }
 
 /* Of a holder "n1:8080/4f2c…" the node; of one that is alone nothing is told but that it leads. */
-static void write_leader(struct json_writer *w, const struct leadership *leadership) {
+static void write_leader(const struct controller *controller, struct json_writer *w,
+                         const struct leadership *leadership) {
     struct slice holder = slice_of(leadership->holder), node;
     bool is_known = slice_next(&holder, '/', &node);
     json_begin_object(w);
@@ -120,6 +147,7 @@ static void write_leader(struct json_writer *w, const struct leadership *leaders
     }
     json_put_cstr(w, "url", leadership->url[0] == '\0' ? NULL : leadership->url);
     json_put_int(w, "term", leadership->term);
+    write_acting(controller, w);
     json_end_object(w);
 }
 
@@ -134,7 +162,7 @@ static void write_nodes(const struct controller *controller, struct json_writer 
     }
     json_end_array(w);
     json_key(w, "controller");
-    write_leader(w, &state->leadership);
+    write_leader(controller, w, &state->leadership);
     json_key(w, "scale");
     json_begin_object(w);
     json_put_int(w, "current", decision->scale.current);

@@ -71,6 +71,8 @@ void notices_tell(struct controller *controller, int64_t wall_ms) {
         .policy = controller->options.policy,
         .rules = &controller->history.rules,
         .climbs = controller->history.recovery.climbs,
+        .silences = controller->silences,
+        .silences_len = controller->silences_len,
         .now_ms = controller->history.now_ms,
         .wall_ms = wall_ms,
     };

@@ -68,6 +68,9 @@ struct controller {
     struct untold untold[SNAPSHOT_EFFECTS_MAX];
     size_t untold_len;
     struct leadership leadership; /* of this look; is_ours when it is alone */
+    struct order_page *orders;    /* likewise; NULL: none are given, or not read yet */
+    struct silence *silences;     /* those of them that stand; in `scratch` */
+    size_t silences_len;
     bool is_settled;         /* what an earlier run left in the journal was ended */
     struct notices *notices; /* NULL: nobody is told anything */
     struct sensed sensed;
@@ -80,12 +83,21 @@ void actions_init(struct controller *controller);
 MAY_BLOCK void actions_take(struct controller *controller, const struct control_state *state,
                             const struct decision *decision);
 MAY_BLOCK void actions_go_on(struct controller *controller, const struct control_state *state);
+/* Leaves what is under way where it is when acting is stopped. */
+MAY_BLOCK void actions_hold(struct controller *controller);
 MAY_BLOCK void actions_settle(struct controller *controller);
 /* The lead was lost or begins anew: nothing is under way any more. */
 void actions_forget(struct controller *controller);
 
 /* controller.c: right now, in the term of this look. */
 bool controller_leads(const struct controller *controller);
+
+/* controller_orders.c: what stands at this look, and a newer one before something is done. */
+void orders_take(struct controller *controller);
+MAY_BLOCK void orders_take_anew(struct controller *controller);
+void orders_drop(struct controller *controller);
+/* Whether nothing may be done, and why: a sentence. */
+bool orders_hold(const struct controller *controller, char ret_why[ACT_DETAIL_SIZE]);
 
 /* controller_notices.c */
 bool notices_open(struct controller *controller); /* false without memory */

@@ -22,6 +22,7 @@ struct access_log;
 struct controller;
 struct notifier;
 struct desk;
+struct order_book;
 
 /* What all loops of a node share; owned by app, outlives every api. */
 struct api_node {
@@ -40,6 +41,7 @@ struct api_node {
     struct access_log *access;   /* NULL: there is none */
     struct controller *controller; /* NULL: nothing is decided */
     struct notifier *notifier;     /* NULL: nobody is told anything */
+    struct order_book *orders;     /* NULL: none are given here */
     struct desk *desk;             /* what controllers ask; NULL: they are refused */
     bool has_events;               /* false: a controller alone, whose routes of events are none */
 };

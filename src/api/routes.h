@@ -71,6 +71,11 @@ enum route_body_e {
     X(list_alerts, "GET", "/v1/alerts", MAY_FIGURES, BODY_NONE)                                    \
     X(list_actions, "GET", "/v1/actions", MAY_FIGURES, BODY_NONE)                                  \
     X(approve_action, "POST", "/v1/actions/{id}:approve", MAY_ADMIN, BODY_NONE)                    \
+    X(stop_acting, "POST", "/v1/actions:stop", MAY_ADMIN, BODY_JSON)                               \
+    X(resume_acting, "POST", "/v1/actions:resume", MAY_ADMIN, BODY_NONE)                           \
+    X(list_silences, "GET", "/v1/silences", MAY_FIGURES, BODY_NONE)                                \
+    X(create_silence, "POST", "/v1/silences", MAY_ADMIN, BODY_JSON)                                \
+    X(end_silence, "DELETE", "/v1/silences/{id}", MAY_ADMIN, BODY_NONE)                            \
     X(list_notifications, "GET", "/v1/notifications", MAY_FIGURES, BODY_NONE)                      \
     X(open_session, "POST", "/v1/session", MAY_OPEN, BODY_JSON)                                    \
     X(read_session, "GET", "/v1/session", MAY_READ | MAY_METRICS, BODY_NONE)                       \

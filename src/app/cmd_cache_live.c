@@ -176,7 +176,7 @@ static int ask(const struct command_form *form, int argc, char *const *argv,
         json_put_cstr(&w, "pattern", args.rest[0]);
         json_end_object(&w);
     }
-    const struct node_order_text order = {question.path, buf_slice(&sent)};
+    const struct node_order_text order = {.path = question.path, .body = buf_slice(&sent)};
     question.order = form == &cache_stats_form ? NULL : &order;
     int code = node_show(&args, &config, &question, NULL);
     buf_fini(&sent);

@@ -33,9 +33,11 @@ const struct command_form control_run_form = {
         "Log lines go to standard error. On SIGTERM or SIGINT it gives the lead back and exits 0;\n"
         "on SIGHUP it reads the configuration again.\n"
         "\n"
-        "Further: turnout control haproxy     a configuration for HAProxy\n"
-        "         turnout control replay      decide on recorded figures\n"
-        "         turnout control test-rules  unit tests of alert rules\n"
+        "Further: turnout control haproxy        a configuration for HAProxy\n"
+        "         turnout control replay         decide on recorded figures\n"
+        "         turnout control silence        alerts that are not told for a while\n"
+        "         turnout control stop-acting    hold all acting at once; resume-acting ends it\n"
+        "         turnout control test-rules     unit tests of alert rules\n"
         "Each has its own --help.",
     .flags = flags,
 };

@@ -99,6 +99,18 @@ static void add_leader(struct buf *text, const struct json_t *controller) {
     }
 }
 
+/* Only what is not as it should be. */
+static void add_acting(struct buf *text, const struct json_t *acting) {
+    struct slice state = text_of(acting, "state");
+    if (slice_eq_text(state, "stopped")) {
+        buf_printf(text, "acting: stopped at %.*s by %.*s: %.*s\n",
+                   SLICE_ARG(text_of(acting, "at")), SLICE_ARG(text_of(acting, "by")),
+                   SLICE_ARG(text_of(acting, "reason")));
+    } else if (slice_eq_text(state, "unknown")) {
+        buf_add_text(text, "acting: held until the orders could be read once\n");
+    }
+}
+
 static void write_table(struct buf *text, const struct json_t *document, bool *ret_all_fine) {
     const struct json_t *items = json_get(document, "items");
     const struct json_t *scale = json_get(document, "scale");
@@ -115,6 +127,7 @@ static void write_table(struct buf *text, const struct json_t *document, bool *r
     buf_printf(text, "scale: %s of %s (%.*s)\n", current, desired,
                SLICE_ARG(text_of(scale, "reason")));
     add_leader(text, json_get(document, "controller"));
+    add_acting(text, json_get(json_get(document, "controller"), "acting"));
     struct listing listing = {text, true};
     json_each(json_get(document, "optimal"), add_optimal, &listing);
     buf_add_char(text, '\n');

@@ -136,12 +136,12 @@ MAY_BLOCK static bool exchange(const struct fetch *fetch, const struct fetch_pla
     buf_init(&request, 8192 + fetch->body.len);
     bool is_v6 = strchr(place->host, ':') != NULL;
     buf_printf(&request, "%s %s HTTP/1.0\r\nHost: %s%s%s:%s\r\nAccept: application/json\r\n",
-               fetch->posts ? "POST" : "GET", fetch->path, is_v6 ? "[" : "", place->host,
-               is_v6 ? "]" : "", place->port);
+               fetch->method == NULL ? "GET" : fetch->method, fetch->path, is_v6 ? "[" : "",
+               place->host, is_v6 ? "]" : "", place->port);
     if (fetch->key != NULL) {
         buf_printf(&request, "Authorization: Bearer %s\r\n", fetch->key);
     }
-    if (fetch->posts) {
+    if (fetch->method != NULL) {
         buf_printf(&request, "Content-Length: %zu\r\n", fetch->body.len);
     }
     if (fetch->body.len > 0) {

@@ -14,7 +14,7 @@ struct fetch {
     const char *url;     /* "http://127.0.0.1:8080", without a path */
     const char *path;    /* "/v1/performance/kpi" */
     const char *key;     /* NULL: none */
-    bool posts;          /* POST instead of GET */
+    const char *method;  /* NULL: GET */
     struct slice body;   /* JSON, of a POST; may be empty */
     int timeout_s;       /* for connecting, and for each wait for bytes */
 };

@@ -172,6 +172,10 @@ MAY_BLOCK enum err_e hands_act(struct hands *hands, const struct act_order *orde
     return ERR_OK;
 }
 
+void hands_halt(struct hands *hands) {
+    fleet_forget(hands->fleet);
+}
+
 MAY_BLOCK enum err_e hands_go_on(struct hands *hands, struct act_report *ret_report) {
     enum fleet_progress_e progress = fleet_scaling(hands->fleet, ret_report->detail);
     ret_report->goes_on = progress == FLEET_AT_WORK;

@@ -37,6 +37,7 @@ MAY_BLOCK void hands_follow(struct hands *hands, const struct control_state *sta
                             const struct decision *decision);
 MAY_BLOCK enum err_e hands_act(struct hands *hands, const struct act_order *order,
                                struct act_report *ret_report);
+void hands_halt(struct hands *hands);
 MAY_BLOCK enum err_e hands_go_on(struct hands *hands, struct act_report *ret_report);
 
 /* Opens what scaler.provider names. The environment that nodes are started in, with the settings

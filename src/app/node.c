@@ -5,6 +5,7 @@
 #include "api/access.h"
 #include "app/database.h"
 #include "app/demo.h"
+#include "app/node_orders.h"
 #include "app/open.h"
 #include "base/assert.h"
 #include "base/log.h"
@@ -321,6 +322,10 @@ MAY_BLOCK static enum err_e open_cluster(struct node *node) {
 
 MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
     TRY(open_cluster(node));
+    node->api_node.orders = node_orders_open(&node->api_node);
+    if (node->api_node.orders == NULL) {
+        return problem_set(node->problem, ERR_NO_MEMORY, "", "no memory for orders");
+    }
     TRY(node_control_open(&(struct node_control_options){.config = node->config,
                                                          .api_node = &node->api_node,
                                                          .node = node->id,
@@ -419,6 +424,7 @@ MAY_BLOCK static void close_all(struct node *node) {
     }
     node_cache_close(node->parts.cache); /* the monitor read it */
     node_control_close(node->control); /* after the monitor, which feeds it */
+    node_orders_close(node->api_node.orders); /* the controller looked into them */
     cluster_close(node->cluster);      /* likewise, and the controller looked at it */
     node_agent_close(node->agent);     /* likewise */
     access_close(node->api_node.access);

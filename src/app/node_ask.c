@@ -51,18 +51,17 @@ static enum err_e refuse(int status, struct slice body, struct problem *problem)
     struct json_t *document;
     struct problem ignored;
     arena_init(&arena, DOCUMENT_MEMORY);
-    const struct json_t *code = NULL, *title = NULL;
-    if (json_parse(&arena, body, &document, &ignored) == ERR_OK) {
-        code = json_get(document, "code");
-        title = json_get(document, "title");
+    if (json_parse(&arena, body, &document, &ignored) != ERR_OK) {
+        document = NULL;
     }
-    bool is_known = code != NULL && json_kind(code) == JSON_KIND_STRING && title != NULL &&
-                    json_kind(title) == JSON_KIND_STRING;
-    struct slice code_text = is_known ? json_text(code) : SLICE_NONE;
-    struct slice title_text = is_known ? json_text(title) : SLICE_NONE;
-    problem_set(problem, ERR_IO, "", "the node answers %d%s%.*s%s%.*s", status,
-                is_known ? " " : "", SLICE_ARG(code_text), is_known ? ": " : "",
-                SLICE_ARG(title_text));
+    struct slice code = json_text_at(document, "code", SLICE_NONE);
+    struct slice field = json_text_at(document, "field", SLICE_NONE);
+    struct slice words = json_text_at(document, "detail", SLICE_NONE);
+    words = words.len == 0 ? json_text_at(document, "title", SLICE_NONE) : words;
+    bool is_known = code.len > 0 && words.len > 0;
+    problem_set(problem, ERR_IO, "", "the node answers %d%s%.*s%s%.*s%s%.*s", status,
+                is_known ? " " : "", SLICE_ARG(code), is_known ? ": " : "", SLICE_ARG(field),
+                field.len > 0 ? " " : "", SLICE_ARG(words));
     arena_fini(&arena);
     return ERR_UNAVAILABLE;
 }
@@ -93,6 +92,8 @@ MAY_BLOCK enum err_e node_ask(const struct args *args, const struct config *conf
 MAY_BLOCK enum err_e node_tell(const struct args *args, const struct config *config,
                                const struct node_order_text *order, struct buf *ret_body,
                                struct problem *problem) {
-    const struct fetch fetch = {.path = order->path, .posts = true, .body = order->body};
+    const struct fetch fetch = {.path = order->path,
+                                .method = order->method == NULL ? "POST" : order->method,
+                                .body = order->body};
     return exchange(args, config, fetch, ret_body, problem);
 }

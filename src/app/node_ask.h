@@ -12,6 +12,8 @@
     {"--url", "URL", FLAG_OWN, "The node; default: the address in the configuration."}
 #define FLAG_NODE_KEY                                                                              \
     {"--key", "KEY", FLAG_OWN, "An API key, or @FILE to read it from; scope metrics suffices."}
+#define FLAG_ADMIN_KEY                                                                             \
+    {"--key", "KEY", FLAG_OWN, "An API key of scope admin, or @FILE to read it from."}
 
 /* The answer 200 of GET `path`. ERR_USAGE, ERR_CONFIG: a flag is wrong, and `ret_problem` says
  * which; ERR_UNAVAILABLE: nobody answers there, or not with 200. */
@@ -19,10 +21,12 @@ MAY_BLOCK enum err_e node_ask(const struct args *args, const struct config *conf
                               const char *path, struct buf *ret_body,
                               struct problem *ret_problem) MUST_CHECK;
 
-/* The same for a POST to `path`; `body` is JSON or empty. Any answer 2xx is good. */
+/* The same for a POST to `path`, or another method; `body` is JSON or empty. Any answer 2xx is
+ * good. */
 struct node_order_text {
     const char *path;
     struct slice body;
+    const char *method; /* NULL: POST */
 };
 MAY_BLOCK enum err_e node_tell(const struct args *args, const struct config *config,
                                const struct node_order_text *order, struct buf *ret_body,

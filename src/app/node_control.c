@@ -357,6 +357,12 @@ MAY_BLOCK static enum err_e go_on(void *data, enum action_e action,
     return hands_go_on(control->hands, ret_report);
 }
 
+MAY_BLOCK static void halt(void *data, enum action_e action) {
+    struct node_control *control = data;
+    ASSERT(action == ACTION_AUTO_SCALE);
+    hands_halt(control->hands);
+}
+
 MAY_BLOCK static void follow(void *data, const struct control_state *state,
                              const struct decision *decision) {
     struct node_control *control = data;
@@ -438,12 +444,14 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
                   .refuse = refuse,
                   .act = act,
                   .go_on = go_on,
+                  .halt = halt,
                   .follow = follow,
                   .journal_add = journal_add,
                   .journal_end = journal_end,
                   .journal_settle = journal_settle,
                   .tell = control->notices == NULL ? NULL : tell,
                   .data = control},
+        .orders = options->api_node->orders,
         .mode = (enum recovery_mode_e)config->recovery_mode,
         .budget = config->recovery_budget,
         .verify_ms = config->recovery_verify_ms,

@@ -27,8 +27,7 @@ try {
     });
     const files = names.map((name) => join(out, name.replace(/\.ts$/, '.mjs')));
     const command = ['--test', '--test-reporter=tap', ...process.argv.slice(2), ...files];
-    const env = { ...process.env, TURNOUT_SOURCES: join(here, '../../src') };
-    status = spawnSync(process.execPath, command, { stdio: 'inherit', env }).status ?? 1;
+    status = spawnSync(process.execPath, command, { stdio: 'inherit' }).status ?? 1;
 } finally {
     rmSync(out, { recursive: true, force: true });
 }

@@ -37,7 +37,11 @@ static struct world {
     enum err_e act_err, journal_err;
     bool can_scale, goes_on;
     struct act_order order;
-    int acts, settles, follows;
+    int acts, settles, follows, halts;
+    struct order_book *book;
+    const char *stop_reason; /* acting is stopped; NULL: it is not */
+    const char *silenced;    /* a rule */
+    enum err_e orders_err;
     char begun_at_act[16]; /* outcome of the newest row when `act` ran */
 } world;
 
@@ -112,6 +116,32 @@ static void follow(void *data, const struct control_state *state,
     assert_int_equal(state->snapshot.nodes_len, world.is_blind ? 0 : 1);
     assert_int_equal(decision->scale.current, !world.is_blind && world.is_healthy);
     world.follows++;
+}
+
+static void halt(void *data, enum action_e action) {
+    (void)data;
+    assert_int_equal(action, ACTION_AUTO_SCALE);
+    world.halts++;
+}
+
+static enum err_e list_orders(void *data, struct arena *arena, struct order_row **ret_rows,
+                              size_t *ret_len) {
+    (void)data;
+    static char values[2][128];
+    *ret_len = 0;
+    *ret_rows = arena_alloc(arena, 2 * sizeof **ret_rows);
+    assert_non_null(*ret_rows);
+    if (world.stop_reason != NULL) {
+        snprintf(values[0], sizeof values[0], "{\"reason\":\"%s\"}", world.stop_reason);
+        (*ret_rows)[(*ret_len)++] = (struct order_row){
+            SLICE_LIT("acting"), slice_of(values[0]), SLICE_LIT("kim"), 1, TIME_NONE};
+    }
+    if (world.silenced != NULL) {
+        snprintf(values[1], sizeof values[1], "{\"rule\":\"%s\"}", world.silenced);
+        (*ret_rows)[(*ret_len)++] = (struct order_row){
+            SLICE_LIT("silence/1"), slice_of(values[1]), SLICE_LIT("kim"), 1, 1790000010000};
+    }
+    return world.orders_err;
 }
 
 static void keep(char *to, size_t size, struct slice text) {
@@ -211,7 +241,9 @@ static int make(void **state) {
 static int drop(void **state) {
     (void)state;
     controller_destroy(world.controller);
+    order_book_destroy(world.book);
     world.controller = NULL;
+    world.book = NULL;
     return 0;
 }
 
@@ -233,6 +265,154 @@ static void start_with_hands_on_nodes(enum recovery_mode_e mode) {
     options.mode = mode;
     world.can_scale = true;
     start(&options);
+}
+
+static void start_with_orders(enum recovery_mode_e mode) {
+    struct controller_options options = defaults;
+    world.book = order_book_create(&(struct order_book_options){.list = list_orders});
+    assert_non_null(world.book);
+    options.orders = world.book;
+    options.mode = mode;
+    options.is_lone = !world.can_scale;
+    options.seams.halt = halt;
+    start(&options);
+}
+
+static void read_orders(void) {
+    assert_int_equal(order_book_look(world.book), world.orders_err);
+}
+
+static void assert_shown(const char *text) {
+    struct control_state *state = controller_state(world.controller);
+    char shown[8192];
+    assert_non_null(state);
+    snprintf(shown, sizeof shown, "%.*s", SLICE_ARG(state->alerts));
+    control_state_unref(state);
+    if (strstr(shown, text) == NULL) {
+        fail_msg("%s is not in %s", text, shown);
+    }
+}
+
+/* ---- orders ---- */
+
+static void nothing_begins_while_acting_is_stopped(void **state) {
+    (void)state;
+    world.stop_reason = "a test";
+    start_with_orders(RECOVERY_ACT);
+    read_orders();
+    world.slow_queries = 100;
+    turns(2 * 3600);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(world.rows[0].outcome, "held");
+    assert_string_equal(world.rows[0].detail, "acting is stopped by kim: a test");
+    assert_in_range(world.rows_len, 1, 24); /* every five minutes, and nobody is called */
+    for (size_t i = 0; i < world.rows_len; i++) {
+        assert_string_equal(world.rows[i].outcome, "held");
+    }
+    assert_shown("\"acting\":{\"state\":\"stopped\"");
+    world.stop_reason = NULL;
+    read_orders();
+    turns(600); /* its cooldown */
+    assert_int_equal(world.acts > 0, true);
+    assert_shown("\"acting\":{\"state\":\"on\"");
+}
+
+static void an_order_to_stop_counts_before_it_was_read_by_the_look(void **state) {
+    (void)state;
+    start_with_orders(RECOVERY_ACT);
+    read_orders();
+    turns(1);
+    world.stop_reason = "just now"; /* the book has not read it */
+    world.slow_queries = 100;
+    turns(1);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(last_row()->outcome, "held");
+}
+
+static void nobody_acts_before_the_orders_were_read(void **state) {
+    (void)state;
+    world.orders_err = ERR_UNAVAILABLE;
+    start_with_orders(RECOVERY_ACT);
+    world.slow_queries = 100;
+    turns(5);
+    assert_int_equal(world.acts, 0);
+    assert_shown("\"acting\":{\"state\":\"unknown\"");
+}
+
+static void orders_that_cannot_be_read_again_go_on_to_stand(void **state) {
+    (void)state;
+    world.stop_reason = "a test";
+    start_with_orders(RECOVERY_ACT);
+    read_orders();
+    world.orders_err = ERR_UNAVAILABLE;
+    world.slow_queries = 100;
+    turns(5);
+    assert_int_equal(world.acts, 0);
+    assert_shown("\"acting\":{\"state\":\"stopped\"");
+}
+
+static void what_is_under_way_is_left_when_acting_stops(void **state) {
+    (void)state;
+    world.can_scale = world.goes_on = true;
+    start_with_orders(RECOVERY_ACT);
+    read_orders();
+    turns(3); /* one node of at least two */
+    assert_int_equal(world.acts, 1);
+    assert_string_equal(last_row()->outcome, "begun");
+    world.stop_reason = "enough";
+    read_orders();
+    turns(1);
+    assert_int_equal(world.halts, 1);
+    assert_string_equal(world.rows[0].outcome, "interrupted");
+    assert_string_equal(world.rows[0].detail, "acting is stopped by kim: enough");
+    turns(600);
+    assert_int_equal(world.acts, 1);
+    assert_int_equal(world.halts, 1);
+}
+
+static void what_is_approved_while_acting_is_stopped_waits_on(void **state) {
+    (void)state;
+    start_with_orders(RECOVERY_ASK);
+    read_orders();
+    world.slow_queries = 100;
+    turns(1);
+    assert_string_equal(last_row()->outcome, "waiting");
+    world.stop_reason = "a test";
+    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    turns(10);
+    assert_string_equal(world.rows[0].outcome, "waiting");
+    world.stop_reason = NULL;
+    turns(1);
+    assert_int_equal(world.acts, 1);
+    assert_string_equal(world.rows[0].outcome, "done");
+}
+
+static void what_is_approved_and_held_until_too_late_expires(void **state) {
+    (void)state;
+    start_with_orders(RECOVERY_ASK);
+    read_orders();
+    world.slow_queries = 100;
+    turns(1);
+    world.stop_reason = "a test";
+    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    turns(61);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(world.rows[0].outcome, "expired");
+    assert_string_equal(world.rows[0].detail, "acting is stopped by kim: a test");
+}
+
+static void a_silenced_rule_is_shown_as_such_until_its_time_is_over(void **state) {
+    (void)state;
+    world.silenced = "database_*";
+    start_with_orders(RECOVERY_ACT);
+    read_orders();
+    turns(9);
+    assert_shown("\"silenced\":true");
+    world.orders_err = ERR_UNAVAILABLE; /* it ends by itself */
+    turns(3);
+    struct control_state *seen = controller_state(world.controller);
+    assert_null(memmem(seen->alerts.at, seen->alerts.len, "\"silenced\":true", 15));
+    control_state_unref(seen);
 }
 
 /* ---- acting ---- */
@@ -540,7 +720,7 @@ static void who_does_not_lead_looks_and_does_nothing(void **state) {
     assert_non_null(strstr(text, "\"state\":\"firing\""));
     keep(text, sizeof text, seen->nodes_text);
     assert_non_null(strstr(text, "\"controller\":{\"leads\":false,\"leader\":\"n2\","
-                                 "\"url\":\"http://n2\",\"term\":2}"));
+                                 "\"url\":\"http://n2\",\"term\":2,"));
     control_state_unref(seen);
 }
 
@@ -846,6 +1026,14 @@ int main(void) {
         EACH(nodes_that_nobody_has_seen_yet_are_not_missed),
         EACH(the_state_shows_rules_and_nodes),
         EACH(a_recording_replays_to_the_same_decisions),
+        EACH(nothing_begins_while_acting_is_stopped),
+        EACH(an_order_to_stop_counts_before_it_was_read_by_the_look),
+        EACH(nobody_acts_before_the_orders_were_read),
+        EACH(orders_that_cannot_be_read_again_go_on_to_stand),
+        EACH(what_is_under_way_is_left_when_acting_stops),
+        EACH(what_is_approved_while_acting_is_stopped_waits_on),
+        EACH(what_is_approved_and_held_until_too_late_expires),
+        EACH(a_silenced_rule_is_shown_as_such_until_its_time_is_over),
         EACH(the_thread_looks_and_stops_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,7 +239,6 @@ interface TableProps<T> {
   sortable?: boolean;
   empty: string;
   toneOf?: (row: T) => Tone;
-  stacked?: boolean; // on a phone each row is a block of its own
 }
 
 function compare(
@@ -254,8 +253,7 @@ function compare(
     : String(a).localeCompare(String(b));
 }
 
-export function Table<T>(props: TableProps<T>) {
-  const { label, columns, rows, rowKey, sortable, empty, toneOf, stacked } = props;
+export function Table<T>({ label, columns, rows, rowKey, sortable, empty, toneOf }: TableProps<T>) {
   const [by, setBy] = useState<{ key: string; down: boolean } | null>(null);
   if (rows.length === 0) {
     return <p class="quiet">{empty}</p>;
@@ -274,7 +272,7 @@ export function Table<T>(props: TableProps<T>) {
     !sortable ? undefined : by?.key !== one.key ? 'none' : by.down ? 'descending' : 'ascending';
   return (
     <div class="scroll" role="region" aria-label={label} tabIndex={0}>
-      <table class={stacked ? 'stacked' : ''}>
+      <table>
         <thead>
           <tr>
             {columns.map((one) => (
@@ -295,11 +293,7 @@ export function Table<T>(props: TableProps<T>) {
           {shown.map((row, i) => (
             <tr key={rowKey(row, i)} class={toneOf ? toneOf(row) : ''}>
               {columns.map((one) => (
-                <td
-                  key={one.key}
-                  class={`${one.num ? 'num' : ''} ${one.code ? 'code' : ''}`}
-                  data-label={stacked ? one.label : undefined}
-                >
+                <td key={one.key} class={`${one.num ? 'num' : ''} ${one.code ? 'code' : ''}`}>
                   {one.show ? one.show(row) : one.read(row)}
                 </td>
               ))}
