@@ -4,22 +4,24 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import {
-    AXE,
     Crowd,
     PAGES,
     Server,
+    axe,
+    forgetLogin,
     freePort,
     launch,
     logIn,
     newFolder,
     removeFolder,
-    watch,
+    rowsOf,
+    show as showPage,
     weigh,
+    withPage as openPage,
 } from './harness.mjs';
 
 const CHARTS = { event: 1, api: 3, database: 2, nodes: 3 };
 const EVIL = '<img src=x onerror="window.evil=1">';
-const WAIT_MS = 30000;
 
 let folder;
 let server;
@@ -47,48 +49,8 @@ after(async () => {
     removeFolder(folder);
 });
 
-// A page of its own with its own cookies, closed at the end; `seen` must stay empty.
-async function withPage(options, use) {
-    const context = await browser.newContext({
-        locale: 'en-US',
-        viewport: { width: 1280, height: 900 },
-        ...options,
-    });
-    context.setDefaultTimeout(WAIT_MS);
-    const page = await context.newPage();
-    const seen = watch(page, server.url);
-    try {
-        await use(page, seen);
-        assert.deepEqual(seen, []);
-    } finally {
-        await context.close();
-    }
-}
-
-// The 401 that tells that nobody is logged in yet is part of a login.
-function forgetLogin(seen) {
-    const kept = seen.filter((one) => !/401 \(Unauthorized\)/.test(one));
-    seen.length = 0;
-    seen.push(...kept);
-}
-
-async function show(page, name) {
-    await page.goto(`${server.url}/#/${name}`);
-    await page.locator(`main.page-${name} h1`).waitFor(); // no handle, which would keep the page
-    await page.waitForFunction(() => !/Loading…|불러오는 중…/.test(document.body.innerText));
-}
-
-async function axe(page) {
-    await page.evaluate(AXE);
-    const found = await page.evaluate(() =>
-        globalThis.axe.run(document, {
-            runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
-        }),
-    );
-    return found.violations.map(
-        (one) => `${one.id}: ${one.nodes.map((node) => node.target).join(' ')}`,
-    );
-}
+const withPage = (options, use) => openPage(browser, server, options, use);
+const show = (page, name) => showPage(page, server, name);
 
 test('a login shows the key figures with the worst first, and no secret stays in the page', () =>
     withPage({}, async (page, seen) => {
@@ -206,13 +168,6 @@ test('the figures of the event are those of the server', () =>
         );
     }));
 
-// The rows of the table of this name, as texts.
-function rowsOf(page, label) {
-    return page.$$eval(`[role=region][aria-label="${label}"] tbody tr`, (rows) =>
-        rows.map((row) => [...row.cells].map((cell) => cell.textContent)),
-    );
-}
-
 // What stands behind this label in the card of this title.
 async function factOf(page, title, label) {
     const card = page.locator('.card', { has: page.locator(`h2:text-is("${title}")`) });
@@ -308,9 +263,8 @@ test('nodes, alerts and the reports of the database are those of the routes', ()
         await show(page, 'nodes');
         const [node] = await items('/v1/nodes');
         const [cells] = await rowsOf(page, 'Nodes');
-        assert.equal(cells[0], node.id);
-        assert.match(cells[1], /^(healthy|figures are old)/);
-        assert.deepEqual(cells.slice(-2), [node.url, node.version]);
+        assert.ok(cells[0].startsWith(node.id) && cells[0].endsWith(node.version), cells[0]);
+        assert.match(cells[1], /^healthy/);
         await show(page, 'alerts');
         const rules = (await items('/v1/alerts')).map((rule) => rule.rule);
         assert.deepEqual((await rowsOf(page, 'Rules')).map((row) => row[1]).sort(), rules.sort());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the browser tests stand on: a real server with the demo event, real scans, a real Chromium.
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, createWriteStream, readFileSync, existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,6 +17,7 @@ export const AXE = readFileSync(fromWeb.resolve('axe-core/axe.min.js'), 'utf8');
 
 export const PAGES = ['kpi', 'event', 'api', 'database', 'cache', 'nodes', 'alerts', 'suggestions'];
 
+const WAIT_MS = 30000;
 const START_MS = 60000;
 const STOP_MS = 20000;
 const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'];
@@ -240,6 +242,107 @@ export function watch(page, url) {
         }
     });
     return seen;
+}
+
+// A page of its own with its own cookies, closed at the end. `seen` must be empty by then.
+export async function withPage(browser, server, options, use) {
+    const context = await browser.newContext({
+        locale: 'en-US',
+        viewport: { width: 1280, height: 900 },
+        ...options,
+    });
+    context.setDefaultTimeout(WAIT_MS);
+    const page = await context.newPage();
+    const seen = watch(page, server.url);
+    try {
+        await use(page, seen);
+        assert.deepEqual(seen, []);
+    } finally {
+        await context.close();
+    }
+}
+
+// The 401 that tells that nobody is logged in yet is part of a login.
+export function forgetLogin(seen) {
+    forget(seen, /401 \(Unauthorized\)/);
+}
+
+// What a test provoked itself.
+export function forget(seen, pattern) {
+    seen.splice(0, seen.length, ...seen.filter((one) => !pattern.test(one)));
+}
+
+export async function show(page, server, name) {
+    await page.goto(`${server.url}/#/${name}`);
+    await page.locator(`main.page-${name} h1`).waitFor(); // no handle, which would keep the page
+    await page.waitForFunction(() => !/Loading…|불러오는 중…/.test(document.body.innerText));
+}
+
+export async function axe(page) {
+    await page.evaluate(AXE);
+    const found = await page.evaluate(() =>
+        globalThis.axe.run(document, {
+            runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+        }),
+    );
+    return found.violations.map(
+        (one) => `${one.id}: ${one.nodes.map((node) => node.target).join(' ')}`,
+    );
+}
+
+// The rows of the table of this name, as texts.
+export function rowsOf(page, label) {
+    return page.$$eval(`[role=region][aria-label="${label}"] tbody tr`, (rows) =>
+        rows.map((row) => [...row.cells].map((cell) => cell.textContent)),
+    );
+}
+
+// Answers a path of the API with a document of the test's own, which has the shape that the API
+// declares for it.
+export async function answer(page, path, document, { schema, status = 200 } = {}) {
+    if (schema !== undefined) {
+        assert.deepEqual(misshapen(document, SCHEMAS[schema], schema), []);
+    }
+    await page.route(
+        (url) => url.pathname + url.search === path,
+        (route) => route.fulfill({ status, json: document }),
+    );
+}
+
+const SCHEMAS = JSON.parse(readFileSync(join(ROOT, 'src', 'api', 'openapi.json'), 'utf8'))
+    .components.schemas;
+
+function typeOf(value) {
+    return value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
+}
+
+// Where a value is not what its schema says.
+function misshapen(value, schema, place) {
+    if (schema.$ref !== undefined) {
+        return misshapen(value, SCHEMAS[schema.$ref.split('/').at(-1)], place);
+    }
+    const types = [schema.type ?? []].flat().map((one) => (one === 'integer' ? 'number' : one));
+    if (types.length > 0 && !types.includes(typeOf(value))) {
+        return [`${place} is ${typeOf(value)}`];
+    }
+    if (schema.enum !== undefined && !schema.enum.includes(value)) {
+        return [`${place} is ${value}`];
+    }
+    if (typeOf(value) === 'array') {
+        return value.flatMap((one, i) => misshapen(one, schema.items ?? {}, `${place}[${i}]`));
+    }
+    if (typeOf(value) !== 'object' || schema.properties === undefined) {
+        return [];
+    }
+    const missing = (schema.required ?? []).filter((name) => !(name in value));
+    return [
+        ...missing.map((name) => `${place}.${name} is missing`),
+        ...Object.entries(value).flatMap(([name, one]) =>
+            name in schema.properties
+                ? misshapen(one, schema.properties[name], `${place}.${name}`)
+                : [`${place}.${name} is unknown`],
+        ),
+    ];
 }
 
 export async function logIn(page, url, key, hash = '') {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: the page's pure logic says what is so, keeps within its bounds and never makes up a figure.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { chooseLang, chooseTheme } from '../src/data/prefs';
 import { mergePoints } from '../src/data/timeline';
-import { translate, translateWord } from '../src/i18n';
+import { translate, translateSentence, translateWord } from '../src/i18n';
 import { en } from '../src/i18n/en';
 import { ko } from '../src/i18n/ko';
 import { BACKOFF_MAX_MS, backoffMs } from '../src/logic/backoff';
@@ -325,4 +327,49 @@ test('a small line breaks at what is not known and ends at the right', () => {
   assert.equal(sparkPath([], 0, 1, 300), '');
   const path = sparkPath([1, null, 1, 1], 0, 1, 4);
   assert.equal(path, 'M0.0 3.0M160.0 3.0L240.0 3.0');
+});
+
+// The sentences of a C file that begin so, with their figures and texts filled in.
+function sentencesOf(file: string, begins: string): string[] {
+  const source = readFileSync(join(process.env.TURNOUT_SOURCES!, file), 'utf8')
+    .replace(/"\s*PRId64\s*"/g, 'd')
+    .replace(/"\s*PRId64/g, 'd"')
+    .replace(/"\n\s*"/g, '');
+  return [...source.matchAll(new RegExp(`"((?:${begins})[^"\\\\]*)"`, 'g'))].map((found) =>
+    found[1]!
+      .replace(/%\.?\d*l*[dgf]/g, '12.5')
+      .replace(/%(\.\*)?s/g, 'average CPU 12.5 % is above 80 %')
+      .replace(/%%/g, '%'),
+  );
+}
+
+test('what the controller decides and why has Korean words, every sentence of it', () => {
+  const kinds = 'up|down|hold|cooldown|minimum|maximum|steady|missing';
+  const all = [
+    ...sentencesOf('control/scaler.c', `(${kinds}): |average |an alert rule `),
+    ...sentencesOf('api/control.c', 'lowest|fewest|highest|least|keeps|no node|No healthy'),
+    ...sentencesOf('control/member.c', 'its? '),
+    ...sentencesOf('act/watcher.c', 'its? |another run '),
+    ...sentencesOf('app/node_control.c', 'its? '),
+    ...sentencesOf('app/hands.c', 'it was '),
+  ];
+  assert.ok(all.length > 35, all.join('\n'));
+  for (const sentence of all) {
+    const korean = translateSentence('ko', sentence);
+    assert.ok(korean !== null, sentence);
+    const rest = korean.replace(/CPU|ms|readyz|cluster\.secret/g, '');
+    assert.doesNotMatch(rest, /[a-z{}]{2}/i, korean);
+    assert.equal(translateSentence('en', sentence), sentence);
+  }
+  assert.equal(
+    translateSentence('ko', 'up: average CPU 91.5 % is above 80 %, so 2 nodes become 3'),
+    '확장: 평균 CPU 91.5 %, 80 % 초과. 노드 2개를 3개로 늘립니다',
+  );
+  assert.equal(translateSentence('ko', 'something that nobody thought of'), null);
+});
+
+test('a difference of clocks shows its sign', () => {
+  assert.equal(format.formatAhead(0.0125), '+12.5 ms');
+  assert.equal(format.formatAhead(-90), '−90.0 s');
+  assert.equal(format.formatAhead(null), format.UNKNOWN);
 });

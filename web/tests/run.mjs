@@ -27,7 +27,8 @@ try {
     });
     const files = names.map((name) => join(out, name.replace(/\.ts$/, '.mjs')));
     const command = ['--test', '--test-reporter=tap', ...process.argv.slice(2), ...files];
-    status = spawnSync(process.execPath, command, { stdio: 'inherit' }).status ?? 1;
+    const env = { ...process.env, TURNOUT_SOURCES: join(here, '../../src') };
+    status = spawnSync(process.execPath, command, { stdio: 'inherit', env }).status ?? 1;
 } finally {
     rmSync(out, { recursive: true, force: true });
 }

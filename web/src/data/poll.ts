@@ -46,25 +46,30 @@ export function poll<T>(
   };
 }
 
-// Null as a path: nothing is asked for.
-export function usePolled<T>(path: string | null, everyMs: number): Polled<T> {
+// What `read` brings, as long as a page shows it; `key` names what is read. Null: nothing is asked.
+export function usePolling<T>(
+  read: (signal: AbortSignal) => Promise<Answer<T>>,
+  key: string | null,
+  everyMs: number,
+): Polled<T> {
   const [state, setState] = useState<Polled<T>>(NOTHING);
   useEffect(() => {
     setState(NOTHING);
-    if (path === null) {
+    if (key === null) {
       return undefined;
     }
-    return poll<T>(
-      (signal) => get<T>(path, signal),
-      everyMs,
-      (answer) => {
-        setState((before) =>
-          answer.ok
-            ? { data: answer.data, problem: null, lastMs: Date.now() }
-            : { ...before, problem: answer.problem },
-        );
-      },
-    );
-  }, [path, everyMs]);
+    return poll<T>(read, everyMs, (answer) => {
+      setState((before) =>
+        answer.ok
+          ? { data: answer.data, problem: null, lastMs: Date.now() }
+          : { ...before, problem: answer.problem },
+      );
+    });
+  }, [key, everyMs]);
   return state;
+}
+
+// Null as a path: nothing is asked for.
+export function usePolled<T>(path: string | null, everyMs: number): Polled<T> {
+  return usePolling<T>((signal) => get<T>(path!, signal), path, everyMs);
 }

@@ -3,6 +3,7 @@ import { lang, type Lang } from '../data/prefs';
 import { useStore } from '../data/store';
 import { en, type Key } from './en';
 import { ko } from './ko';
+import { koreanOf } from './sentences';
 
 export type { Key } from './en';
 export type Values = Record<string, string | number>;
@@ -33,4 +34,9 @@ export function useText(): {
     word: (prefix, one) => translateWord(language, prefix, one),
     lang: language,
   };
+}
+
+// A sentence that a node wrote, in English: null when the language has no words for it.
+export function translateSentence(language: Lang, sentence: string): string | null {
+  return language === 'en' ? sentence : koreanOf(sentence);
 }

@@ -40,6 +40,13 @@ export function formatUs(value: Figure): string {
     : formatMs(isKnown(value) ? value / 1000 : value);
 }
 
+// A difference: its sign always shows.
+export function formatAhead(seconds: Figure): string {
+  return isKnown(seconds)
+    ? `${seconds < 0 ? '−' : '+'}${formatMs(Math.abs(seconds) * 1000)}`
+    : UNKNOWN;
+}
+
 export function formatPercent(value: Figure): string {
   return isKnown(value) ? `${grouped(value, 1)} %` : UNKNOWN;
 }

@@ -1,158 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The nodes, and the machine under this one.
-import type { NodeFigures, Performance } from '../data/live';
-import { usePolled } from '../data/poll';
-import { useText, type Key } from '../i18n';
+import type { Performance } from '../data/live';
+import { useText } from '../i18n';
 import { judge } from '../logic/figures';
-import {
-  formatBytes,
-  formatCount,
-  formatMs,
-  formatPercent,
-  formatRatio,
-  formatSpan,
-} from '../logic/format';
+import { formatBytes, formatCount, formatMs, formatPercent, formatSpan } from '../logic/format';
 import { Chart } from '../ui/chart';
 import { numberOf } from '../ui/listing';
-import { Card, Chip, Loaded, Note, Table, Tiles, type Column, type Tone } from '../ui/parts';
+import { Card, Table, Tiles } from '../ui/parts';
 import { RangedPage } from '../ui/range';
-
-const PATH = '/v1/nodes';
-
-interface ListedNode extends NodeFigures {
-  stale?: boolean;
-  age_s?: number;
-}
-
-interface NodesDocument {
-  items: ListedNode[];
-  scale?: { current: number; desired: number; reason: string };
-  optimal?: Record<string, string | null>;
-}
-
-function healthOf(row: ListedNode): { tone: Tone; key: Key } {
-  if (!row.healthy) {
-    return { tone: 'bad', key: 'nodes.unhealthy' };
-  }
-  return row.stale ? { tone: 'warn', key: 'nodes.stale' } : { tone: 'good', key: 'nodes.healthy' };
-}
-
-function useColumns(): Column<ListedNode>[] {
-  const { t } = useText();
-  return [
-    { key: 'id', label: t('nodes.node'), code: true, read: (row) => row.id },
-    {
-      key: 'healthy',
-      label: t('nodes.health'),
-      read: (row) => healthOf(row).tone,
-      show: (row) => (
-        <Chip tone={healthOf(row).tone}>
-          {t(healthOf(row).key)}
-          {row.stale && ` (${formatSpan(row.age_s)})`}
-        </Chip>
-      ),
-    },
-    {
-      key: 'cpu',
-      label: t('fig.cpu'),
-      num: true,
-      read: (row) => row.cpu,
-      show: (row) => formatPercent(row.cpu),
-    },
-    {
-      key: 'memory',
-      label: t('fig.memory'),
-      num: true,
-      read: (row) => row.memory,
-      show: (row) => formatPercent(row.memory),
-    },
-    {
-      key: 'connections',
-      label: t('fig.connections'),
-      num: true,
-      read: (row) => row.connections,
-      show: (row) => formatCount(row.connections),
-    },
-    {
-      key: 'hit_rate',
-      label: t('fig.hitRate'),
-      num: true,
-      read: (row) => row.hit_rate,
-      show: (row) => formatRatio(row.hit_rate),
-    },
-    { key: 'url', label: t('nodes.url'), code: true, read: (row) => row.url },
-    { key: 'version', label: t('nodes.version'), read: (row) => row.version },
-  ];
-}
-
-function toneOf(row: ListedNode): Tone {
-  if (!row.healthy) {
-    return 'bad';
-  }
-  return row.stale || (row.cpu ?? 0) > 80 || (row.memory ?? 0) > 85 ? 'warn' : 'none';
-}
-
-function Scale({ scale }: { scale: NonNullable<NodesDocument['scale']> }) {
-  const { t } = useText();
-  const isRight = scale.current === scale.desired;
-  return (
-    <Note tone={isRight ? 'good' : 'warn'}>
-      {t('nodes.scale', { current: scale.current, desired: scale.desired })} {scale.reason}
-    </Note>
-  );
-}
-
-function Best({ optimal }: { optimal: NonNullable<NodesDocument['optimal']> }) {
-  const { t, word } = useText();
-  return (
-    <p class="quiet small best">
-      {t('nodes.optimal')}{' '}
-      {Object.entries(optimal).map(([type, id]) => (
-        <span key={type}>
-          {word('nodes.type', type)} <code>{id ?? '–'}</code>
-        </span>
-      ))}
-    </p>
-  );
-}
-
-function List({ figures }: { figures: Performance }) {
-  const { t } = useText();
-  const columns = useColumns();
-  const polled = usePolled<NodesDocument>(PATH, 3000);
-  const table = (rows: ListedNode[]) => (
-    <Table
-      label={t('nodes.list')}
-      columns={columns}
-      rows={rows}
-      rowKey={(row) => row.id}
-      sortable
-      empty={t('db.noRows')}
-      toneOf={toneOf}
-    />
-  );
-  const isNotThere = polled.data === null && polled.problem?.status === 404;
-  return (
-    <Card title={t('nodes.list')} wide>
-      {isNotThere ? (
-        <>
-          {table(figures.nodes)}
-          <Note>{t('nodes.self', { path: PATH })}</Note>
-        </>
-      ) : (
-        <Loaded from={polled} path={PATH}>
-          {(data) => (
-            <>
-              {data.scale && <Scale scale={data.scale} />}
-              {table(data.items)}
-              {data.optimal && <Best optimal={data.optimal} />}
-            </>
-          )}
-        </Loaded>
-      )}
-    </Card>
-  );
-}
+import { Fleet } from './nodes_fleet';
 
 function PressureTable({ figures }: { figures: Performance }) {
   const { t, word } = useText();
@@ -231,7 +87,7 @@ export function NodesPage({ figures }: { figures: Performance }) {
     <RangedPage title={t('tab.nodes')} what={t('nodes.what')}>
       {({ range, points, spanS, stepMs }) => (
         <>
-          <List figures={figures} />
+          <Fleet />
           <h2 class="section">
             {t('nodes.system')}
             <small> {t('app.up', { span: formatSpan(numberOf(figures.system.uptime_s)) })}</small>

@@ -239,6 +239,7 @@ interface TableProps<T> {
   sortable?: boolean;
   empty: string;
   toneOf?: (row: T) => Tone;
+  stacked?: boolean; // on a phone each row is a block of its own
 }
 
 function compare(
@@ -253,7 +254,8 @@ function compare(
     : String(a).localeCompare(String(b));
 }
 
-export function Table<T>({ label, columns, rows, rowKey, sortable, empty, toneOf }: TableProps<T>) {
+export function Table<T>(props: TableProps<T>) {
+  const { label, columns, rows, rowKey, sortable, empty, toneOf, stacked } = props;
   const [by, setBy] = useState<{ key: string; down: boolean } | null>(null);
   if (rows.length === 0) {
     return <p class="quiet">{empty}</p>;
@@ -272,7 +274,7 @@ export function Table<T>({ label, columns, rows, rowKey, sortable, empty, toneOf
     !sortable ? undefined : by?.key !== one.key ? 'none' : by.down ? 'descending' : 'ascending';
   return (
     <div class="scroll" role="region" aria-label={label} tabIndex={0}>
-      <table>
+      <table class={stacked ? 'stacked' : ''}>
         <thead>
           <tr>
             {columns.map((one) => (
@@ -293,7 +295,11 @@ export function Table<T>({ label, columns, rows, rowKey, sortable, empty, toneOf
           {shown.map((row, i) => (
             <tr key={rowKey(row, i)} class={toneOf ? toneOf(row) : ''}>
               {columns.map((one) => (
-                <td key={one.key} class={`${one.num ? 'num' : ''} ${one.code ? 'code' : ''}`}>
+                <td
+                  key={one.key}
+                  class={`${one.num ? 'num' : ''} ${one.code ? 'code' : ''}`}
+                  data-label={stacked ? one.label : undefined}
+                >
                   {one.show ? one.show(row) : one.read(row)}
                 </td>
               ))}
