@@ -30,6 +30,8 @@ static const struct command_form form = {
                "takes the listening socket, prepares, and takes over when it is ready; this one\n"
                "answers what it has and ends. No request is lost, and a new process that fails\n"
                "leaves this one serving. --takeover does the same from the other side.\n"
+               "Under systemd (Type=notify) it says when it is ready, reloads and stops, gives\n"
+               "signs of life for WatchdogSec=, and serves on a socket that is passed.\n"
                "Every setting: turnout help config.",
     .flags = flags,
 };

@@ -126,7 +126,9 @@ static enum err_e check_settings(struct node *node) {
                            "one node alone serves a SQLite file, and its controller is inside: "
                            "this needs postgres://…");
     }
-    TRY(check_reach(node, config->server_listen));
+    if (node->supervisor.listen_fd < 0) {
+        TRY(check_reach(node, config->server_listen));
+    }
     if (config->redis_nodes[0] != '\0' && config->cache_policy == CACHE_POLICY_OFF) {
         return problem_set(node->problem, ERR_CONFIG, "cache.policy",
                            "is off, but redis.nodes names a second level: leave one of them out");
@@ -149,12 +151,31 @@ MAY_BLOCK static enum err_e take_lock(struct node *node, const char *path) {
     return store_lock_adopt(path, node->lock_fd, node->problem);
 }
 
-/* The socket of the process that is taken over from, else one of its own. */
+/* The settings name it as well: others are told of the node by them. */
+MAY_BLOCK static enum err_e adopt_passed(struct node *node) {
+    const char *wanted = node->config->server_listen;
+    char address[HTTP_ADDRESS_SIZE];
+    node->parts.listen_fd = node->supervisor.listen_fd;
+    node->supervisor.listen_fd = -1;
+    TRY(http_listen_adopt(node->parts.listen_fd, &node->port, node->problem));
+    http_listen_address(node->parts.listen_fd, address);
+    return http_resolves_to(slice_of(wanted), address)
+               ? ERR_OK
+               : problem_set(node->problem, ERR_CONFIG, "server.listen",
+                             "is %.100s, but the socket that was passed listens on %s: name the "
+                             "same address here and in the socket unit",
+                             wanted, address);
+}
+
+/* The socket of the process that is taken over from, or that systemd passed, else one of its
+ * own. */
 MAY_BLOCK static enum err_e open_socket(struct node *node) {
     int *fd = &node->parts.listen_fd;
     if (node->takeover.taker != NULL) {
         *fd = taker_take_listen(node->takeover.taker);
         TRY(http_listen_adopt(*fd, &node->port, node->problem));
+    } else if (node->supervisor.listen_fd >= 0) {
+        TRY(adopt_passed(node));
     } else {
         TRY(http_listen(slice_of(node->config->server_listen), fd, &node->port, node->problem));
     }
@@ -386,6 +407,9 @@ MAY_BLOCK static enum err_e open_all(struct node *node, const struct node_option
     fit_connections(node);
     TRY(take_signals(node)); /* before the store starts threads, which must not get them */
     TRY(node_takeover_join(&node->takeover, node->config, options->takes_over, node->problem));
+    if (node->takeover.taker == NULL) {
+        supervisor_say(&node->supervisor, SUPERVISOR_STARTS, "Opening the store");
+    }
     TRY(open_access(node));
     TRY(open_store(node));
     TRY(open_cache(node));
@@ -439,6 +463,7 @@ MAY_BLOCK static void close_all(struct node *node) {
     close_fd(node->signal_fd);
     close_fd(node->order_fd);
     close_fd(node->parts.wake);
+    supervisor_close(&node->supervisor);
 }
 
 enum err_e node_serve(const struct node_options *options, struct problem *ret_problem) {
@@ -453,7 +478,8 @@ enum err_e node_serve(const struct node_options *options, struct problem *ret_pr
                         .order_fd = -1};
     *ret_problem = (struct problem){0};
     size_t loops = node_loops(config);
-    enum err_e err = open_all(&node, options);
+    enum err_e err = supervisor_open(&node.supervisor, ret_problem);
+    err = err == ERR_OK ? open_all(&node, options) : err;
     if (err == ERR_OK) {
         fill_parts(&node, loops);
         log_settings(&node, loops);

@@ -194,6 +194,10 @@ static void on_door(struct loop_message *message) {
     wake_main(nl);
 }
 
+static void on_beat(struct loop_message *message) {
+    atomic_store(&receiver(message)->beat_is_out, false);
+}
+
 static void on_cut_off(struct loop_message *message) {
     struct node_loop *nl = receiver(message);
     if (nl->http != NULL) {
@@ -209,7 +213,9 @@ enum err_e node_loop_start(struct node_loop *nl, int index, const struct node_pa
     nl->finish = (struct node_order){{.fn = on_finish}, nl};
     nl->set = (struct node_order){{.fn = on_set}, nl};
     nl->door = (struct node_order){{.fn = on_door}, nl};
+    nl->beat = (struct node_order){{.fn = on_beat}, nl};
     atomic_init(&nl->is_open, false);
+    atomic_init(&nl->beat_is_out, false);
     atomic_init(&nl->state, NODE_LOOP_NEW);
     nl->loop = loop_create(index, parts->api_node->clock);
     if (nl->loop == NULL) {
@@ -259,6 +265,15 @@ void node_loop_yield(struct node_loop *nl) {
 
 bool node_loop_is_open(const struct node_loop *nl) {
     return atomic_load(&nl->is_open);
+}
+
+bool node_loop_turns(struct node_loop *nl) {
+    if (atomic_load(&nl->beat_is_out)) {
+        return false;
+    }
+    atomic_store(&nl->beat_is_out, true);
+    loop_post(nl->loop, &nl->beat.message);
+    return true;
 }
 
 void node_loop_drain(struct node_loop *nl) {

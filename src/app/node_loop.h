@@ -60,7 +60,7 @@ struct node_loop {
     struct doors_watch *doors; /* the first loop's; else NULL */
     struct loop_timer *drain_timer;
     struct node_order start, drain, cut_off, finish; /* each sent once */
-    struct node_order set, door;
+    struct node_order set, door, beat;
     mtx_t lock; /* of the next four, held for a copy */
     struct node_limits wanted;
     bool set_is_out;
@@ -69,6 +69,7 @@ struct node_loop {
     bool is_attached; /* to the monitor */
     atomic_int state; /* node_loop_state_e */
     atomic_bool is_open; /* accepts connections */
+    atomic_bool beat_is_out;
 };
 
 /* Starts the thread and asks it to serve; SERVING or FAILED follows, unless this fails at once. */
@@ -81,6 +82,9 @@ void node_loop_set(struct node_loop *node_loop, const struct node_limits *limits
 void node_loop_open(struct node_loop *node_loop);
 void node_loop_yield(struct node_loop *node_loop);
 bool node_loop_is_open(const struct node_loop *node_loop);
+/* Whether the loop has turned since the last call, which asked it to; true the first time. Until
+ * node_loop_drain. */
+bool node_loop_turns(struct node_loop *node_loop);
 void node_loop_drain(struct node_loop *node_loop);   /* once, when SERVING */
 void node_loop_cut_off(struct node_loop *node_loop); /* once, after drain */
 enum node_loop_state_e node_loop_state(const struct node_loop *node_loop);

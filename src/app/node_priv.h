@@ -11,6 +11,7 @@
 #include "app/node_control.h"
 #include "app/node_loop.h"
 #include "app/node_takeover.h"
+#include "app/supervisor.h"
 
 enum { NODE_ID_SIZE = 128 };
 
@@ -19,6 +20,9 @@ struct node {
     enum node_kind_e kind;
     struct node_reload reload;   /* as it stands now */
     struct node_takeover takeover;
+    struct supervisor supervisor;
+    char *variables[SUPERVISOR_VARIABLES + 1]; /* for a process that takes over */
+    bool is_stopping; /* loops drain */
     struct problem *problem;
     struct api_node api_node;
     struct node_parts parts;

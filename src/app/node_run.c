@@ -38,6 +38,33 @@ static int read_signal(int fd) {
     return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
 }
 
+/* A sign of life, if one is due: only while every loop turns. A hanging one is the supervisor's to
+ * end. Those that drain have a bound of their own. */
+MAY_BLOCK static void beat(struct node *node) {
+    enum supervisor_life_e life = SUPERVISOR_LIVES;
+    if (!supervisor_beat_is_due(&node->supervisor)) {
+        return;
+    }
+    for (size_t i = 0; i < node->loops_len && !node->is_stopping; i++) {
+        if (!node_loop_turns(&node->loops[i])) {
+            log_event(LOG_ERROR, "loop_hangs", "loop=%zu effect=\"no sign of life\"", i);
+            life = SUPERVISOR_HANGS;
+        }
+    }
+    supervisor_beat(&node->supervisor, life);
+}
+
+/* `timeout_ms` (-1: for ever), or less when a sign of life is due earlier. */
+static int bounded_ms(const struct node *node, int64_t timeout_ms) {
+    int64_t due_us = node->supervisor.due_us;
+    if (due_us != INT64_MAX) {
+        int64_t left_us = due_us - clock_mono_us(clock_system());
+        int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;
+        timeout_ms = timeout_ms < 0 || left_ms < timeout_ms ? left_ms : timeout_ms;
+    }
+    return timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
+}
+
 /* Waits for a signal, a move of a loop, or a word of another process of a takeover, up to
  * `timeout_ms` (-1: for ever). Returns SIGTERM or SIGINT, else 0. Orders are only waited for when
  * `ret_order` is there for one, and so are words. */
@@ -48,12 +75,12 @@ MAY_BLOCK static int wait_event(struct node *node, int64_t timeout_ms, int *ret_
                                                   {.fd = node->order_fd, .events = POLLIN}};
     size_t len = ret_order == NULL ? OWN - 1
                                    : OWN + node_takeover_watch(&node->takeover, fds + OWN);
-    int timeout = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms;
-    int ready = poll(fds, len, timeout);
+    int ready = poll(fds, len, bounded_ms(node, timeout_ms));
     ASSERT(ready >= 0 || errno == EINTR);
     uint64_t moves;
     ssize_t ignored = read(node->parts.wake, &moves, sizeof moves);
     (void)ignored; /* EAGAIN: nobody moved; the states are what counts */
+    beat(node);
     if (ret_order != NULL) {
         *ret_order = read_signal(node->order_fd);
     }
@@ -111,6 +138,7 @@ MAY_BLOCK bool node_stop_loops(struct node *node) {
     int64_t drain_ms = node->reload.now.server_drain_timeout_ms;
     int64_t closing_ms = drain_ms / CUT_OFF_SHARE;
     closing_ms = closing_ms < CUT_OFF_MAX_MS ? closing_ms : CUT_OFF_MAX_MS;
+    node->is_stopping = true;
     atomic_store(&node->api_node.draining, true);
     cluster_drain(node->cluster);
     node_agent_drain(node->agent);
@@ -133,10 +161,12 @@ MAY_BLOCK bool node_stop_loops(struct node *node) {
     return wait_ended(node, clock_mono_us(clock_system()) + closing_us);
 }
 
-static void say_ready(const struct node *node) {
+MAY_BLOCK static void say_ready(struct node *node) {
     printf("ready url=%s pid=%ld\n", node->url, (long)getpid());
     fflush(stdout);
     log_event(LOG_INFO, "ready", "url=%s", node->url);
+    supervisor_say(&node->supervisor, SUPERVISOR_SERVES, "Serving %s", node->url);
+    supervisor_begin_beats(&node->supervisor);
 }
 
 static void prepare_reload(struct node *node) {
@@ -162,6 +192,9 @@ static void prepare_takeover(struct node *node, char *const *argv) {
     takeover->control = node->control;
     takeover->agent = node->agent;
     takeover->cluster = node->cluster;
+    takeover->supervisor = &node->supervisor;
+    takeover->url = node->url;
+    supervisor_variables(&node->supervisor, node->variables);
     takeover->offer = (struct giver_options){
         .listen_fd = node->parts.listen_fd,
         .lock_fd = node->lock_fd,
@@ -170,6 +203,7 @@ static void prepare_takeover(struct node *node, char *const *argv) {
         .address = node->address,
         .store = takeover->is_sqlite ? "sqlite" : "postgres",
         .argv = argv,
+        .variables = node->variables,
         .write_roster = node->parts.cache == NULL ? NULL : write_roster,
         .data = node,
     };
@@ -223,13 +257,22 @@ static int64_t wait_ms(const struct node *node, int64_t saved_us) {
     return left_us <= 0 ? 0 : left_us / 1000 + 1;
 }
 
-static void follow_order(struct node *node, int order) {
+MAY_BLOCK static void reload(struct node *node) {
+    struct supervisor *supervisor = &node->supervisor;
+    supervisor_say(supervisor, SUPERVISOR_RELOADS, "Reading the configuration");
+    bool is_taken = node_reload(&node->reload); /* told in the log */
+    supervisor_say(supervisor, SUPERVISOR_SERVES, "Serving %s; the configuration %s", node->url,
+                   is_taken ? "was read again"
+                            : "is broken and was not taken: the log tells where");
+}
+
+MAY_BLOCK static void follow_order(struct node *node, int order) {
     if (order != 0 && node_takeover_is_given(&node->takeover)) {
         log_event(LOG_WARN, "order_refused", "signal=%s reason=\"process %ld serves now\"",
                   order == SIGHUP ? "SIGHUP" : "SIGUSR2",
                   (long)giver_pid(node->takeover.giver));
     } else if (order == SIGHUP) {
-        (void)node_reload(&node->reload); /* told in the log */
+        reload(node);
     } else if (order == SIGUSR2 && node->kind == NODE_CONTROLLER) {
         log_event(LOG_WARN, "order_refused", "signal=SIGUSR2 reason=\"a standby takes over from a "
                                              "controller: start one, then stop this\"");
@@ -273,6 +316,9 @@ MAY_BLOCK enum err_e node_run(struct node *node, size_t loops, char *const *argv
         signal_number = serve(node);
     }
     node_takeover_stop(&node->takeover);
+    if (signal_number != 0) {
+        supervisor_say(&node->supervisor, SUPERVISOR_STOPS, "Finishing what is in flight");
+    }
     log_event(LOG_INFO, "stopping", "reason=%s",
               signal_number == 0         ? "taken_over"
               : signal_number == SIGTERM ? "SIGTERM"

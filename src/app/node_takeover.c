@@ -5,6 +5,8 @@
 #include "app/open.h"
 #include "base/log.h"
 
+#include <unistd.h>
+
 enum {
     WARM_US = 15000000, /* hot keys are read within seconds: longer would hold up the switch */
     LOOK_US = 50000,    /* between two looks whether the last connection has gone */
@@ -90,24 +92,31 @@ static void be_alone(struct node_takeover *takeover) {
 
 /* ---- the old one ---- */
 
-static void yield(struct node_takeover *takeover) {
+MAY_BLOCK static void say_serving(const struct node_takeover *takeover, const char *news) {
+    supervisor_say(takeover->supervisor, SUPERVISOR_SERVES, "Serving %s; %s", takeover->url, news);
+}
+
+MAY_BLOCK static void yield(struct node_takeover *takeover) {
     const struct config *now = takeover->now;
     takeover->yield_until_us =
         now_us() + (now->server_request_timeout_ms + now->server_drain_timeout_ms) * 1000;
     node_control_hold(takeover->control, true);
     node_agent_yield(takeover->agent, true);
     cluster_yield(takeover->cluster, true);
+    supervisor_say_main(takeover->supervisor, giver_pid(takeover->giver));
     for (size_t i = 0; i < takeover->loops_len; i++) {
         node_loop_yield(&takeover->loops[i]);
     }
 }
 
-static void resume(struct node_takeover *takeover) {
+MAY_BLOCK static void resume(struct node_takeover *takeover) {
     takeover->yield_until_us = 0;
     share_store(takeover, false);
     node_takeover_open_loops(takeover);
     cluster_yield(takeover->cluster, false);
     node_control_hold(takeover->control, false);
+    supervisor_say_main(takeover->supervisor, getpid());
+    say_serving(takeover, "a new process took over and died");
     log_event(LOG_WARN, "takeover_resumed", "reason=\"the new process died\"");
 }
 
@@ -143,9 +152,11 @@ MAY_BLOCK static bool step_giver(struct node_takeover *takeover) {
             return has_yielded(takeover);
         case GIVER_OFFERED:
             share_store(takeover, true);
+            say_serving(takeover, "a new process prepares to take over");
             break;
         case GIVER_FAILED:
             share_store(takeover, false);
+            say_serving(takeover, "a takeover failed: the log tells why");
             break;
         case GIVER_GIVEN:
             yield(takeover);

@@ -22,6 +22,7 @@
 #include "app/node_agent.h"
 #include "app/node_control.h"
 #include "app/node_loop.h"
+#include "app/supervisor.h"
 #include "app/takeover_give.h"
 #include "app/takeover_take.h"
 
@@ -37,6 +38,8 @@ struct node_takeover {
     struct node_control *control;
     struct node_agent *agent; /* NULL: none */
     struct cluster *cluster;  /* NULL: none */
+    struct supervisor *supervisor; /* hears which process is the one to look after */
+    const char *url;
     struct giver_options offer; /* for when the giver is made */
     int64_t yield_until_us;     /* the old one's bound; 0: it does not yield */
     struct keeper_ask again;

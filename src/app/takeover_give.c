@@ -140,40 +140,28 @@ static bool offer(struct giver *giver) {
 
 /* ---- children ---- */
 
-static bool is_named(const char *variable, const char *name) {
-    size_t len = strlen(name);
-    return strncmp(variable, name, len) == 0 && variable[len] == '=';
-}
-
-/* What is said to this process alone. */
-static bool is_own_variable(const char *variable) {
-    static const char *const names[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
-                                        "WATCHDOG_PID", TAKEOVER_VARIABLE};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (is_named(variable, names[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* This process' environment with the number of the child's socket; NULL without memory. */
-static char **make_environment(void) {
-    static char socket_text[32];
-    size_t len = 0, kept = 0;
-    while (environ[len] != NULL) {
+static size_t count_texts(char *const *texts) {
+    size_t len = 0;
+    while (texts != NULL && texts[len] != NULL) {
         len++;
     }
-    char **made = calloc(len + 2, sizeof *made);
-    for (size_t i = 0; made != NULL && i < len; i++) {
-        if (!is_own_variable(environ[i])) {
-            made[kept++] = environ[i];
-        }
+    return len;
+}
+
+/* This process' environment with what the child is told; NULL without memory. */
+static char **make_environment(char *const *variables) {
+    static char socket_text[32];
+    size_t len = count_texts(environ), added = count_texts(variables);
+    char **made = calloc(len + added + 2, sizeof *made);
+    if (made == NULL) {
+        return NULL;
     }
-    if (made != NULL) {
-        snprintf(socket_text, sizeof socket_text, "%s=%d", TAKEOVER_VARIABLE, CHILD_FD);
-        made[kept] = socket_text;
+    memcpy(made, environ, len * sizeof *made);
+    for (size_t i = 0; i < added; i++) {
+        made[len + i] = variables[i];
     }
+    snprintf(socket_text, sizeof socket_text, "%s=%d", TAKEOVER_VARIABLE, CHILD_FD);
+    made[len + added] = socket_text;
     return made;
 }
 
@@ -200,7 +188,7 @@ static int spawn_with(const struct giver *giver, int socket, char **environment,
 }
 
 static int spawn(struct giver *giver, int socket) {
-    char **environment = make_environment();
+    char **environment = make_environment(giver->options.variables);
     int error = environment == NULL ? ENOMEM
                                     : spawn_with(giver, socket, environment, &giver->pid);
     free(environment);

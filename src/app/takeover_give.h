@@ -35,6 +35,8 @@ struct giver_options {
     const char *address; /* where it really listens */
     const char *store;   /* "sqlite" or "postgres" */
     char *const *argv;   /* how a new process is started; argv[0] is looked for in PATH */
+    char *const *variables; /* for its environment, beside this process' own; ends
+        with a NULL; NULL: none */
     void (*write_roster)(void *data, struct buf *to); /* NULL: there is no cache */
     void *data;
 };

@@ -65,17 +65,6 @@ int taker_inherited(void) {
 
 /* ---- finding the old one ---- */
 
-static bool is_own_address(const struct taker_options *options, const char *address) {
-    char addresses[ADDRESSES_MAX][HTTP_ADDRESS_SIZE];
-    size_t len = http_resolve(slice_of(options->listen), addresses, ADDRESSES_MAX);
-    for (size_t i = 0; i < len; i++) {
-        if (strcmp(addresses[i], address) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The first that answers, in the order in which http_listen tries them. */
 MAY_BLOCK static enum err_e find(const struct taker_options *options, int *ret_socket,
                                  struct problem *ret_problem) {
@@ -141,7 +130,8 @@ static enum err_e check_offer(const struct taker_options *options, const struct 
                            "this one",
                            offer->version);
     }
-    if (strcmp(offer->listen, options->listen) != 0 && !is_own_address(options, offer->address)) {
+    if (strcmp(offer->listen, options->listen) != 0 &&
+        !http_resolves_to(slice_of(options->listen), offer->address)) {
         return problem_set(ret_problem, ERR_CONFIG, "server.listen",
                            "is %.80s, the running process has %.80s: a takeover keeps the "
                            "address; stop that one and start this",

@@ -59,6 +59,8 @@ void http_listen_address(int fd, char ret_address[HTTP_ADDRESS_SIZE]);
 /* Where http_listen would try to listen, in its order; how many there are, at most `max`. */
 MAY_BLOCK size_t http_resolve(struct slice address, char ret_addresses[][HTTP_ADDRESS_SIZE],
                               size_t max);
+/* Whether `real` is one of those. */
+MAY_BLOCK bool http_resolves_to(struct slice address, const char *real);
 bool http_address_is_loopback(struct slice address);
 
 /* Listens on a duplicate of `listen_fd`. NULL without memory. The handler also runs for paths that

@@ -193,6 +193,18 @@ MAY_BLOCK size_t http_resolve(struct slice address, char ret_addresses[][HTTP_AD
     return len;
 }
 
+MAY_BLOCK bool http_resolves_to(struct slice address, const char *real) {
+    enum { ADDRESSES_MAX = 8 }; /* of one name */
+    char addresses[ADDRESSES_MAX][HTTP_ADDRESS_SIZE];
+    size_t len = http_resolve(address, addresses, ADDRESSES_MAX);
+    for (size_t i = 0; i < len; i++) {
+        if (strcmp(addresses[i], real) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool listens(int fd) {
     int answer = 0;
     socklen_t len = sizeof answer;
