@@ -24,7 +24,7 @@ run: ## install what is missing, build, serve the demo event (LISTEN=127.0.0.1:8
 	@tools/build release
 	@exec build/turnout serve --demo --auth off --listen $(LISTEN) --store $(STORE)
 
-cluster: ## PostgreSQL with a standby, Redis Cluster and two nodes, until Ctrl-C (DIR=.cluster)
+cluster: ## the whole of production on loopback, until Ctrl-C (DIR=.cluster)
 	@tools/setup test
 	@tools/build release
 	@exec tools/cluster $(if $(DIR),--dir $(DIR))

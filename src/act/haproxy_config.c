@@ -152,12 +152,27 @@ static enum err_e check_config(const struct haproxy_config *config, struct probl
         TRY(check_word(config->tls_bind, "tls_bind", ret_problem));
         TRY(check_word(config->certificate, "certificate", ret_problem));
     }
+    if (config->stats_bind != NULL) {
+        TRY(check_word(config->stats_bind, "stats_bind", ret_problem));
+    }
     if (config->connections_max < 1) {
         return problem_set(ret_problem, ERR_INVALID_FIELD, "connections_max",
                            "connections_max is at least 1");
     }
     struct haproxy_wish wish = {.nodes = config->nodes, .nodes_len = config->nodes_len};
     return haproxy_wish_check(&wish, ret_problem);
+}
+
+static void write_stats_page(struct buf *to, const char *bind) {
+    buf_printf(to,
+               "frontend stats\n"
+               "    bind %s\n"
+               "    stats enable\n"
+               "    stats uri /\n"
+               "    stats refresh 2s\n"
+               "    stats show-legends\n"
+               "\n",
+               bind);
 }
 
 enum err_e haproxy_config_write(struct buf *to, const struct haproxy_config *config,
@@ -182,6 +197,9 @@ enum err_e haproxy_config_write(struct buf *to, const struct haproxy_config *con
                    config->tls_bind, config->certificate);
     }
     buf_add_text(to, routing_text);
+    if (config->stats_bind != NULL) {
+        write_stats_page(to, config->stats_bind);
+    }
     for (int i = 0; i < HAPROXY_BACKEND_COUNT; i++) {
         write_backend(to, config, (enum haproxy_backend_e)i);
     }

@@ -37,6 +37,7 @@ struct haproxy_config {
     const char *bind;         /* "127.0.0.1:8000" or ":80" */
     const char *tls_bind;     /* ":443": HTTP/2 and HTTP/1.1; NULL: no TLS here */
     const char *certificate;  /* PEM with chain and key, for tls_bind */
+    const char *stats_bind;   /* "127.0.0.1:8404": a page of its servers to look at; NULL: none */
     const char *stats_socket; /* path; the controller's way in */
     const char *map_file;     /* best node by kind; must exist when HAProxy starts */
     int64_t connections_max;  /* 1.. */

@@ -35,6 +35,7 @@ int control_haproxy(int argc, char *const *argv) {
         .bind = config.haproxy_bind,
         .tls_bind = config.haproxy_tls_bind[0] == '\0' ? NULL : config.haproxy_tls_bind,
         .certificate = config.haproxy_certificate,
+        .stats_bind = config.haproxy_stats_bind[0] == '\0' ? NULL : config.haproxy_stats_bind,
         .stats_socket = config.haproxy_socket,
         .map_file = config.haproxy_map,
         .connections_max = config.haproxy_connections_max,

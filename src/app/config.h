@@ -172,6 +172,8 @@ enum {
       "The same for TLS, with HTTP/2. Empty: none.")                                               \
     X(haproxy, certificate, TEXT, "", "0", "1023",                                                 \
       "PEM file with chain and key for haproxy.tls_bind.")                                         \
+    X(haproxy, stats_bind, TEXT, "", "0", "255",                                                   \
+      "The same for HAProxy's page of its servers, for operators alone. Empty: none.")             \
     X(haproxy, connections_max, INT, "8000", "1", "1000000",                                       \
       "Connections of clients that HAProxy takes at once; it needs two descriptors for each.")     \
     X(provider, ready_within, DURATION, "2m", "1s", "1h",                                          \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/cluster, which is behind `make cluster`: it starts, serves from every node, ends clean."""
+"""tools/cluster, which is behind `make cluster`: it starts all of production, serves from every
+node and through HAProxy, and ends clean."""
 
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 import pytest
 
@@ -40,10 +42,15 @@ class Run:
     def pids(self):
         postgres = self.facts["postgres"]
         return [postgres["primary"]["pid"], postgres["standby"]["pid"],
-                *self.facts["redis"]["pids"], *(node["pid"] for node in self.facts["nodes"])]
+                *self.facts["redis"]["pids"], self.facts["haproxy"]["pid"],
+                *(each["pid"] for each in self.facts["controllers"]),
+                *(node["pid"] for node in self.facts["nodes"])]
 
     def client(self, number):
-        host, _, port = self.facts["nodes"][number]["url"].rpartition("/")[2].partition(":")
+        return self.client_of(self.facts["nodes"][number]["url"])
+
+    def client_of(self, url):
+        host, _, port = url.rpartition("/")[2].partition(":")
         key = pathlib.Path(self.facts["admin_key_file"]).read_text().strip()
         return rig.Client(host, int(port), key)
 
@@ -69,7 +76,7 @@ def folder():
 
 def test_it_serves_from_every_node_and_ends_clean(folder):
     run = Run(folder)
-    assert len(run.pids) == 10 and all(processes.started_at(pid) for pid in run.pids)
+    assert len(run.pids) == 13 and all(processes.started_at(pid) for pid in run.pids)
     with run.client(0) as first, run.client(1) as second:
         event = "/v1/events/gala"
         assert first.post("/v1/events", {"code": "gala", "name": "Gala"}).status == 201
@@ -82,6 +89,17 @@ def test_it_serves_from_every_node_and_ends_clean(folder):
         assert again["reason"] == "already_used"
         for client in (first, second):
             assert rig.ok(client.get("/v1/performance"))["cache"]["l2"]["state"] == "closed"
+    with run.client_of(run.facts["haproxy"]["url"]) as doors:
+        assert rig.ok(doors.post(f"{event}/checkins", scan))["replayed"]
+        assert b"turnout" in doors.get("/").body  # the dashboard
+        seen = rig.eventually(lambda: rig.ok(doors.get("/v1/nodes")),
+                              lambda seen: sum(one["healthy"] for one in seen["items"]) == 2, 60)
+        assert {one["url"] for one in seen["items"]} == {one["url"] for one in run.facts["nodes"]}
+        assert seen["controller"]["url"] in {one["url"] for one in run.facts["controllers"]}
+        done = {one["action"] for one in rig.ok(doors.get("/v1/actions"))["items"]}
+        assert {"AUTO_SCALE", "SCALE_OUT", "HAPROXY_ADD", "HAPROXY_READY"} <= done
+    with urllib.request.urlopen(run.facts["haproxy"]["stats"], timeout=30) as page:
+        assert b"Statistics Report" in page.read()
     assert os.stat(run.facts["admin_key_file"]).st_mode & 0o077 == 0
     assert os.stat(run.facts["postgres"]["passfile"]).st_mode & 0o077 == 0
     postgres = run.facts["postgres"]

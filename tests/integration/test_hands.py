@@ -111,6 +111,7 @@ def test_the_written_configuration_is_one_that_haproxy_takes(tmp_path):
 socket = {tmp_path}/haproxy.sock
 map = {tmp_path}/best.map
 bind = 127.0.0.1:{free_port()}
+stats_bind = 127.0.0.1:{free_port()}
 """)
     done = rig.run("control", "haproxy", "--config", settings)
     assert done.returncode == 0, done.stderr

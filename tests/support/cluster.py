@@ -101,7 +101,7 @@ class Cluster:
         """`before(self)` is called when the folder is this run's alone and nothing runs in it."""
         self.check_programs()
         self.take_folder()
-        self.ledger.end_leftovers(self.say)
+        self.end_leftovers()
         self.ledger.forget()
         if before is not None:
             before(self)
@@ -111,6 +111,10 @@ class Cluster:
         self.migrate()
         self.start_nodes()
         return self
+
+    def end_leftovers(self):
+        """What an earlier run that was killed left."""
+        self.ledger.end_leftovers(self.say)
 
     def check_programs(self):
         for name in ("redis-server", "redis-cli", "psql"):
@@ -219,23 +223,6 @@ class Cluster:
                       for node in self.nodes],
             "admin_key_file": str(self.admin_key()),
         }
-
-
-def show(facts):
-    """The same for people, to be copied line by line."""
-    postgres, redis = facts["postgres"], facts["redis"]["nodes"].split(",")[0]
-    psql = f"PGPASSFILE={postgres['passfile']} psql -h 127.0.0.1"
-    node = facts["nodes"][0]["url"]
-    lines = ["", *(f"  {each['name']:9}{each['url']}" for each in facts["nodes"]),
-             f"  {'primary':9}{psql} -p {postgres['primary']['port']} -U turnout turnout",
-             f"  {'standby':9}{psql} -p {postgres['standby']['port']} -U turnout turnout",
-             f"  {'redis':9}redis-cli -c -p {redis.rpartition(':')[2]}",
-             f"  {'store':9}{postgres['url']}   (with PGPASSFILE as above)",
-             f"  {'key':9}curl -H \"Authorization: Bearer $(cat {facts['admin_key_file']})\""
-             f" {node}/v1/events",
-             f"  {'logs':9}{facts['folder']}/*/log, {facts['folder']}/postgres/*/log", "",
-             "Ctrl-C stops everything; data stays in the folder."]
-    return "\n".join(lines)
 
 
 def as_json(facts):

@@ -87,6 +87,18 @@ def end(pid, how=signal.SIGTERM, seconds=30):
     raise AssertionError(f"process {pid} does not end")
 
 
+def end_all(pids, how=signal.SIGTERM, seconds=30):
+    """The same for many, told all at once."""
+    began = {pid: started_at(pid) for pid in pids}
+    signal_all(pids, how)
+    signal_all(pids, signal.SIGCONT)
+    for pid in pids:
+        if began[pid] is not None and started_at(pid) == began[pid]:
+            with contextlib.suppress(AssertionError):
+                until(lambda: started_at(pid) != began[pid], seconds)
+            end(pid, signal.SIGKILL)
+
+
 class Ledger:
     """Who runs, in a file: what a killed run left behind is ended by the next one.
 
@@ -103,7 +115,7 @@ class Ledger:
         fresh.write_text(json.dumps(self.lines, indent=1) + "\n")
         fresh.replace(self.path)
 
-    def end_leftovers(self, say=print):
+    def end_leftovers(self, say=print, wanted=lambda name: True):
         """Ends what an earlier run left, the last started first; returns how many."""
         try:
             lines = json.loads(self.path.read_text())
@@ -111,7 +123,8 @@ class Ledger:
             return 0
         count = 0
         for name, line in reversed(list(lines.items())):
-            if line["started_at"] is not None and started_at(line["pid"]) == line["started_at"]:
+            runs = line["started_at"] is not None and started_at(line["pid"]) == line["started_at"]
+            if runs and wanted(name):
                 say(f"ending {name} (pid {line['pid']}), left by an earlier run")
                 # PostgreSQL's fast shutdown is SIGINT; the others take SIGTERM.
                 end(line["pid"], signal.SIGINT if name.startswith("pg") else signal.SIGTERM)

@@ -449,6 +449,10 @@ static void a_configuration_with_a_hostile_word_is_refused(void **state) {
     assert_int_equal(haproxy_config_write(&to, &config, &problem), ERR_INVALID_FIELD);
     assert_string_equal(problem.field, "bind");
     config.bind = "127.0.0.1:8000";
+    config.stats_bind = "127.0.0.1:8404\n    stats admin if TRUE";
+    assert_int_equal(haproxy_config_write(&to, &config, &problem), ERR_INVALID_FIELD);
+    assert_string_equal(problem.field, "stats_bind");
+    config.stats_bind = NULL;
     config.tls_bind = ":443";
     assert_int_equal(haproxy_config_write(&to, &config, &problem), ERR_INVALID_FIELD);
     assert_string_equal(problem.field, "certificate");
