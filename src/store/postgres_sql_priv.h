@@ -301,9 +301,20 @@
                           " WHERE o.event_id = " PG_EVENT_ID " AND o.token = $4"                   \
                           " AND (o.status = 'active' OR o.status <> 'active') OFFSET 0) p"         \
                           " WHERE p.id > $2 ORDER BY p.id LIMIT $3")                               \
-    X(PEOPLE_SEARCH, R, "SELECT " PG_PARTICIPANT_COLUMNS " FROM participants p"                    \
-                        " WHERE p.search @@ turnout_query(" PG_EVENT_ID ", $4::text[])"            \
-                        " AND p.id > $2 ORDER BY p.id LIMIT $3")                                   \
+    /* Common words are found by walking the next people, rare ones in the index: the planner      \
+     * cannot know which, walks everybody for a rare one, and works the words out for each. */     \
+    X(PEOPLE_SEARCH, R,                                                                            \
+      "WITH q AS MATERIALIZED"                                                                     \
+      "  (SELECT turnout_query(id, $4::text[]) AS words FROM events WHERE code = $1),"             \
+      " near AS MATERIALIZED"                                                                      \
+      "  (SELECT w.* FROM (SELECT * FROM participants WHERE id > $2::bigint"                       \
+      "   ORDER BY id LIMIT $3::bigint * 20) w"                                                    \
+      "   WHERE w.search @@ (SELECT words FROM q) ORDER BY w.id LIMIT $3)"                         \
+      " SELECT " PG_PARTICIPANT_COLUMNS " FROM"                                                    \
+      "  (SELECT * FROM near WHERE (SELECT count(*) FROM near) = $3 UNION ALL"                     \
+      "   SELECT * FROM (SELECT * FROM participants o WHERE o.search @@ (SELECT words FROM q)"     \
+      "    AND (SELECT count(*) FROM near) < $3 OFFSET 0) f WHERE f.id > $2) p"                    \
+      " ORDER BY p.id LIMIT $3")                                                                   \
     /* ── stats and timeline ── */                                                                 \
     X(EVENT_STATS, R, "SELECT s.participants, s.admitted, s.inside, s.scans, s.refused, s.qr,"     \
                       " s.nfc, s.ble, s.manual FROM event_stats s WHERE s.event_id = " PG_EVENT_ID)\

@@ -13,6 +13,8 @@ enum {
     IMPORT_ROWS = 1000, /* in one operation */
     GROUP_SCANS = 50,
     ROWS_EACH_MAX = 12, /* read for one scan or imported row, over all tables */
+    SEARCHES = 40,
+    FOUND_MAX = 5, /* of one search */
 };
 
 static void token_of(int number, char text[16]) {
@@ -60,17 +62,27 @@ static void scan_group(struct rig *rig, int first, enum direction_e direction) {
     store_op_fini(&op);
 }
 
+static int64_t rows_read(struct rig *rig) {
+    return rig_postgres_number(rig->path,
+                               "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)"
+                               " + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)");
+}
+
+static void open_on(struct rig *rig) {
+    struct problem problem = {.detail = ""};
+    virtual_clock_init(&rig->clock, RIG_START_MS);
+    seeded_rng_init(&rig->rng, 1);
+    if (rig_open(rig, &rig->clock.base, &rig->rng.base, &rig->store, &problem) != ERR_OK) {
+        fail_msg("open: %s", problem.detail);
+    }
+}
+
 static void work_does_not_grow_with_what_is_stored(void **state) {
     (void)state;
     struct rig rig = {.group_max = 256};
-    struct problem problem = {.detail = ""};
     rig_postgres_create(rig.path);
     rig_postgres_exec(rig.path, "VACUUM (ANALYZE)"); /* known to be empty: the planner's worst */
-    virtual_clock_init(&rig.clock, RIG_START_MS);
-    seeded_rng_init(&rig.rng, 1);
-    if (rig_open(&rig, &rig.clock.base, &rig.rng.base, &rig.store, &problem) != ERR_OK) {
-        fail_msg("open: %s", problem.detail);
-    }
+    open_on(&rig);
     rig_event(&rig, "e", REENTRY_AFTER_EXIT, CAPACITY_NONE);
     rig_gate(&rig, "e", "g1");
     for (int first = 0; first < PEOPLE; first += IMPORT_ROWS) {
@@ -83,15 +95,50 @@ static void work_does_not_grow_with_what_is_stored(void **state) {
         scan_group(&rig, first, DIRECTION_EXIT);
     }
     store_close(rig.store);
-    int64_t rows = rig_postgres_number(
-        rig.path, "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)"
-                  " + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)");
+    int64_t rows = rows_read(&rig);
     assert_in_range(rows, PEOPLE, 3 * PEOPLE * ROWS_EACH_MAX);
+}
+
+static void search_for(struct rig *rig, const char *words, size_t found) {
+    struct store_op op;
+    store_op_init(&op, STORE_LIST_PARTICIPANTS);
+    op.event = SLICE_LIT("e");
+    op.participants.query = slice_of(words);
+    op.participants.limit = FOUND_MAX;
+    assert_int_equal(store_run(rig->store, &op), ERR_OK);
+    assert_int_equal(op.participants.len, found);
+    store_op_fini(&op);
+}
+
+/* Often enough that the server plans once for all words, of which it knows nothing. */
+static void a_search_reads_neither_everybody_nor_everybody_of_a_common_name(void **state) {
+    (void)state;
+    struct rig rig = {.group_max = 256};
+    rig_postgres_create(rig.path);
+    open_on(&rig);
+    rig_event(&rig, "e", REENTRY_NONE, CAPACITY_NONE);
+    rig_postgres_exec(rig.path,
+                      "INSERT INTO participants (event_id, token, name, email, status, gates,"
+                      " created_at) SELECT (SELECT id FROM events), 'p' || n, CASE WHEN n % 4 = 0"
+                      " THEN 'Kim ' ELSE 'Lee ' END || 'No' || n, '', 'active', '', now()"
+                      " FROM generate_series(1, 8000) n");
+    rig_postgres_exec(rig.path, "VACUUM (ANALYZE) participants");
+    store_close(rig.store);
+    int64_t before = rows_read(&rig);
+    open_on(&rig);
+    for (int i = 0; i < SEARCHES; i++) {
+        search_for(&rig, "kim", FOUND_MAX);
+        search_for(&rig, "no7777", 1);
+        search_for(&rig, "nobody", 0);
+    }
+    store_close(rig.store);
+    assert_in_range(rows_read(&rig) - before, 3 * SEARCHES, 3 * SEARCHES * 40 * FOUND_MAX);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(work_does_not_grow_with_what_is_stored),
+        cmocka_unit_test(a_search_reads_neither_everybody_nor_everybody_of_a_common_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
