@@ -46,6 +46,7 @@ struct cluster {
     bool has_registered; /* the registry's thread, up to the empty line */
     bool was_refused;
     bool told_drains;
+    char told_capabilities[WATCH_CAPABILITIES_SIZE];
     int64_t renew_us;
 
     pthread_mutex_t lock; /* of what follows */
@@ -130,7 +131,11 @@ MAY_BLOCK static void renew(struct cluster *cluster) {
     int64_t life_ms = cluster->options.config->cluster_life_ms;
     int64_t now_us = clock_mono_us(cluster->options.clock);
     bool drains = atomic_load(&cluster->drains);
-    bool is_due = now_us >= cluster->renew_us || drains != cluster->told_drains;
+    pthread_mutex_lock(&cluster->lock);
+    memcpy(capabilities, cluster->capabilities, sizeof capabilities);
+    pthread_mutex_unlock(&cluster->lock);
+    bool is_due = now_us >= cluster->renew_us || drains != cluster->told_drains ||
+                  strcmp(capabilities, cluster->told_capabilities) != 0;
     if (atomic_load(&cluster->yields)) {
         cluster->has_registered = false; /* should it come back, it takes the name again */
         cluster->renew_us = 0;
@@ -139,9 +144,6 @@ MAY_BLOCK static void renew(struct cluster *cluster) {
     if (!atomic_load(&cluster->serves) || !is_due) {
         return;
     }
-    pthread_mutex_lock(&cluster->lock);
-    memcpy(capabilities, cluster->capabilities, sizeof capabilities);
-    pthread_mutex_unlock(&cluster->lock);
     begin_op(cluster, &op, STORE_REGISTER_NODE);
     fill_record(cluster, &op);
     op.node.values.capabilities = slice_of(capabilities);
@@ -154,6 +156,7 @@ MAY_BLOCK static void renew(struct cluster *cluster) {
     if (err == ERR_OK) { /* else with the next turn */
         cluster->renew_us = now_us + life_ms / RENEWALS * 1000;
         cluster->told_drains = drains;
+        memcpy(cluster->told_capabilities, capabilities, sizeof capabilities);
     }
 }
 
@@ -277,12 +280,38 @@ static struct desk *open_desk(struct cluster *cluster) {
     });
 }
 
+/* What it may use, measured by the monitor, and what is known before: HAProxy is to hear of the
+ * agent's port with the first registration, since it asks no server that was added without one.
+ * `view` NULL: nothing was measured yet. */
+static void write_capabilities(struct cluster *cluster, const struct cluster_view *view) {
+    struct json_writer w;
+    struct buf text;
+    buf_init(&text, sizeof cluster->capabilities - 1);
+    json_writer_init(&w, &text);
+    json_begin_object(&w);
+    if (view != NULL) {
+        json_put_real(&w, "cpus", view->cpus, 2);
+        json_put_int(&w, "memory_limit", view->memory_limit);
+    }
+    json_put_int(&w, "connections_max", cluster->options.connections_max);
+    if (cluster->options.agent_port != 0) {
+        json_put_int(&w, "agent_port", cluster->options.agent_port);
+    }
+    json_end_object(&w);
+    pthread_mutex_lock(&cluster->lock);
+    if (!text.failed) {
+        (void)slice_to_cstr(buf_slice(&text), cluster->capabilities, sizeof cluster->capabilities);
+    }
+    pthread_mutex_unlock(&cluster->lock);
+    buf_fini(&text);
+}
+
 static void name_run(struct cluster *cluster) {
     unsigned char random[(CLUSTER_INCARNATION_SIZE - 1) / 2];
     rng_fill(cluster->options.rng, random, sizeof random);
     text_to_hex(random, sizeof random, cluster->incarnation);
     cluster->started_at_ms = clock_wall_ms(cluster->options.clock);
-    snprintf(cluster->capabilities, sizeof cluster->capabilities, "{}");
+    write_capabilities(cluster, NULL);
 }
 
 MAY_BLOCK static enum err_e start(struct cluster *cluster, struct problem *problem) {
@@ -425,28 +454,10 @@ void cluster_lead(struct cluster *cluster, struct leadership *ret_leadership) {
 }
 
 void cluster_see(struct cluster *cluster, const struct cluster_view *view) {
-    struct json_writer w;
-    struct buf text;
-    if (cluster->desk == NULL) {
-        return;
+    if (cluster->desk != NULL) {
+        desk_put(cluster->desk, &view->figures);
+        write_capabilities(cluster, view);
     }
-    desk_put(cluster->desk, &view->figures);
-    buf_init(&text, sizeof cluster->capabilities - 1);
-    json_writer_init(&w, &text);
-    json_begin_object(&w);
-    json_put_real(&w, "cpus", view->cpus, 2);
-    json_put_int(&w, "memory_limit", view->memory_limit);
-    json_put_int(&w, "connections_max", view->connections_max);
-    if (view->agent_port != 0) {
-        json_put_int(&w, "agent_port", view->agent_port);
-    }
-    json_end_object(&w);
-    pthread_mutex_lock(&cluster->lock);
-    if (!text.failed) {
-        (void)slice_to_cstr(buf_slice(&text), cluster->capabilities, sizeof cluster->capabilities);
-    }
-    pthread_mutex_unlock(&cluster->lock);
-    buf_fini(&text);
 }
 
 /* ---- sensing ---- */

@@ -31,6 +31,8 @@ struct cluster_options { /* all texts outlive the cluster */
     const char *id;
     const char *url;     /* where the others reach it */
     bool serves;         /* else it is a controller alone: it does not register */
+    int64_t connections_max;
+    int agent_port;      /* 0: HAProxy cannot ask it */
     const struct policy *policy;
 };
 
@@ -55,8 +57,6 @@ struct cluster_view {
     struct status_figures figures;
     double cpus;             /* that it may use */
     int64_t memory_limit;    /* bytes; below 0: not known */
-    int64_t connections_max;
-    int agent_port;          /* 0: HAProxy cannot ask it */
 };
 void cluster_see(struct cluster *cluster, const struct cluster_view *view);
 

@@ -335,6 +335,8 @@ MAY_BLOCK static enum err_e open_cluster(struct node *node) {
                                                .id = node->id,
                                                .url = node->cluster_url,
                                                .serves = node->kind != NODE_CONTROLLER,
+                                               .connections_max = node->connections_max,
+                                               .agent_port = node_agent_port(node->agent),
                                                .policy = &node->policy},
                      &node->cluster, node->problem));
     node->api_node.desk = cluster_desk(node->cluster);

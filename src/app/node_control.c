@@ -64,9 +64,7 @@ void node_control_see(const struct view *view, void *data) {
         cluster_see(control->options.cluster,
                     &(struct cluster_view){.figures = figures,
                                            .cpus = view->health.cpu_cores,
-                                           .memory_limit = view->health.memory_limit,
-                                           .connections_max = (int64_t)view->connections_limit,
-                                           .agent_port = node_agent_port(control->options.agent)});
+                                           .memory_limit = view->health.memory_limit});
     }
     node_agent_see(control->options.agent, view->health.cpu_percent);
 }

@@ -24,8 +24,8 @@ import processes  # noqa: E402
 from haproxy import HAProxy, free_port  # noqa: E402
 
 FOLDER = pathlib.Path(rig.BIN).parent / "tests"
-PROBE = os.environ.get("TURNOUT_HAPROXY_PROBE", str(FOLDER / "haproxy_probe"))
-FLEET = os.environ.get("TURNOUT_FLEET_PROBE", str(FOLDER / "fleet_probe"))
+PROBE = os.environ.get("HAPROXY_PROBE", str(FOLDER / "haproxy_probe"))
+FLEET = os.environ.get("FLEET_PROBE", str(FOLDER / "fleet_probe"))
 
 
 class Node:

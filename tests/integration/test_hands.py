@@ -18,7 +18,7 @@ sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import processes  # noqa: E402
 from haproxy import SBIN, HAProxy, free_port  # noqa: E402
 
-PROBE = os.environ.get("TURNOUT_HAPROXY_PROBE",
+PROBE = os.environ.get("HAPROXY_PROBE",
                        str(pathlib.Path(rig.BIN).parent / "tests" / "haproxy_probe"))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import itertools
 import os
+import re
 import signal
 import sys
 
@@ -69,6 +70,7 @@ class Database:
     """One of the test's own on the pair."""
 
     def __init__(self, pair, name):
+        self.name = name
         self.url = lambda: pair.url(name)
         self.environment = pair.environment
 
@@ -153,6 +155,34 @@ def test_each_node_tells_of_all(steady):
     assert table.returncode == 0, table.stderr
     assert all(any(id_of(one) in line and "healthy" in line for line in table.stdout.splitlines())
                for one in steady)
+
+
+# Keeps what each node said of itself when it first came.
+FIRST_WORDS = """
+CREATE TABLE first_words (node_id text PRIMARY KEY, said jsonb);
+CREATE FUNCTION keep_first_words() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO first_words VALUES (NEW.id, NEW.capabilities) ON CONFLICT DO NOTHING;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER first_words AFTER INSERT ON nodes FOR EACH ROW EXECUTE FUNCTION keep_first_words()
+"""
+
+
+def test_haproxy_can_be_told_of_the_agent_from_the_first_registration_on(pair, own_database,
+                                                                         tmp_path):
+    def first_words(node):
+        return pair.primary.sql("SELECT said ->> 'agent_port', said ->> 'connections_max'"
+                                f" FROM first_words WHERE node_id = '{id_of(node)}'",
+                                own_database.name)
+    pair.primary.sql(FIRST_WORDS, own_database.name)
+    with served(own_database, tmp_path, "a", TURNOUT_SERVER_AGENT="127.0.0.1:0") as [node]:
+        [port] = re.findall(r"event=agent port=(\d+)", node.log_path.read_text())
+        agent, _, connections = eventually(lambda: first_words(node), bool, WAIT_S).partition("|")
+        assert agent == port and int(connections) > 0
+        # and what is measured follows as soon as it is there, not with the next renewal
+        eventually(lambda: see(node, bool)[id_of(node)]["capabilities"],
+                   lambda able: able.get("cpus", 0) > 0 and able["agent_port"] == int(port), WAIT_S)
 
 
 def test_a_node_that_stops_is_gone_at_once(nodes):

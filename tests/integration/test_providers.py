@@ -23,7 +23,7 @@ sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import platforms  # noqa: E402
 import processes  # noqa: E402
 
-PROBE = os.environ.get("TURNOUT_PROVIDER_PROBE",
+PROBE = os.environ.get("PROVIDER_PROBE",
                        str(pathlib.Path(rig.BIN).parent / "tests" / "provider_probe"))
 
 

@@ -20,7 +20,7 @@ from haproxy import HAProxy
 from rig import create_key, eventually
 from test_access_log import lines_of
 
-PROBE = os.environ.get("TURNOUT_HAPROXY_PROBE",
+PROBE = os.environ.get("HAPROXY_PROBE",
                        str(pathlib.Path(rig.BIN).parent / "tests" / "haproxy_probe"))
 TRUSTED = "TURNOUT_SERVER_TRUSTED_PROXIES"
 LIMIT = 200  # far more failures than a node allows an address, on all its loops together

@@ -21,7 +21,7 @@ import rig
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import redis_cluster  # noqa: E402
 
-PROBE = os.environ.get("TURNOUT_REDIS_PROBE",
+PROBE = os.environ.get("REDIS_PROBE",
                        str(pathlib.Path(rig.BIN).parent / "tests" / "redis_probe"))
 PREFIX = "t:"
 
