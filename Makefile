@@ -14,10 +14,10 @@ FUZZ_SECONDS = $(or $(SECONDS),60)
 variant = $(if $(PLANT),plant-$(PLANT),$(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster build test bench chaos check format fuzz clean
+.PHONY: help run cluster build test bench bench-quick chaos check format fuzz clean
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: ## install what is missing, build, serve the demo event (LISTEN=127.0.0.1:8080)
 	@tools/setup
@@ -47,6 +47,11 @@ bench: ## measure against peers in the same run (bench/results, docs/performance
 	@tools/build release
 	@bench/run
 	@tools/gen-performance-docs
+
+bench-quick: ## the same with less of everything; shows rows, keeps nothing
+	@tools/setup bench
+	@tools/build release
+	@bench/run --quick
 
 chaos: ## the cluster under load while everything fails (MINUTES=3, SEED=…)
 	@tools/setup test
