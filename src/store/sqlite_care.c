@@ -37,7 +37,8 @@ enum err_e sqlite_care_open(const char *path, enum sqlite_care_e how, struct clo
         return problem_set(ret_problem, ERR_NO_MEMORY, "", "no memory for a connection");
     }
     care->clock = clock;
-    if (sqlite3_open_v2(path, &care->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    flags |= SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(path, &care->db, flags, sqlite_vfs_name()) != SQLITE_OK) {
         enum err_e err = refuse(care, ret_problem);
         sqlite_care_close(care);
         return err;

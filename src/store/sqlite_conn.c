@@ -71,6 +71,17 @@ static int wait_for_lock(void *data, int looks) {
     return 1;
 }
 
+static int wait_briefly(void *data, int looks) {
+    return looks >= LOG_WAIT_MS * 1000 / BUSY_LOOK_US ? 0 : wait_for_lock(data, looks);
+}
+
+MAY_BLOCK enum err_e sqlite_empty_log(struct sqlite_conn *conn) {
+    sqlite3_busy_handler(conn->db, wait_briefly, NULL);
+    int rc = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_handler(conn->db, wait_for_lock, NULL);
+    return rc == SQLITE_OK ? ERR_OK : sqlite_translate(conn->db);
+}
+
 static enum err_e set_up(struct sqlite_conn *conn, enum sqlite_role_e role) {
     sqlite3_busy_handler(conn->db, wait_for_lock, NULL);
     TRY(sqlite_exec(conn, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
@@ -82,7 +93,7 @@ static enum err_e set_up(struct sqlite_conn *conn, enum sqlite_role_e role) {
     char sql[160];
     snprintf(sql, sizeof sql,
              "PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = %d;"
-             "PRAGMA journal_size_limit = %d",
+             "PRAGMA journal_size_limit = %d; PRAGMA secure_delete = ON",
              CHECKPOINT_PAGES, LOG_KEPT_BYTES);
     return sqlite_exec(conn, sql);
 }
@@ -93,7 +104,7 @@ MAY_BLOCK enum err_e sqlite_conn_open(struct sqlite_conn *conn, const char *path
     *conn = (struct sqlite_conn){.clock = clock};
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     enum err_e err = ERR_OK;
-    if (sqlite3_open_v2(path, &conn->db, flags, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &conn->db, flags, sqlite_vfs_name()) != SQLITE_OK) {
         err = conn->db == NULL ? ERR_NO_MEMORY : sqlite_translate(conn->db);
     }
     if (err == ERR_OK) {

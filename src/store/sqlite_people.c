@@ -194,7 +194,7 @@ MAY_BLOCK enum err_e writer_erase_participant(struct sqlite_writer *w, struct st
     event->stats.participants--;
     event->dirty = true;
     op->participant_write.values = person;
-    return ERR_OK;
+    return purge_want(w);
 }
 
 /* ── importing ── */

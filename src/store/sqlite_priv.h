@@ -3,12 +3,14 @@
  * The inside of the SQLite store.
  *
  *   sqlite_conn        one connection, its prepared statements, errors translated
+ *   sqlite_file        the file below, without old bytes in what pages do not use
  *   sqlite_schema      tables and migrations
  *   sqlite_facts       what the writer remembers of events, gates and their roll-ups
  *   sqlite_writer      the writer thread: groups, commits, answers; what to do when the disk fails
  *   sqlite_checkin     scans and annulments
  *   sqlite_setup       events, gates and keys
  *   sqlite_people      participants, import, erasure, search
+ *   sqlite_purge       what an erasure leaves in the files
  *   sqlite_attendance  history, stats, timeline
  *   sqlite_actions     the journal of actions
  *   sqlite_mark        the change mark
@@ -51,6 +53,8 @@
     X(META_PUT, "INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)")                         \
     X(MARK, "SELECT value FROM meta WHERE key = 'change_mark'")                                    \
     X(MARK_PUT, "INSERT OR REPLACE INTO meta (key, value) VALUES ('change_mark', ?1)")             \
+    X(ERASURE_PUT, "INSERT OR REPLACE INTO meta (key, value) VALUES ('erasure', ?1)")              \
+    X(ERASURE_DONE, "DELETE FROM meta WHERE key = 'erasure' AND value = ?1")                       \
     X(LAST_RECORD, "SELECT max(id) FROM attendance_records")                                       \
     X(EVENT_BY_CODE, "SELECT id, code, name, timezone, starts_at, ends_at, capacity, reentry"      \
                      " FROM events WHERE code = ?1")                                               \
@@ -108,6 +112,7 @@
     X(FTS_ADD, "INSERT INTO participants_fts (rowid, event, name, email) VALUES (?1, ?2, ?3, ?4)") \
     X(FTS_REMOVE, "INSERT INTO participants_fts (participants_fts, rowid, event, name, email)"     \
                   " VALUES ('delete', ?1, ?2, ?3, ?4)")                                            \
+    X(FTS_MERGE, "INSERT INTO participants_fts (participants_fts, rank) VALUES ('merge', ?1)")     \
     X(LEDGER_GET, "SELECT admissions, inside, last_at, last_id, last_gate, first_at, first_gate"   \
                   " FROM ledger WHERE participant_id = ?1")                                        \
     X(LEDGER_PUT, "INSERT OR REPLACE INTO ledger (participant_id, admissions, inside, last_at,"    \
@@ -190,6 +195,11 @@ enum sql_e {
     SQL_COUNT
 };
 
+/* ── sqlite_file ── the VFS that every connection opens its file by. Thread: any */
+const char *sqlite_vfs_name(void);
+/* Zeros the part of a tree's page that is allocated to nothing. */
+void sqlite_page_clean(unsigned char *page, size_t len, bool is_first);
+
 /* ── sqlite_conn ── one thread each */
 struct sqlite_conn {
     sqlite3 *db;
@@ -204,6 +214,10 @@ MAY_BLOCK enum err_e sqlite_conn_open(struct sqlite_conn *conn, const char *path
 MAY_BLOCK void sqlite_conn_close(struct sqlite_conn *conn);
 enum err_e sqlite_translate(sqlite3 *db); /* the connection's last error as err_e */
 MAY_BLOCK enum err_e sqlite_exec(struct sqlite_conn *conn, const char *sql);
+/* Moves the whole log into the file and cuts it to no length. ERR_OVERLOADED: a reader or another
+ * writer would not let go of it within LOG_WAIT_MS. */
+enum { LOG_WAIT_MS = 20 };
+MAY_BLOCK enum err_e sqlite_empty_log(struct sqlite_conn *conn);
 
 /* A fixed statement, reset and without bindings; NULL when it cannot be prepared (then
  * sqlite_translate tells). Callers use sql_begin, which checks. */
@@ -289,6 +303,21 @@ MAY_BLOCK enum err_e facts_add_minute(struct sqlite_conn *conn, struct facts_cac
 /* Writes what changed since the last flush, within the running transaction. */
 MAY_BLOCK enum err_e facts_flush(struct sqlite_conn *conn, struct facts_cache *facts);
 
+/* ── sqlite_purge ── */
+enum sqlite_purge_e {
+    SQLITE_PURGE_NONE,
+    SQLITE_PURGE_WAITING,
+    SQLITE_PURGE_MERGING,
+    SQLITE_PURGE_EMPTYING,
+};
+struct sqlite_purge {
+    enum sqlite_purge_e state;
+    int64_t mark;    /* of the newest erasure: the value of its row in meta */
+    int64_t covered; /* the newest when the merge began */
+    int64_t begun_us, due_us;
+    int failures; /* in a row */
+};
+
 /* ── the writer's operations, inside its transaction ── */
 struct recent_change {
     int64_t gate, second, count;
@@ -303,6 +332,7 @@ struct sqlite_writer {
     int64_t last_id;      /* newest record id given */
     int64_t now_ms;       /* of this transaction */
     struct token_mac *token_mac;
+    struct sqlite_purge purge;
     _Atomic uint64_t others_wrote;    /* how often another process was noticed to have written */
     _Atomic int64_t others_seen_us;   /* everything that was committed until then is noticed */
     atomic_bool is_shared;            /* another process writes, too: leave it gaps */
@@ -327,6 +357,16 @@ MAY_BLOCK enum err_e writer_end_order(struct sqlite_writer *w, struct store_op *
 MAY_BLOCK enum err_e writer_add_notice(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_end_notice(struct sqlite_writer *w, struct store_op *op);
 MAY_BLOCK enum err_e writer_change_mark(struct sqlite_writer *w, struct store_op *op);
+
+/* Within the erasing transaction: its traces are to go. */
+MAY_BLOCK enum err_e purge_want(struct sqlite_writer *w);
+/* Within a transaction, when the file is opened or others wrote: theirs may be left to us. */
+MAY_BLOCK enum err_e purge_notice(struct sqlite_writer *w);
+/* Milliseconds until the next step, at most `most_ms`. */
+int64_t purge_due_ms(const struct sqlite_purge *purge, int64_t most_ms);
+/* Outside of a transaction. Nothing when none is due. */
+MAY_BLOCK void purge_step(struct sqlite_writer *w);
+MAY_BLOCK void purge_before_close(struct sqlite_writer *w); /* what can be done at once */
 
 /* ── the readers' operations ── */
 struct sqlite_reader {

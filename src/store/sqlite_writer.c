@@ -101,6 +101,7 @@ static enum err_e notice_other_writers(struct sqlite_writer *w) {
         bool is_first = w->facts.data_version == 0; /* of this connection */
         facts_drop(&w->facts);
         TRY(catch_up(w));
+        TRY(purge_notice(w));
         w->facts.data_version = version;
         atomic_fetch_add(&w->others_wrote, is_first ? 0 : 1);
     }
@@ -338,14 +339,27 @@ static void leave_gap(const struct sqlite_writer *w) {
     }
 }
 
+static int64_t wait_ms(const struct sqlite_writer_thread *t) {
+    return t->broken ? PROBE_EVERY_MS : purge_due_ms(&t->writer.purge, LOOK_EVERY_MS);
+}
+
+static void look_after(struct sqlite_writer_thread *t) {
+    if (!t->broken) {
+        purge_step(&t->writer);
+    }
+}
+
 static int writer_main(void *data) {
     struct sqlite_writer_thread *t = data;
     pthread_setname_np(pthread_self(), "writer");
     static thread_local struct store_op *ops[GROUP_OPS_MAX];
     for (;;) {
         bool closed = mailbox_is_closed(&t->box);
-        struct message *list = mailbox_wait(&t->box, t->broken ? PROBE_EVERY_MS : LOOK_EVERY_MS);
+        struct message *list = mailbox_wait(&t->box, wait_ms(t));
         if (list == NULL && closed) {
+            if (!t->broken) {
+                purge_before_close(&t->writer);
+            }
             return 0;
         }
         if (list == NULL && t->broken) {
@@ -356,11 +370,13 @@ static int writer_main(void *data) {
         }
         if (list == NULL && !t->broken) {
             look_around(&t->writer);
+            look_after(t);
         }
         while (list != NULL) {
             size_t len = fill_group(t, &list, ops);
             if (len > 0) {
                 run_group(t, ops, len);
+                look_after(t);
                 leave_gap(&t->writer);
             }
         }

@@ -80,6 +80,10 @@ void rig_begin(struct rig *rig) {
     size_t group_max = rig->group_max;
     *rig = (struct rig){.group_max = group_max == 0 ? 256 : group_max};
     make_place(rig);
+    rig_resume(rig);
+}
+
+void rig_resume(struct rig *rig) {
     virtual_clock_init(&rig->clock, RIG_START_MS);
     seeded_rng_init(&rig->rng, 1);
     arena_init(&rig->arena, (size_t)1 << 30);

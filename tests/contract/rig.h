@@ -41,6 +41,7 @@ enum err_e rig_open(const struct rig *rig, struct clock *clock, struct rng *rng,
  * 256). */
 void rig_begin(struct rig *rig);
 void rig_reopen(struct rig *rig);
+void rig_resume(struct rig *rig); /* begins at `path` with what another process left there */
 void rig_end(struct rig *rig); /* closes and removes it */
 
 /* cmocka fixtures: *state is a struct rig with event "e" (after_exit, no limit) and gates g1, g2 */
