@@ -2,6 +2,9 @@
 // Goal: the pages of nodes, alerts and actions tell all that the API tells, and nothing else: of a
 // real server, and of clusters in trouble, whose documents have the shapes that the API declares.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import {
@@ -14,6 +17,7 @@ import {
     launch,
     logIn,
     newFolder,
+    phone,
     removeFolder,
     rowsOf,
     show,
@@ -32,10 +36,51 @@ let server;
 let browser;
 let admin;
 let analyst;
+let receiver;
+
+// Somebody to tell.
+function listen() {
+    receiver = createServer((request, response) => {
+        request.resume();
+        request.on('end', () => response.end());
+    });
+    return new Promise((done) =>
+        receiver.listen(0, '127.0.0.1', () => done(receiver.address().port)),
+    );
+}
+
+// A rule that fires at once, whose action waits for an approval, and one over nodes.
+const rulesOf = (port) => `
+[recovery]
+mode = ask
+verify = 0s
+
+[alert.crowded]
+metric = healthy_nodes
+op = >=
+threshold = 1
+severity = warning
+action = INVALIDATE_CACHE
+cooldown = 1h
+
+[alert.warm_node]
+metric = node_age_s
+op = >=
+threshold = 0
+severity = info
+
+[notify.team]
+type = webhook
+url = http://127.0.0.1:${port}/hook
+group_wait = 0s
+`;
 
 before(async () => {
     folder = newFolder();
-    server = await new Server(folder, await freePort(), 'required', []).start();
+    const config = join(folder, 'turnout.ini');
+    writeFileSync(config, rulesOf(await listen()));
+    const args = ['--config', config];
+    server = await new Server(folder, await freePort(), 'required', args).start();
     admin = server.makeKey('admin');
     analyst = server.makeKey('analyst');
     browser = await launch();
@@ -44,6 +89,7 @@ before(async () => {
 after(async () => {
     await browser?.close();
     await server?.stop();
+    receiver?.close();
     removeFolder(folder);
 });
 
@@ -81,6 +127,8 @@ function nodeOf(id, more) {
     };
 }
 
+const ACTING = { state: 'on', at: null, by: null, reason: null };
+
 function cluster(more) {
     const unknown = { cpu: null, memory: null, connections: null, hit_rate: null };
     const missed = { state: 'suspect', why: 'missed: connection refused', healthy: false };
@@ -96,7 +144,13 @@ function cluster(more) {
             nodeOf('gate4', drains),
             nodeOf(EVIL, { ...left, ...unknown, ...strange }),
         ],
-        controller: { leads: false, leader: 'gate2', url: 'http://gate2.example.org:8080', term: 7 },
+        controller: {
+            leads: false,
+            leader: 'gate2',
+            url: 'http://gate2.example.org:8080',
+            term: 7,
+            acting: ACTING,
+        },
         scale: {
             current: 2,
             desired: 3,
@@ -188,7 +242,7 @@ for (const look of LOOKS) {
 }
 
 test('no nodes, nobody who leads and a controller that has not looked are told', () => {
-    const controller = { leads: false, leader: null, url: null, term: 0 };
+    const controller = { leads: false, leader: null, url: null, term: 0, acting: ACTING };
     const scale = { current: 0, desired: 0, reason: 'missing: the snapshot lists no nodes' };
     const stand = (page) =>
         answer(page, '/v1/nodes', cluster({ items: [], controller, scale }), { schema: 'Nodes' });
@@ -245,4 +299,308 @@ test('the only node of a file is told as the API tells it', () =>
             assert.equal(chosen[i][1], node.id);
             assert.equal(chosen[i][2].split(':')[0], reason.split(':')[0]);
         }
+    }));
+
+// ---- alerts ----
+
+const WATCHED = {
+    value: 12.5,
+    absent: false,
+    data: 'present',
+    flapping: false,
+    silenced: false,
+};
+
+function ruleOf(rule, state, more) {
+    return {
+        ...WATCHED,
+        rule,
+        state,
+        severity: 'warning',
+        action: 'AUTO_SCALE',
+        metric: 'avg_response_time_ms',
+        per: null,
+        rate_over_s: 0,
+        op: '>',
+        threshold: 2000,
+        clear: null,
+        for_s: 30,
+        cooldown_s: 300,
+        since: AT,
+        resolved_at: null,
+        ...more,
+    };
+}
+
+function actionOf(id, outcome, more) {
+    return {
+        id: String(id),
+        at: AT,
+        system: 'recovery',
+        actor: 'gate1',
+        action: 'OPTIMIZE_QUERIES',
+        target: 'store',
+        outcome,
+        trigger: 'database_slow_query: slow_query_count 12 is above 10',
+        plan: 'let the optimizer take few safe steps and measure',
+        evidence: { trigger: 'as above', plan: 'as above', rule: 'database_slow_query', value: 12 },
+        before: { slow_query_count: 12, nodes: 2 },
+        after: {},
+        detail: '',
+        ...more,
+    };
+}
+
+const OUTCOMES = [
+    'advised', 'held', 'waiting', 'expired', 'begun', 'done', 'failed', 'better', 'no effect',
+    'worse', 'undone', 'interrupted', 'called',
+];
+
+const ALERTS = {
+    at: AT,
+    mode: 'act',
+    acting: { state: 'stopped', at: AT, by: '9f0c6b1f3a7d2e48', reason: EVIL },
+    unwatched: 3,
+    items: [
+        ruleOf('quiet', 'inactive', { value: null, absent: true, data: 'absent', action: null }),
+        ruleOf('over', 'resolved', { resolved_at: AT }),
+        ruleOf('soon', 'pending', { per: 'healthy_nodes', rate_over_s: 300, clear: 1000 }),
+        ruleOf('known', 'firing', { silenced: true, flapping: true }),
+        ruleOf('leak', 'firing', {
+            severity: 'critical',
+            metric: 'node_memory',
+            nodes: [
+                { ...WATCHED, node: EVIL, state: 'firing', value: 97.25 },
+                { ...WATCHED, node: 'gate2', state: 'pending', silenced: true },
+            ],
+        }),
+    ],
+};
+
+const SILENCES = {
+    items: [
+        {
+            id: 'a1',
+            rule: 'known',
+            node: 'gate*',
+            severity: 'warning',
+            at: AT,
+            until: '2099-11-24T18:23:29.000Z',
+            by: '9f0c6b1f3a7d2e48',
+            reason: EVIL,
+        },
+    ],
+    next: null,
+};
+
+const ACTIONS = {
+    items: OUTCOMES.map((outcome, i) =>
+        actionOf(i, outcome, {
+            after: outcome === 'better' ? { slow_query_count: 3, nodes: 2 } : {},
+            detail: outcome === 'failed' ? EVIL : '',
+        }),
+    ),
+    next: null,
+};
+
+const NOTIFICATIONS = {
+    receivers: [
+        {
+            receiver: 'team',
+            type: 'webhook',
+            disabled: false,
+            queued: 1,
+            delivered: 1200,
+            refused: 2,
+            given_up: 3,
+            tries_failed: 4,
+            put_off: 5,
+            delivered_at: AT,
+            trouble: 'connection refused',
+        },
+    ],
+    items: ['waiting', 'delivered', 'refused', 'given up'].map((state, i) => ({
+        id: String(i),
+        key: `n-${i}`,
+        at: AT,
+        changed_at: AT,
+        receiver: 'team',
+        actor: 'gate1',
+        state,
+        attempts: 2,
+        detail: state === 'refused' ? '410' : '',
+        notice: { title: EVIL },
+    })),
+    next: null,
+};
+
+async function standAlerts(page) {
+    await answer(page, '/v1/alerts', ALERTS, { schema: 'Alerts' });
+    await answer(page, '/v1/silences', SILENCES, { items: 'Silence' });
+    await answer(page, '/v1/actions?limit=25', ACTIONS, { items: 'Action' });
+    await answer(page, '/v1/notifications?limit=25', NOTIFICATIONS, { items: 'Notification' });
+}
+
+const TOLD = {
+    'en-US': {
+        rules: 'Rules',
+        silences: 'Silences',
+        journal: 'Journal of actions',
+        log: 'Notices',
+        texts: ['All acting is stopped', 'by the key 9f0c6b1f3a7d2e48', 'change a second over 300 s'],
+        outcomes: [
+            'Advised', 'Held back', 'Waits for approval Approve', 'Not approved in time', 'Begun',
+            'Done', 'Failed', 'Helped', 'No effect', 'Made it worse', 'Undone', 'Interrupted',
+            'For a person',
+        ],
+        states: ['Waiting', 'Delivered', 'Refused', 'Given up'],
+    },
+    'ko-KR': {
+        rules: '규칙',
+        silences: '무음',
+        journal: '조치 기록',
+        log: '알림',
+        texts: ['모든 조치가 중지되어', '키 9f0c6b1f3a7d2e48', '300초간 초당 변화'],
+        outcomes: [
+            '권고', '보류', '승인 대기 승인', '승인 시한 지남', '시작됨', '완료', '실패', '효과 있음',
+            '효과 없음', '악화', '되돌림', '중단됨', '사람이 필요함',
+        ],
+        states: ['대기 중', '전달됨', '거절됨', '포기함'],
+    },
+};
+
+for (const look of LOOKS) {
+    const { colorScheme, locale } = look;
+    const words = TOLD[locale];
+    test(`rules, silences, journal and notices are told in full: ${colorScheme}, ${locale}`, () =>
+        visit(look, admin, standAlerts, async (page) => {
+            await show(page, server, 'alerts');
+            const rules = await rowsOf(page, words.rules);
+            assert.deepEqual(
+                rules.slice(1).map((row) => row[1]),
+                ['known', 'soon', 'over', 'quiet'],
+            );
+            assert.ok(rules[0][1].startsWith(`leak${EVIL} 97.25 `), rules[0][1]);
+            const [silence] = await rowsOf(page, words.silences);
+            assert.ok(silence[0].startsWith('known · gate* · '), silence[0]);
+            assert.deepEqual(silence.slice(3, 5), [EVIL, '9f0c6b1f3a7d2e48']);
+            const journal = await rowsOf(page, words.journal);
+            assert.deepEqual(
+                journal.map((row) => row[1].trim()),
+                words.outcomes,
+            );
+            const helped = journal[OUTCOMES.indexOf('better')];
+            assert.ok(helped[4].includes('slow_query_count 12 → 3'), helped[4]);
+            assert.ok(helped[3].includes('rule database_slow_query'), helped[3]);
+            const log = await rowsOf(page, words.log);
+            assert.deepEqual(
+                log.map((row) => row[1]),
+                words.states,
+            );
+            const text = await page.textContent('body');
+            for (const shown of [...words.texts, '1,200', 'connection refused', '410']) {
+                assert.ok(text.includes(shown), shown);
+            }
+            assert.doesNotMatch(text, /NaN|undefined|\[object/);
+            assert.equal(await page.textContent('.badge'), '1'); // the silenced one is quiet
+            assert.equal(await page.$('main img'), null);
+            assert.deepEqual(await axe(page), []);
+            assert.ok((await phone(page)) <= 0);
+            assert.deepEqual(await axe(page), []);
+        }));
+}
+
+test('a part that cannot be read says so, and the others stay', () => {
+    const stand = async (page) => {
+        await standAlerts(page);
+        await page.unroute('**/v1/silences');
+        const problem = { code: 'unavailable', detail: 'the store is away' };
+        await answer(page, '/v1/silences', problem, { status: 503 });
+        await answer(page, '/v1/notifications?limit=25', problem, { status: 503 });
+    };
+    return visit({}, analyst, stand, async (page, seen) => {
+        await show(page, server, 'alerts');
+        const told = await page.$$eval('.note.warn', (all) =>
+            all.filter((one) => one.textContent.includes('the store is away')).length,
+        );
+        assert.equal(told, 2);
+        assert.equal((await rowsOf(page, 'Rules')).length, ALERTS.items.length);
+        assert.equal((await rowsOf(page, 'Journal of actions')).length, OUTCOMES.length);
+        assert.equal(await page.$('main button.plain'), null); // this login orders nothing
+        forget(seen, /503 \(/);
+    });
+});
+
+// Fills the dialog that is open and confirms it.
+async function order(page, key, fields = {}) {
+    for (const [name, value] of Object.entries(fields)) {
+        await page.fill(`dialog [name=${name}]`, value);
+    }
+    await page.fill('dialog [name=key]', key);
+    await page.click('dialog [type=submit]');
+}
+
+test('what waits is approved with a key that may, and the journal and the receiver tell', () =>
+    visit({}, admin, async () => {}, async (page, seen) => {
+        await show(page, server, 'alerts');
+        await page.waitForSelector('.badge');
+        await page.click('text=Approve');
+        assert.deepEqual(await axe(page), []); // of the dialog, too
+        await order(page, analyst);
+        await page.waitForSelector('dialog .note.bad:has-text("scope admin")');
+        await page.fill('dialog [name=key]', admin);
+        await page.click('dialog [type=submit]');
+        await page.waitForSelector('dialog', { state: 'detached' });
+        const row = '[aria-label="Journal of actions"] tr:has-text("INVALIDATE_CACHE")';
+        await page.waitForSelector(`${row} .chip:has-text("Done")`);
+        await page.waitForSelector('[aria-label="Notices"] .chip.good:has-text("Delivered")');
+        const nodes = '[aria-label="Rules"] tr:has-text("warm_node") .pairs';
+        const id = (await server.send('GET', '/v1/nodes', undefined, analyst)).body.items[0].id;
+        await page.waitForSelector(`${nodes}:has-text("${id}")`);
+        forget(seen, /403 \(/);
+    }));
+
+test('an alert is silenced and told again; no key stays in the page', () =>
+    visit({}, admin, async () => {}, async (page) => {
+        const silences = async () =>
+            (await server.send('GET', '/v1/silences', undefined, analyst)).body.items;
+        await show(page, server, 'alerts');
+        await page.click('[aria-label="Silence: crowded"]');
+        await order(page, admin, { reason: EVIL });
+        const row = '[role=region][aria-label="Silences"] tbody tr';
+        await page.waitForSelector(`${row}:has-text("crowded")`);
+        const [silence] = await silences();
+        assert.deepEqual([silence.rule, silence.reason], ['crowded', EVIL]);
+        const hourMs = Date.parse(silence.until) - Date.parse(silence.at);
+        assert.equal(Math.round(hourMs / 1000), 3600);
+        assert.equal((await rowsOf(page, 'Silences'))[0][4], silence.by);
+        await page.waitForSelector('[aria-label="Rules"] tr:has-text("crowded"):has-text("silenced")');
+        const secret = admin.split('.')[1];
+        assert.ok(!(await page.content()).includes(secret));
+        await page.click('[aria-label^="End: "]');
+        await order(page, admin);
+        await page.waitForSelector('text=No alert is silenced.');
+        assert.deepEqual(await silences(), []);
+    }));
+
+test('a stop of all acting is loud on every page until it is resumed', () =>
+    visit({}, admin, async () => {}, async (page) => {
+        const acting = async () =>
+            (await server.send('GET', '/v1/alerts', undefined, analyst)).body.acting;
+        await show(page, server, 'alerts');
+        await page.click('text=Stop all acting');
+        await page.keyboard.press('Escape');
+        await page.waitForSelector('dialog', { state: 'detached' });
+        await page.click('text=Stop all acting');
+        await order(page, admin, { reason: EVIL });
+        await page.waitForSelector(`.banner.loud[role=alert]:has-text("${EVIL.replace(/"/g, '\\"')}")`);
+        await page.waitForSelector('[aria-label="Journal of actions"] tr:has-text("STOP_ACTING")');
+        assert.equal((await acting()).state, 'stopped');
+        await show(page, server, 'kpi');
+        await page.waitForSelector('.banner.loud');
+        assert.deepEqual(await axe(page), []);
+        await page.click('.banner >> text=Resume acting');
+        await order(page, admin);
+        await page.waitForSelector('.banner', { state: 'detached' });
+        assert.equal((await acting()).state, 'on');
     }));

@@ -262,6 +262,11 @@ export async function withPage(browser, server, options, use) {
     }
 }
 
+export async function phone(page) {
+    await page.setViewportSize({ width: 360, height: 740 });
+    return page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+}
+
 // The 401 that tells that nobody is logged in yet is part of a login.
 export function forgetLogin(seen) {
     forget(seen, /401 \(Unauthorized\)/);
@@ -299,9 +304,13 @@ export function rowsOf(page, label) {
 
 // Answers a path of the API with a document of the test's own, which has the shape that the API
 // declares for it.
-export async function answer(page, path, document, { schema, status = 200 } = {}) {
+export async function answer(page, path, document, { schema, items, status = 200 } = {}) {
     if (schema !== undefined) {
         assert.deepEqual(misshapen(document, SCHEMAS[schema], schema), []);
+    }
+    if (items !== undefined) {
+        const list = { type: 'array', items: SCHEMAS[items] };
+        assert.deepEqual(misshapen(document.items, list, items), []);
     }
     await page.route(
         (url) => url.pathname + url.search === path,

@@ -4,13 +4,15 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
+import { resumeActing, type AlertsDocument } from './data/alerts';
 import { live, retryNow, startLive, stopLive, type Performance } from './data/live';
+import { usePolled, type Polled } from './data/poll';
 import { lang, setLang, setTheme, theme, type Lang, type Theme } from './data/prefs';
 import { askWhoIAm, logOut, maySeeFigures, session, type Session } from './data/session';
 import { useStore } from './data/store';
 import { useText } from './i18n';
 import { backoffMs } from './logic/backoff';
-import { formatClock, formatSpan } from './logic/format';
+import { formatClock, formatDateTime, formatSpan, parseTime } from './logic/format';
 import { ageMs, isStale } from './logic/freshness';
 import { hashOf, PAGES, routeOf, type Route } from './logic/route';
 import { AlertsPage } from './pages/alerts';
@@ -22,7 +24,10 @@ import { KpiPage } from './pages/kpi';
 import { Login } from './pages/login';
 import { NodesPage } from './pages/nodes';
 import { SuggestionsPage } from './pages/suggestions';
+import { OrderButton, OrderDialog } from './ui/order';
 import { Note, ToneIcon } from './ui/parts';
+
+const ALERTS_EVERY_MS = 3000;
 
 function useRoute(): Route {
   const [route, setRoute] = useState(() => routeOf(location.hash));
@@ -83,6 +88,51 @@ function LostBanner() {
       <button type="button" onClick={retryNow}>
         {t('link.retry')}
       </button>
+    </div>
+  );
+}
+
+function ResumeButton() {
+  const { t } = useText();
+  return (
+    <OrderButton text={t('acting.resume')}>
+      {(onClose) => (
+        <OrderDialog
+          title={t('acting.resume')}
+          what={t('acting.resume.what')}
+          button={t('acting.resume')}
+          send={(_form, key) => resumeActing(key)}
+          onClose={onClose}
+        />
+      )}
+    </OrderButton>
+  );
+}
+
+// On every page: nothing repairs itself while this stands.
+function ActingBanner({ alerts }: { alerts: AlertsDocument | null }) {
+  const { t } = useText();
+  const acting = alerts?.acting;
+  if (acting === undefined || acting.state === 'on') {
+    return null;
+  }
+  if (acting.state === 'unknown') {
+    return (
+      <div class="banner warn" role="status">
+        <ToneIcon tone="warn" />
+        <span>{t('acting.unknown')}</span>
+      </div>
+    );
+  }
+  const clock = formatDateTime(parseTime(acting.at));
+  return (
+    <div class="banner bad loud" role="alert">
+      <ToneIcon tone="bad" />
+      <span>
+        <b>{t('acting.stopped')}</b> {t('acting.since', { clock, by: acting.by ?? '–' })}{' '}
+        {acting.reason}
+      </span>
+      <ResumeButton />
     </div>
   );
 }
@@ -149,8 +199,18 @@ function Head({ children }: { children?: ComponentChildren }) {
   );
 }
 
-function Tabs({ route }: { route: Route }) {
+function Firing({ count }: { count: number }) {
   const { t } = useText();
+  return count === 0 ? null : (
+    <span class="badge" role="img" aria-label={t('alerts.firing', { count })}>
+      {count}
+    </span>
+  );
+}
+
+function Tabs({ route, alerts }: { route: Route; alerts: AlertsDocument | null }) {
+  const { t } = useText();
+  const loud = (alerts?.items ?? []).filter((one) => one.state === 'firing' && !one.silenced);
   return (
     <nav class="tabs" aria-label={t('app.nav')}>
       <ul>
@@ -161,6 +221,7 @@ function Tabs({ route }: { route: Route }) {
               aria-current={page === route.page ? 'page' : undefined}
             >
               {t(`tab.${page}`)}
+              {page === 'alerts' && <Firing count={loud.length} />}
             </a>
           </li>
         ))}
@@ -169,7 +230,13 @@ function Tabs({ route }: { route: Route }) {
   );
 }
 
-function Content({ route, figures }: { route: Route; figures: Performance | null }) {
+interface ContentProps {
+  route: Route;
+  figures: Performance | null;
+  alerts: Polled<AlertsDocument>;
+}
+
+function Content({ route, figures, alerts }: ContentProps) {
   const { t } = useText();
   const setEvent = (event: string) => {
     location.hash = hashOf({ page: 'event', event });
@@ -180,7 +247,7 @@ function Content({ route, figures }: { route: Route; figures: Performance | null
     case 'event':
       return <EventPage code={route.event} setCode={setEvent} />;
     case 'alerts':
-      return <AlertsPage />;
+      return <AlertsPage alerts={alerts} />;
     case 'suggestions':
       return <SuggestionsPage />;
     default:
@@ -226,6 +293,7 @@ function Board({ who }: { who: Session }) {
   const route = useRoute();
   const { figures } = useStore(live);
   const mayLook = maySeeFigures(who);
+  const alerts = usePolled<AlertsDocument>(mayLook ? '/v1/alerts' : null, ALERTS_EVERY_MS);
   useEffect(() => {
     if (!mayLook) {
       return undefined;
@@ -249,11 +317,12 @@ function Board({ who }: { who: Session }) {
         {t('app.skip')}
       </a>
       <Head>{mayLook && <LinkState />}</Head>
-      <Tabs route={route} />
+      <Tabs route={route} alerts={alerts.data} />
       {mayLook && <LostBanner />}
+      <ActingBanner alerts={alerts.data} />
       <main id="content" tabIndex={-1} class={`page-${route.page}`}>
         {mayLook || route.page === 'event' ? (
-          <Content route={route} figures={figures} />
+          <Content route={route} figures={figures} alerts={alerts} />
         ) : (
           <Forbidden who={who} page={route.page} />
         )}

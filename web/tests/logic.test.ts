@@ -352,6 +352,7 @@ test('what the controller decides and why has Korean words, every sentence of it
     ...sentencesOf('act/watcher.c', 'its? |another run '),
     ...sentencesOf('app/node_control.c', 'its? '),
     ...sentencesOf('app/hands.c', 'it was '),
+    ...sentencesOf('act/controller_actions.c', '(call|change|let|empty|drain|refuse) '),
   ];
   assert.ok(all.length > 35, all.join('\n'));
   for (const sentence of all) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests to this node. The session's cookie goes along by itself; no secret is kept here.
+// Requests to this node. The session's cookie goes along by itself; no secret is kept here. The
+// cookie only reads: what changes something bears a key, for that one request.
 export interface Problem {
   status: number; // 0: the node could not be reached
   code: string;
@@ -35,7 +36,7 @@ export async function send<T>(
   method: string,
   path: string,
   body?: unknown,
-  signal?: AbortSignal,
+  { signal, key }: { signal?: AbortSignal | undefined; key?: string | undefined } = {},
 ): Promise<Answer<T>> {
   const timeout = new AbortController();
   const stop = () => timeout.abort();
@@ -46,17 +47,19 @@ export async function send<T>(
       method,
       credentials: 'same-origin',
       cache: 'no-store',
-      headers:
-        body === undefined
-          ? { accept: 'application/json' }
-          : { accept: 'application/json', 'content-type': 'application/json' },
+      headers: {
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: timeout.signal,
     });
     if (!response.ok) {
       return { ok: false, problem: await problemOf(response) };
     }
-    return { ok: true, data: (response.status === 204 ? null : await response.json()) as T };
+    const text = await response.text(); // 202 and 204 have none
+    return { ok: true, data: (text === '' ? null : JSON.parse(text)) as T };
   } catch {
     return { ok: false, problem: UNREACHABLE };
   } finally {
@@ -67,7 +70,7 @@ export async function send<T>(
 
 // A read of a page. Without a session any more, the page goes back to its login.
 export async function get<T>(path: string, signal?: AbortSignal): Promise<Answer<T>> {
-  const answer = await send<T>('GET', path, undefined, signal);
+  const answer = await send<T>('GET', path, undefined, { signal });
   if (!answer.ok && answer.problem.status === 401) {
     onUnauthorized();
   }

@@ -13,6 +13,13 @@ export interface Polled<T> {
 
 const NOTHING: Polled<never> = { data: null, problem: null, lastMs: null };
 
+const turns = new Set<() => void>();
+
+// Everything that is shown is asked for anew: something was changed from here.
+export function pollNow(): void {
+  turns.forEach((turn) => turn());
+}
+
 // Calls `read` now and again `everyMs` after each answer; a failure waits longer each time. A page
 // in a hidden tab asks for nothing.
 export function poll<T>(
@@ -23,24 +30,36 @@ export function poll<T>(
   const ended = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
+  let isAsking = false;
+  let isDue = false; // again, as soon as the answer that is awaited is there
   const turn = async (): Promise<void> => {
     if (document.hidden) {
       timer = setTimeout(() => void turn(), everyMs);
       return;
     }
+    isAsking = true;
     const answer = await read(ended.signal);
+    isAsking = false;
     if (ended.signal.aborted) {
       return;
     }
     failures = answer.ok ? 0 : failures + 1;
     tell(answer);
-    timer = setTimeout(
-      () => void turn(),
-      answer.ok ? everyMs : Math.max(everyMs, backoffMs(failures)),
-    );
+    const waitMs = answer.ok ? everyMs : Math.max(everyMs, backoffMs(failures));
+    timer = setTimeout(() => void turn(), isDue ? 0 : waitMs);
+    isDue = false;
   };
+  const turnNow = () => {
+    isDue = isAsking;
+    if (!isAsking) {
+      clearTimeout(timer);
+      void turn();
+    }
+  };
+  turns.add(turnNow);
   void turn();
   return () => {
+    turns.delete(turnNow);
     ended.abort();
     clearTimeout(timer);
   };

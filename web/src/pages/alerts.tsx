@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rules and their states, and the journal of what was done by itself.
-import { useText, type Key } from '../i18n';
+// Rules and their states; beside them who is not told, what was done by itself, who was told.
+import type { Alert, AlertsDocument, NodeAlert } from '../data/alerts';
+import type { Polled } from '../data/poll';
+import { useText, type Key, type Translate } from '../i18n';
 import { en } from '../i18n/en';
-import { formatDateTime, parseTime } from '../logic/format';
+import { formatDateTime, formatSpan, parseTime } from '../logic/format';
 import { severityRank } from '../logic/status';
-import { Pairs } from '../ui/facts';
-import { Listing, numberOf, textOf, type Item } from '../ui/listing';
-import { Chip, PageHead, type Column, type Tone } from '../ui/parts';
+import { useMayOrder } from '../ui/order';
+import { Card, Chip, Loaded, Note, PageHead, Table, type Column, type Tone } from '../ui/parts';
+import { Journal } from './alerts_journal';
+import { Notices } from './alerts_notices';
+import { Silences, SilenceButton } from './alerts_silences';
+import { short } from './alerts_words';
 
 const STATE_ORDER = ['firing', 'pending', 'resolved', 'inactive'];
 
-function stateTone(row: Item): Tone {
-  switch (row.state) {
+function stateTone(state: string, severity: string): Tone {
+  switch (state) {
     case 'firing':
-      return row.severity === 'info' ? 'warn' : 'bad';
+      return severity === 'info' ? 'warn' : 'bad';
     case 'pending':
       return 'warn';
     case 'resolved':
@@ -23,154 +28,166 @@ function stateTone(row: Item): Tone {
   }
 }
 
-function worstRules(rows: Item[]): Item[] {
-  const rank = (row: Item) => (STATE_ORDER.indexOf(textOf(row.state)) + 5) % 5;
-  return [...rows].sort(
+function worstRules(rules: readonly Alert[]): Alert[] {
+  const rank = (row: Alert) => (STATE_ORDER.indexOf(row.state) + 5) % 5;
+  return [...rules].sort(
     (a, b) => rank(a) - rank(b) || severityRank(a.severity) - severityRank(b.severity),
   );
 }
 
-function short(value: unknown): string {
-  const number = numberOf(value);
-  return number === null ? '–' : number.toLocaleString('en-US', { maximumFractionDigits: 2 });
+// "avg_response_time_ms > 2000", with all that the rule compares.
+function conditionOf(t: Translate, row: Alert): string {
+  const ratio = row.per === null ? row.metric : `${row.metric} / ${row.per}`;
+  const what =
+    row.rate_over_s > 0 ? t('alerts.rate', { what: ratio, over: row.rate_over_s }) : ratio;
+  const clear = row.clear === null ? '' : ` (${t('alerts.clear', { clear: short(row.clear) })})`;
+  return `${what} ${row.op} ${short(row.threshold)}${clear}`;
 }
 
-function useRuleColumns(): Column<Item>[] {
+function State({ of, severity }: { of: Alert | NodeAlert; severity: string }) {
   const { t, word } = useText();
-  return [
+  return (
+    <>
+      <Chip tone={stateTone(of.state, severity)}>{word('alerts.state', of.state)}</Chip>{' '}
+      {of.silenced && <Chip tone="none">{t('alerts.silenced')}</Chip>}{' '}
+      {of.flapping && <Chip tone="warn">{t('alerts.flapping')}</Chip>}{' '}
+      {of.data === 'absent' && <Chip tone="warn">{t('alerts.noData')}</Chip>}
+    </>
+  );
+}
+
+// A rule over nodes has an alert for each.
+function Rule({ row }: { row: Alert }) {
+  return (
+    <div class="said">
+      <code>{row.rule}</code>
+      <ul class="pairs">
+        {(row.nodes ?? []).map((one) => (
+          <li key={one.node}>
+            <code>{one.node}</code> {short(one.value)} <State of={one} severity={row.severity} />
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Condition({ row }: { row: Alert }) {
+  const { t } = useText();
+  return (
+    <div class="said">
+      <code>{conditionOf(t, row)}</code>
+      <p class="quiet">
+        {row.for_s > 0 ? t('alerts.for', { span: formatSpan(row.for_s) }) : t('alerts.atOnce')}
+      </p>
+    </div>
+  );
+}
+
+function Due({ row }: { row: Alert }) {
+  const { t } = useText();
+  return row.action === null ? (
+    <span class="quiet">{t('alerts.noAction')}</span>
+  ) : (
+    <>
+      <code>{row.action}</code>
+      <p class="quiet small">{t('alerts.cooldown', { span: formatSpan(row.cooldown_s) })}</p>
+    </>
+  );
+}
+
+function useColumns(rules: readonly Alert[]): Column<Alert>[] {
+  const { t, word } = useText();
+  const mayOrder = useMayOrder();
+  const columns: (Column<Alert> | false)[] = [
     {
       key: 'state',
       label: t('alerts.state'),
-      read: (row) => STATE_ORDER.indexOf(textOf(row.state)),
-      show: (row) => <Chip tone={stateTone(row)}>{word('alerts.state', textOf(row.state))}</Chip>,
+      read: (row) => STATE_ORDER.indexOf(row.state),
+      show: (row) => <State of={row} severity={row.severity} />,
     },
-    { key: 'rule', label: t('alerts.rule'), code: true, read: (row) => textOf(row.rule) },
+    {
+      key: 'rule',
+      label: t('alerts.rule'),
+      read: (row) => row.rule,
+      show: (row) => <Rule row={row} />,
+    },
     {
       key: 'severity',
       label: t('alerts.severity'),
       read: (row) => severityRank(row.severity),
-      show: (row) => word('alerts.severity', textOf(row.severity)),
+      show: (row) => word('alerts.severity', row.severity),
     },
     {
       key: 'condition',
       label: t('alerts.condition'),
-      code: true,
-      read: (row) => textOf(row.metric),
-      show: (row) => `${textOf(row.metric)} ${textOf(row.op)} ${short(row.threshold)}`,
+      read: (row) => row.metric,
+      show: (row) => <Condition row={row} />,
     },
     {
       key: 'value',
       label: t('alerts.value'),
       num: true,
-      read: (row) => numberOf(row.value),
-      show: (row) => (row.absent === true ? t('alerts.absent') : short(row.value)),
+      read: (row) => row.value,
+      show: (row) => (row.absent ? t('alerts.absent') : short(row.value)),
     },
     {
       key: 'since',
       label: t('alerts.since'),
-      read: (row) => textOf(row.since),
+      read: (row) => row.since,
       show: (row) => formatDateTime(parseTime(row.since)),
     },
-    { key: 'action', label: t('alerts.action'), code: true, read: (row) => textOf(row.action) },
-  ];
-}
-
-const OUTCOME_TONES: Record<string, Tone> = {
-  done: 'good',
-  better: 'good',
-  failed: 'bad',
-  worse: 'bad',
-  undone: 'warn',
-  interrupted: 'warn',
-  waiting: 'warn',
-};
-
-function outcomeTone(row: Item): Tone {
-  return OUTCOME_TONES[textOf(row.outcome)] ?? 'none';
-}
-
-function useActionColumns(): Column<Item>[] {
-  const { t, word } = useText();
-  return [
     {
-      key: 'at',
-      label: t('actions.at'),
-      read: (row) => textOf(row.at),
-      show: (row) => formatDateTime(parseTime(row.at)),
+      key: 'action',
+      label: t('alerts.action'),
+      read: (row) => row.action,
+      show: (row) => <Due row={row} />,
     },
-    {
-      key: 'outcome',
-      label: t('actions.outcome'),
-      read: (row) => textOf(row.outcome),
-      show: (row) => (
-        <Chip tone={outcomeTone(row)}>
-          {word('outcome', textOf(row.outcome).replace(' ', '_'))}
-        </Chip>
-      ),
-    },
-    { key: 'action', label: t('alerts.action'), code: true, read: (row) => textOf(row.action) },
-    { key: 'target', label: t('actions.target'), code: true, read: (row) => textOf(row.target) },
-    {
-      key: 'trigger',
-      label: t('actions.reason'),
-      read: (row) => textOf(row.trigger),
-      show: (row) => (
-        <div class="detail">
-          {textOf(row.trigger)}
-          {[row.plan, row.detail].map((text) =>
-            text ? <p class="quiet">{textOf(text)}</p> : null,
-          )}
-        </div>
-      ),
-    },
-    {
-      key: 'before',
-      label: t('actions.before'),
+    mayOrder && {
+      key: 'order',
+      label: t('silences.silence'),
       read: () => null,
-      show: (row) => <Pairs of={row.before} />,
+      show: (row) => <SilenceButton rules={rules} rule={row.rule} />,
     },
-    {
-      key: 'after',
-      label: t('actions.after'),
-      read: () => null,
-      show: (row) => <Pairs of={row.after} />,
-    },
-    { key: 'actor', label: t('nodes.node'), code: true, read: (row) => textOf(row.actor) },
   ];
+  return columns.filter((one): one is Column<Alert> => one !== false);
 }
 
-export function AlertsPage() {
+function Rules({ data }: { data: AlertsDocument }) {
   const { t } = useText();
-  const modeText = (mode: unknown) => {
-    const key = `alerts.mode.${textOf(mode)}`;
-    return key in en ? t(key as Key) : textOf(mode);
-  };
+  const key = `alerts.mode.${data.mode}`;
+  return (
+    <Card title={t('alerts.rules')} what={t('alerts.rules.what')} wide>
+      <Table
+        label={t('alerts.rules')}
+        columns={useColumns(data.items)}
+        rows={worstRules(data.items)}
+        rowKey={(row) => row.rule}
+        sortable
+        stacked
+        empty={t('alerts.rules.none')}
+        toneOf={(row) => (row.silenced ? 'none' : stateTone(row.state, row.severity))}
+      />
+      <p class="quiet small after">{key in en ? t(key as Key) : data.mode}</p>
+      {data.unwatched > 0 && (
+        <Note tone="warn">{t('alerts.unwatched', { count: data.unwatched })}</Note>
+      )}
+    </Card>
+  );
+}
+
+export function AlertsPage({ alerts }: { alerts: Polled<AlertsDocument> }) {
+  const { t } = useText();
   return (
     <>
       <PageHead title={t('tab.alerts')} what={t('alerts.what')} />
       <div class="stack">
-        <Listing
-          title={t('alerts.rules')}
-          what={t('alerts.rules.what')}
-          path="/v1/alerts"
-          everyMs={2000}
-          columns={useRuleColumns()}
-          rowKey={(row) => textOf(row.rule)}
-          empty={t('alerts.rules.none')}
-          toneOf={stateTone}
-          order={worstRules}
-          foot={(data) => <p class="quiet small">{modeText(data.mode)}</p>}
-        />
-        <Listing
-          title={t('actions.list')}
-          what={t('actions.what')}
-          path="/v1/actions?limit=50"
-          everyMs={5000}
-          columns={useActionColumns()}
-          rowKey={(row) => textOf(row.id)}
-          empty={t('actions.none')}
-          toneOf={(row) => (outcomeTone(row) === 'good' ? 'none' : outcomeTone(row))}
-        />
+        <Loaded from={alerts} path="/v1/alerts">
+          {(data) => <Rules data={data} />}
+        </Loaded>
+        <Silences rules={alerts.data?.items ?? []} />
+        <Journal />
+        <Notices />
       </div>
     </>
   );

@@ -3,7 +3,7 @@
 import { formatBytes, formatMs } from '../logic/format';
 import { numberOf, textOf, type Item } from './listing';
 
-function factText(name: string, value: unknown): string {
+export function factText(name: string, value: unknown): string {
   const number = numberOf(value);
   if (number === null) {
     return value === null ? '–' : textOf(value);
