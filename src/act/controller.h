@@ -93,6 +93,7 @@ struct journal_entry {
 /* What is to be done. */
 struct act_order {
     enum action_e action;
+    const char *rule; /* that asked; NULL: none */
     int64_t nodes_from, nodes_to; /* healthy ones, as the scaler decided; equal: it did not ask */
 };
 struct act_report {
@@ -114,6 +115,8 @@ struct controller_seams {
     /* Only of what act said goes on; NULL when nothing ever does. */
     MAY_BLOCK enum err_e (*go_on)(void *data, enum action_e action,
                                   struct act_report *ret_report);
+    /* Takes back what act did, if it stands; NULL: nothing can be taken back. */
+    MAY_BLOCK enum err_e (*undo)(void *data, enum action_e action);
     /* Acting is stopped: what act said goes on is left where it is. NULL as above. */
     MAY_BLOCK void (*halt)(void *data, enum action_e action);
     /* What was seen and decided, each look of a leader, before its actions; NULL: nobody follows

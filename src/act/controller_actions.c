@@ -259,7 +259,12 @@ static struct ongoing ongoing_of(const struct controller *controller, const stru
     return (struct ongoing){
         .action = action->action,
         .rule = action->rule,
-        .order = {action->action, scale->current, scale->desired},
+        .order = {.action = action->action,
+                  .rule = action->rule < 0
+                              ? NULL
+                              : controller->options.policy->rules[action->rule].name,
+                  .nodes_from = scale->current,
+                  .nodes_to = scale->desired},
         .before = action->rule < 0 ? FIGURE_MISSING
                                    : controller->history.rules.alerts[action->rule].value,
     };
@@ -441,9 +446,63 @@ static enum action_outcome_e judge(const struct controller *controller,
                                          : OUTCOME_NO_EFFECT;
 }
 
+/* What did no good does not stand any longer, where it can be taken back. */
+MAY_BLOCK static void take_back(struct controller *controller, struct ongoing *watched) {
+    const struct controller_seams *seams = &controller->options.seams;
+    char why_held[ACT_DETAIL_SIZE], was[ACT_DETAIL_SIZE];
+    if (watched->action != ACTION_SHED_LOAD || seams->undo == NULL ||
+        orders_hold(controller, why_held)) {
+        return;
+    }
+    enum err_e err = seams->undo(seams->data, watched->action);
+    snprintf(was, sizeof was, "%s", watched->detail);
+    snprintf(watched->detail, sizeof watched->detail, "%.180s; %s%s", was,
+             err == ERR_OK ? "taken back" : "could not be taken back: ",
+             err == ERR_OK ? "" : err_code(err));
+}
+
+/* Its rule is calm, or is not there any more, and has been shed for long enough to tell. */
+static bool is_shedding_over(const struct controller *controller, const struct orders *orders) {
+    const struct policy *policy = controller->options.policy;
+    int64_t age_ms = clock_wall_ms(controller->options.clock) - orders->shed.at_ms;
+    if (age_ms >= 0 && age_ms < controller->options.verify_ms) {
+        return false;
+    }
+    for (size_t i = 0; i < policy->rules_len; i++) {
+        const struct alert *alert = &controller->history.rules.alerts[i];
+        if (slice_eq_text(orders->shed_rule, policy->rules[i].name) && !policy->rules[i].disabled) {
+            return figure_is_known(alert->value) &&
+                   (alert->state == ALERT_INACTIVE || alert->state == ALERT_RESOLVED);
+        }
+    }
+    return true;
+}
+
+MAY_BLOCK static void lift_shedding(struct controller *controller,
+                                    const struct control_state *state) {
+    const struct controller_seams *seams = &controller->options.seams;
+    const struct order_page *page = controller->orders;
+    char why_held[ACT_DETAIL_SIZE];
+    if (page == NULL || !page->orders.is_shedding || seams->undo == NULL ||
+        orders_hold(controller, why_held) || !is_shedding_over(controller, &page->orders) ||
+        !order_stands(&page->orders.shed, clock_wall_ms(controller->options.clock))) {
+        return;
+    }
+    struct action action = {.action = ACTION_SHED_LOAD, .rule = -1};
+    snprintf(action.reason, sizeof action.reason, "%.64s does not fire any more",
+             page->orders.shed_rule.at);
+    if (seams->undo(seams->data, ACTION_SHED_LOAD) == ERR_OK) { /* else with the next look */
+        (void)add_row(controller, state, &action, OUTCOME_DONE, "analytics are answered again");
+        orders_take_anew(controller);
+    }
+}
+
 MAY_BLOCK static void end_watch(struct controller *controller, const struct control_state *state,
                                 struct ongoing *watched) {
     enum action_outcome_e outcome = judge(controller, watched);
+    if (outcome == OUTCOME_NO_EFFECT || outcome == OUTCOME_WORSE) {
+        take_back(controller, watched);
+    }
     (void)end_row(controller, watched, outcome, write_figures(controller, &state->snapshot));
     tell_outcome(controller, watched, outcome);
     watched->id = 0;
@@ -530,6 +589,7 @@ MAY_BLOCK void actions_go_on(struct controller *controller, const struct control
             end_watch(controller, state, watched);
         }
     }
+    lift_shedding(controller, state);
 }
 
 void actions_forget(struct controller *controller) {

@@ -95,6 +95,8 @@ static void write_alerts(const struct controller *controller, struct json_writer
     json_put_time(w, "at", at_ms);
     json_put_cstr(w, "mode", recovery_mode_text(controller->options.mode));
     write_acting(controller, w);
+    json_key(w, "shedding");
+    order_show_shedding(w, controller->orders == NULL ? NULL : &controller->orders->orders, at_ms);
     json_put_int(w, "unwatched", (int64_t)controller->history.rules.unwatched);
     json_key(w, "items");
     json_begin_array(w);

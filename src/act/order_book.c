@@ -15,6 +15,7 @@ enum { PAGE_MEMORY_MAX = 16 << 20 }; /* 1000 orders of some KiB, and what they p
 struct order_book {
     struct order_book_options options;
     struct pacer *pacer; /* NULL: it does not run */
+    _Atomic int64_t shed_until_ms;
 
     pthread_mutex_t lock; /* of what follows */
     struct order_page *page;
@@ -58,6 +59,10 @@ struct order_page *order_book_see(struct order_book *book) {
     return page;
 }
 
+int64_t order_book_shed_until(const struct order_book *book) {
+    return atomic_load_explicit(&book->shed_until_ms, memory_order_relaxed);
+}
+
 static struct order_page *new_page(void) {
     struct order_page *page = calloc(1, sizeof *page);
     if (page != NULL) {
@@ -75,6 +80,12 @@ static void log_change(const struct order_page *before, const struct orders *now
         log_event(LOG_INFO, "acting_resumed", "was_by=\"%.*s\"",
                   SLICE_ARG(before->orders.stop.author));
     }
+    bool was_shedding = before != NULL && before->orders.is_shedding;
+    if (now->is_shedding && !was_shedding) {
+        log_event(LOG_WARN, "load_shed", "rule=%.*s", SLICE_ARG(now->shed_rule));
+    } else if (was_shedding && !now->is_shedding) {
+        log_event(LOG_INFO, "load_shed_ended", "rule=%.*s", SLICE_ARG(before->orders.shed_rule));
+    }
 }
 
 static void publish(struct order_book *book, struct order_page *page, uint64_t number) {
@@ -85,6 +96,9 @@ static void publish(struct order_book *book, struct order_page *page, uint64_t n
         log_change(before, &page->orders);
         book->page = page;
         book->shown = number;
+        atomic_store_explicit(&book->shed_until_ms,
+                              page->orders.is_shedding ? page->orders.shed.until_ms : 0,
+                              memory_order_relaxed);
     }
     book->was_failing = false;
     pthread_mutex_unlock(&book->lock);

@@ -31,6 +31,10 @@ MAY_BLOCK enum err_e order_book_look(struct order_book *book) MUST_CHECK;
 /* Somebody changed them: the thread reads them soon. NULL: nothing. */
 void order_book_wake(struct order_book *book);
 
+/* Analytics are refused until then, by the wall clock; 0: they are not. Cheap enough for every
+ * request. */
+int64_t order_book_shed_until(const struct order_book *book);
+
 /* What was read last; shared and never changed. */
 struct order_page {
     _Atomic int refs;

@@ -8,6 +8,7 @@
  */
 #include "api/api.h"
 
+#include "act/order_book.h"
 #include "api/access.h"
 #include "api/call_priv.h"
 #include "base/assert.h"
@@ -16,7 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOK_EVERY_MS = 1000 };
+enum {
+    LOOK_EVERY_MS = 1000,
+    SHED_RETRY_MAX_S = 30, /* it may end sooner than it has to */
+};
 
 static void op_fini(void *object) {
     struct api_op *op = object;
@@ -316,9 +320,34 @@ static enum err_e check_input(struct call *call, struct problem *problem) {
     return ERR_OK;
 }
 
+/* Everybody's list of people is analytics; somebody who is looked for stands at a door. */
+static bool is_analytics(const struct call *call) {
+    struct slice ignored;
+    return (call->route->may & SHED) != 0 || (call->route->handle == handle_list_participants &&
+                                              !query_get(&call->query, "token", &ignored) &&
+                                              !query_get(&call->query, "q", &ignored));
+}
+
+static enum err_e check_shed(struct call *call) {
+    const struct api_node *node = call->api->node;
+    int64_t until_ms = node->orders == NULL ? 0 : order_book_shed_until(node->orders);
+    if (until_ms == 0 || !is_analytics(call)) {
+        return ERR_OK;
+    }
+    int64_t left_ms = until_ms - clock_wall_ms(node->clock);
+    if (left_ms <= 0) {
+        return ERR_OK;
+    }
+    int64_t left_s = (left_ms + 999) / 1000;
+    call->retry_after_s = left_s < SHED_RETRY_MAX_S ? left_s : SHED_RETRY_MAX_S;
+    call->measured.is_shed = true;
+    return ERR_LOAD_SHED;
+}
+
 static void run(struct call *call) {
     struct problem problem = {.field = ""};
     enum err_e err = check_input(call, &problem);
+    err = err == ERR_OK ? check_shed(call) : err;
     if (err != ERR_OK) {
         call_fail(call, err, &problem);
         return;

@@ -66,6 +66,7 @@ struct call {
     bool is_known; /* its key is good, so it has a scope */
     enum key_scope_e scope;
     struct slice bound_event; /* of an event-bound key; else empty */
+    int64_t retry_after_s;    /* of a 503; 0: a second */
     struct api_op *op;        /* borrowed while the call has one */
     call_fn then;
     void *state;              /* the handler's */

@@ -75,7 +75,8 @@ static void add_error_fields(struct call *call, enum err_e err) {
     char seconds[24];
     int64_t wait_s = call->auth.retry_after_s > 0 && err == ERR_RATE_LIMITED
                          ? call->auth.retry_after_s
-                         : 1;
+                     : call->retry_after_s > 0 ? call->retry_after_s
+                                               : 1;
     if (err_status(err) == 503 || err_status(err) == 429 || err == ERR_BUSY) {
         snprintf(seconds, sizeof seconds, "%" PRId64, wait_s);
         http_add_field(call->request, "retry-after", slice_of(seconds));

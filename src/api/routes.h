@@ -19,6 +19,7 @@ enum {
     MAY_ANALYST = 1 << 1,
     MAY_METRICS = 1 << 2,
     MAY_OPEN = 1 << 3,
+    SHED = 1 << 4, /* not who may: what is refused first while load is shed */
     MAY_READ = MAY_SCANNER | MAY_ANALYST,
     MAY_FIGURES = MAY_ANALYST | MAY_METRICS,
 };
@@ -52,9 +53,9 @@ enum route_body_e {
     X(read_participant, "GET", E "/participants/{id}", MAY_ANALYST, BODY_NONE)                     \
     X(update_participant, "PATCH", E "/participants/{id}", MAY_ADMIN, BODY_JSON)                   \
     X(erase_participant, "DELETE", E "/participants/{id}", MAY_ADMIN, BODY_NONE)                   \
-    X(list_attendance, "GET", E "/attendance", MAY_ANALYST, BODY_NONE)                             \
+    X(list_attendance, "GET", E "/attendance", MAY_ANALYST | SHED, BODY_NONE)                      \
     X(read_stats, "GET", E "/stats", MAY_READ, BODY_NONE)                                          \
-    X(read_timeline, "GET", E "/stats/timeline", MAY_READ, BODY_NONE)                              \
+    X(read_timeline, "GET", E "/stats/timeline", MAY_READ | SHED, BODY_NONE)                       \
     X(read_performance, "GET", "/v1/performance", MAY_FIGURES, BODY_NONE)                          \
     X(stream_performance, "GET", "/v1/performance/stream", MAY_FIGURES, BODY_NONE)                 \
     X(read_kpi, "GET", "/v1/performance/kpi", MAY_FIGURES, BODY_NONE)                              \

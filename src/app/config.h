@@ -232,6 +232,8 @@ enum {
       "Time after an action until its effect is judged. 0s: it is not.")                           \
     X(recovery, approve_within, DURATION, "10m", "1s", "24h",                                      \
       "With mode ask: time for an approval; then the action is dropped.")                          \
+    X(recovery, shed_for, DURATION, "5m", "10s", "1h",                                             \
+      "Time that SHED_LOAD refuses analytics, unless its rule is calm sooner.")                    \
     X(log, level, CHOICE, "info", "error|warn|info|debug", "",                                     \
       "Least serious lines to write on standard error.")                                           \
     X(log, access, TEXT, "off", "1", "1023",                                                       \

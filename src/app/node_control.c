@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <threads.h>
 
-enum { JOURNAL_DEADLINE_MS = 5000, REPORT_MEMORY = 16 << 20 };
+enum { JOURNAL_DEADLINE_MS = 5000, REPORT_MEMORY = 16 << 20, SHED_VALUE_MAX = 512 };
 #define SYSTEM "recovery"
 
 struct node_control {
@@ -222,7 +222,7 @@ static const char *refuse(void *data, enum action_e action) {
         return control->options.api_node->cache == NULL ? "this node has no cache: cache.policy"
                                                         : NULL;
     case ACTION_SHED_LOAD:
-        return "this node sheds nothing by itself: take analytics off it";
+        return NULL; /* nodes hear of it through the store */
     case ACTION_NONE:
     case ACTION_COUNT:
         break;
@@ -337,15 +337,59 @@ MAY_BLOCK static enum err_e optimize(const struct node_control *control,
     return err;
 }
 
+/* Every node reads the order within a second. */
+MAY_BLOCK static enum err_e shed(const struct node_control *control, const char *rule,
+                                 char ret_detail[ACT_DETAIL_SIZE]) {
+    struct store_op op;
+    struct json_writer w;
+    struct buf value;
+    char until[TIME_TEXT_SIZE];
+    begin_op(control, &op, STORE_PUT_ORDER);
+    buf_init(&value, SHED_VALUE_MAX);
+    json_writer_init(&w, &value);
+    order_write_shed(&w, slice_of(rule == NULL ? "" : rule));
+    op.order.values = (struct order_record){
+        .name = SLICE_LIT(ORDER_SHED),
+        .value = buf_slice(&value),
+        .author = slice_of(control->options.node),
+        .until_ms = clock_wall_ms(control->options.api_node->clock) +
+                    control->options.config->recovery_shed_for_ms};
+    time_format(op.order.values.until_ms, until);
+    enum err_e err = store_run(control->options.api_node->store, &op);
+    snprintf(ret_detail, ACT_DETAIL_SIZE, "%s%s",
+             err == ERR_OK ? "analytics are refused until " : err_code(err),
+             err == ERR_OK ? until : "");
+    store_op_fini(&op);
+    buf_fini(&value);
+    order_book_wake(control->options.api_node->orders);
+    return err;
+}
+
+MAY_BLOCK static enum err_e undo(void *data, enum action_e action) {
+    const struct node_control *control = data;
+    struct store_op op;
+    ASSERT(action == ACTION_SHED_LOAD);
+    begin_op(control, &op, STORE_END_ORDER);
+    op.order.values.name = SLICE_LIT(ORDER_SHED);
+    enum err_e err = store_run(control->options.api_node->store, &op);
+    store_op_fini(&op);
+    order_book_wake(control->options.api_node->orders);
+    return err == ERR_NOT_FOUND ? ERR_OK : err; /* its time was over */
+}
+
 MAY_BLOCK static enum err_e act(void *data, const struct act_order *order,
                                 struct act_report *ret_report) {
-    if (order->action == ACTION_AUTO_SCALE) {
-        struct node_control *control = data;
-        return hands_act(control->hands, order, ret_report);
+    struct node_control *control = data;
+    switch (order->action) {
+    case ACTION_AUTO_SCALE: return hands_act(control->hands, order, ret_report);
+    case ACTION_OPTIMIZE_QUERIES: return optimize(control, ret_report->detail);
+    case ACTION_INVALIDATE_CACHE: return empty_cache(control, ret_report->detail);
+    case ACTION_SHED_LOAD: return shed(control, order->rule, ret_report->detail);
+    case ACTION_RESTART_SERVICE:
+    case ACTION_NONE:
+    case ACTION_COUNT: break;
     }
-    ASSERT(order->action == ACTION_OPTIMIZE_QUERIES || order->action == ACTION_INVALIDATE_CACHE);
-    return order->action == ACTION_OPTIMIZE_QUERIES ? optimize(data, ret_report->detail)
-                                                    : empty_cache(data, ret_report->detail);
+    return ERR_CONFIG; /* `refuse` says why */
 }
 
 MAY_BLOCK static enum err_e go_on(void *data, enum action_e action,
@@ -442,6 +486,7 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
                   .refuse = refuse,
                   .act = act,
                   .go_on = go_on,
+                  .undo = undo,
                   .halt = halt,
                   .follow = follow,
                   .journal_add = journal_add,

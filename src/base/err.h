@@ -56,6 +56,8 @@
       "The outcome is unknown: retry with the same nonce, which finds the truth.")                 \
     X(DEADLINE, 503, true, "deadline_exceeded", "It took too long: retry after Retry-After.")      \
     X(DRAINING, 503, true, "draining", "This node is stopping: retry, another node answers.")      \
+    X(LOAD_SHED, 503, true, "load_shed",                                                           \
+      "Analytics are refused for a while, so that doors stay fast: retry after Retry-After.")      \
     X(NO_NODES, 503, true, "no_healthy_nodes", "Start a node, or mend one: see /v1/nodes.")        \
     X(NO_MEMORY, 503, true, "no_memory", "Memory ran out: lower the limits or add memory.")        \
     X(NO_SPACE, 503, true, "no_space",                                                             \

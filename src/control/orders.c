@@ -70,6 +70,15 @@ static enum err_e take_silence(struct arena *arena, const struct order_row *row,
     return is_taken ? ERR_OK : ERR_NO_MEMORY;
 }
 
+/* Only what ends by itself: nothing is shed for ever. */
+static enum err_e take_shed(struct arena *arena, const struct order_row *row,
+                            const struct json_t *value, struct orders *orders) {
+    orders->is_shedding = row->until_ms != TIME_NONE;
+    bool is_taken = take_order(arena, row, value, &orders->shed) &&
+                    copy(arena, json_text_at(value, "rule", SLICE_LIT("")), &orders->shed_rule);
+    return is_taken ? ERR_OK : ERR_NO_MEMORY;
+}
+
 enum err_e orders_read(struct arena *arena, const struct order_row *rows, size_t len,
                        struct orders *ret_orders) {
     *ret_orders = (struct orders){.is_stopped = false};
@@ -88,6 +97,8 @@ enum err_e orders_read(struct arena *arena, const struct order_row *rows, size_t
             TRY(take_order(arena, &rows[i], value, &ret_orders->stop) ? ERR_OK : ERR_NO_MEMORY);
         } else if (slice_starts_with(rows[i].name, SLICE_LIT(ORDER_SILENCE))) {
             TRY(take_silence(arena, &rows[i], value, ret_orders));
+        } else if (slice_eq_text(rows[i].name, ORDER_SHED)) {
+            TRY(take_shed(arena, &rows[i], value, ret_orders));
         }
     }
     return ERR_OK;
@@ -126,6 +137,25 @@ void order_write_silence(struct json_writer *w, const struct standing_silence *s
     json_begin_object(w);
     put_covers(w, &silence->covers);
     json_put_text(w, "reason", silence->order.reason);
+    json_end_object(w);
+}
+
+void order_write_shed(struct json_writer *w, struct slice rule) {
+    json_begin_object(w);
+    json_put_text(w, "rule", rule);
+    json_end_object(w);
+}
+
+void order_show_shedding(struct json_writer *w, const struct orders *orders, int64_t now_ms) {
+    if (orders == NULL || !orders->is_shedding || !order_stands(&orders->shed, now_ms)) {
+        json_add_null(w);
+        return;
+    }
+    json_begin_object(w);
+    json_put_text(w, "rule", orders->shed_rule);
+    json_put_time(w, "at", orders->shed.at_ms);
+    json_put_time(w, "until", orders->shed.until_ms);
+    json_put_text(w, "by", orders->shed.author);
     json_end_object(w);
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What people, and controllers, told all nodes: silences, whether anything may be done. Every node
- * reads the same rows of the store; here they become what they mean. Pure. Thread: any.
+ * What people, and controllers, told all nodes: silences, whether anything may be done, what is
+ * refused for a while. Every node reads the same rows of the store; here they become what they
+ * mean. Pure. Thread: any.
  *
  *   name           value, a JSON object                          until
  *   acting         {"stopped":true,"reason":…}                   it is ended
  *   silence/ID     {"rule":…,"node":…,"severity":…,"reason":…}   its time is over, or it is ended
+ *   shed           {"rule":…}                                    likewise
  *
  * A name that is not known is left for newer versions, and so is a value that cannot be read: but
  * an order to stop is obeyed whatever its value says.
@@ -24,6 +26,7 @@ enum {
 };
 #define ORDER_ACTING "acting"
 #define ORDER_SILENCE "silence/"
+#define ORDER_SHED "shed"
 
 /* A row as it stands in the store. */
 struct order_row {
@@ -46,6 +49,9 @@ struct orders {
     struct standing_order stop;
     struct standing_silence *silences;
     size_t silences_len;
+    bool is_shedding; /* analytics are refused */
+    struct standing_order shed;
+    struct slice shed_rule; /* that asked for it */
 };
 
 /* Everything lives in the arena. ERR_NO_MEMORY. */
@@ -61,9 +67,12 @@ bool silence_severity(struct slice word, int *ret_severity);
 /* The values of rows. */
 void order_write_stop(struct json_writer *w, struct slice reason);
 void order_write_silence(struct json_writer *w, const struct standing_silence *silence);
+void order_write_shed(struct json_writer *w, struct slice rule);
 
 /* As the API shows them: whether anything may be done, and a silence with its id. */
 void order_show_acting(struct json_writer *w, const struct orders *orders); /* NULL: not known */
 void order_show_silence(struct json_writer *w, const struct standing_silence *silence);
+/* null when nothing is shed, or nothing is known. */
+void order_show_shedding(struct json_writer *w, const struct orders *orders, int64_t now_ms);
 
 #endif

@@ -89,6 +89,11 @@ int64_t cells_end(struct cells *cells, struct cells_request *request,
     struct route_cells *at = &cells->routes[request->route];
     int64_t took_us = 0;
     counter_add(&at->bytes, answer->bytes);
+    if (request->is_shed) { /* a quick refusal would look like a quick answer */
+        take_out(at, request);
+        counter_add(&cells->shed, 1);
+        return 0;
+    }
     if (request->is_stream) {
         counter_sub(&cells->streams, 1);
     } else {

@@ -48,6 +48,7 @@ struct cells_request {
     bool is_stream;     /* see cells_stream */
     bool is_slow;       /* counted as slow already */
     bool is_hanging;    /* told already */
+    bool is_shed;       /* refused to keep the rest fast: its time says nothing */
 };
 
 struct route_cells {
@@ -76,6 +77,7 @@ struct query_cells {
     X(unauthorized) /* 401 */                                                                      \
     X(rate_limited) /* 429 */                                                                      \
     X(unavailable)  /* 503 */                                                                      \
+    X(shed)         /* analytics that were refused: neither in the times nor in the classes */     \
     X(access_dropped) /* lines that the access log had no room for */
 
 struct cells {

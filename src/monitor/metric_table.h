@@ -53,6 +53,9 @@
       "its key.")                                                                                  \
     X(unavailable, "turnout_http_unavailable_total", COUNTER, "",                                  \
       "Answers 503. When it grows, see /readyz for the reason, then the store's queue.")           \
+    X(shed, "turnout_requests_shed_total", COUNTER, "",                                            \
+      "Analytics that were refused while load is shed. When it grows, see /v1/alerts for the rule "\
+      "and until when.")                                                                           \
     X(access_dropped, "turnout_access_log_dropped_total", COUNTER, "",                             \
       "Lines that the access log had no room for. When it grows, its disk is too slow: move it or "\
       "switch it off.")                                                                            \

@@ -55,7 +55,8 @@ class Plant:
 @pytest.fixture
 def plant(pair, tmp_path):
     made = Plant(pair, tmp_path)
-    made.sql("DELETE FROM action_journal; DELETE FROM leases; DELETE FROM nodes")
+    made.sql("DELETE FROM action_journal; DELETE FROM leases; DELETE FROM nodes; "
+             "DELETE FROM control_orders")
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: [process.kill() for process in made.made])
         yield made
@@ -157,6 +158,29 @@ def test_it_acts_and_writes_it_down(plant, tmp_path):
             row["action"] == "OPTIMIZE_QUERIES" and row["outcome"] == "done" for row in rows),
             WAIT_S)
     assert {row["actor"] for row in rows if row["system"] == "recovery"} == {id_of(controller)}
+
+
+def test_nodes_hear_what_a_controller_elsewhere_sheds(plant, tmp_path):
+    path = tmp_path / "turnout.ini"
+    path.write_text("[recovery]\nverify = 0s\nshed_for = 1m\n[alert.always]\n"
+                    "metric = healthy_nodes\nthreshold = 0\naction = SHED_LOAD\ncooldown = 1h\n")
+    nodes = plant.node(), plant.node()
+    with nodes[0].client() as first, nodes[1].client() as second:
+        event = rig.Venue(first)
+        assert second.get(f"{event.path}/attendance").status == 200
+        controller = plant.controller("--config", str(path))
+        for client in first, second:
+            eventually(lambda client=client: client.get(f"{event.path}/attendance"),
+                       lambda answer: answer.status == 503 and answer.code == "load_shed", WAIT_S)
+            assert client.get(f"{event.path}/stats").status == 200
+        stopped = rig.run("control", "stop-acting", "--reason", "r", "--url", nodes[1].url)
+        assert stopped.returncode == 0, stopped.stderr  # through any node
+        eventually(lambda: rig.run("nodes", "--url", controller.url).stdout,
+                   lambda text: "acting: stopped at " in text, WAIT_S)
+        plant.sql("DELETE FROM control_orders")
+        for client in first, second:
+            eventually(lambda client=client: client.get(f"{event.path}/attendance").status,
+                       lambda status: status == 200, WAIT_S)
 
 
 def test_its_recording_replays_to_the_letter(plant, tmp_path):

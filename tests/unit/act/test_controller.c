@@ -41,7 +41,10 @@ static struct world {
     struct order_book *book;
     const char *stop_reason; /* acting is stopped; NULL: it is not */
     const char *silenced;    /* a rule */
-    enum err_e orders_err;
+    enum err_e orders_err, undo_err;
+    bool can_shed;
+    int64_t shed_at_ms; /* 0: nothing is shed */
+    int undos;
     char begun_at_act[16]; /* outcome of the newest row when `act` ran */
 } world;
 
@@ -86,13 +89,20 @@ static void lead(void *data, struct leadership *ret_leadership) {
 static const char *refuse(void *data, enum action_e action) {
     (void)data;
     bool can = action == ACTION_OPTIMIZE_QUERIES ||
-               (action == ACTION_AUTO_SCALE && world.can_scale);
+               (action == ACTION_AUTO_SCALE && world.can_scale) ||
+               (action == ACTION_SHED_LOAD && world.can_shed);
     return can ? world.refusal : "this node cannot";
 }
 
 static enum err_e act(void *data, const struct act_order *order, struct act_report *ret_report) {
     (void)data;
-    assert_int_equal(order->action, world.can_scale ? ACTION_AUTO_SCALE : ACTION_OPTIMIZE_QUERIES);
+    assert_int_equal(order->action, world.can_scale  ? ACTION_AUTO_SCALE
+                                    : world.can_shed ? ACTION_SHED_LOAD
+                                                     : ACTION_OPTIMIZE_QUERIES);
+    if (world.can_shed) {
+        assert_string_equal(order->rule, "database_slow_query");
+        world.shed_at_ms = clock_wall_ms(&world.clock.base);
+    }
     world.acts++;
     world.order = *order;
     ret_report->goes_on = world.goes_on;
@@ -124,13 +134,26 @@ static void halt(void *data, enum action_e action) {
     world.halts++;
 }
 
+static enum err_e undo(void *data, enum action_e action) {
+    (void)data;
+    assert_int_equal(action, ACTION_SHED_LOAD);
+    world.undos++;
+    world.shed_at_ms = world.undo_err == ERR_OK ? 0 : world.shed_at_ms;
+    return world.undo_err;
+}
+
 static enum err_e list_orders(void *data, struct arena *arena, struct order_row **ret_rows,
                               size_t *ret_len) {
     (void)data;
     static char values[2][128];
     *ret_len = 0;
-    *ret_rows = arena_alloc(arena, 2 * sizeof **ret_rows);
+    *ret_rows = arena_alloc(arena, 3 * sizeof **ret_rows);
     assert_non_null(*ret_rows);
+    if (world.shed_at_ms != 0) {
+        (*ret_rows)[(*ret_len)++] = (struct order_row){
+            SLICE_LIT("shed"), SLICE_LIT("{\"rule\":\"database_slow_query\"}"), SLICE_LIT("n1"),
+            world.shed_at_ms, world.shed_at_ms + 300000};
+    }
     if (world.stop_reason != NULL) {
         snprintf(values[0], sizeof values[0], "{\"reason\":\"%s\"}", world.stop_reason);
         (*ret_rows)[(*ret_len)++] = (struct order_row){
@@ -275,6 +298,7 @@ static void start_with_orders(enum recovery_mode_e mode) {
     options.mode = mode;
     options.is_lone = !world.can_scale;
     options.seams.halt = halt;
+    options.seams.undo = undo;
     start(&options);
 }
 
@@ -413,6 +437,135 @@ static void a_silenced_rule_is_shown_as_such_until_its_time_is_over(void **state
     struct control_state *seen = controller_state(world.controller);
     assert_null(memmem(seen->alerts.at, seen->alerts.len, "\"silenced\":true", 15));
     control_state_unref(seen);
+}
+
+/* ---- shedding ---- */
+
+static struct alert_rule *slow_rule(void) {
+    for (size_t i = 0; i < world.policy.rules_len; i++) {
+        if (strcmp(world.policy.rules[i].name, "database_slow_query") == 0) {
+            return &world.policy.rules[i];
+        }
+    }
+    fail_msg("no such rule");
+    return NULL;
+}
+
+/* One second at a time, with a book that reads each second as its thread does. */
+static void live(int seconds) {
+    for (int i = 0; i < seconds; i++) {
+        read_orders();
+        turns(1);
+    }
+}
+
+static void start_shedding(void) {
+    slow_rule()->action = ACTION_SHED_LOAD;
+    world.can_shed = true;
+    start_with_orders(RECOVERY_ACT);
+    world.slow_queries = 100;
+    live(1);
+    assert_int_equal(world.acts, 1);
+    assert_string_equal(last_row()->action, "SHED_LOAD");
+    assert_string_equal(last_row()->outcome, "done");
+}
+
+static void shedding_is_lifted_once_its_rule_is_calm(void **state) {
+    (void)state;
+    start_shedding();
+    live(1);
+    assert_shown("\"shedding\":{\"rule\":\"database_slow_query\"");
+    world.slow_queries = 0;
+    live(28);
+    assert_int_equal(world.undos, 0); /* too early to tell whether it helped */
+    live(3);
+    assert_int_equal(world.undos, 1);
+    assert_string_equal(world.rows[0].outcome, "better");
+    assert_string_equal(last_row()->outcome, "done");
+    assert_string_equal(last_row()->detail, "analytics are answered again");
+    assert_non_null(strstr(last_row()->evidence, "database_slow_query does not fire any more"));
+    assert_shown("\"shedding\":null");
+    live(600);
+    assert_int_equal(world.undos, 1);
+    assert_int_equal(world.rows_len, 2);
+}
+
+static void shedding_that_does_not_help_is_taken_back(void **state) {
+    (void)state;
+    static const double later[] = {100, 500};
+    for (size_t i = 0; i < 2; i++) {
+        drop(NULL);
+        make(NULL);
+        start_shedding();
+        world.slow_queries = later[i];
+        live(31);
+        assert_int_equal(world.undos, 1);
+        assert_string_equal(world.rows[0].outcome, i == 0 ? "no effect" : "worse");
+        assert_string_equal(world.rows[0].detail, "tried; taken back");
+    }
+}
+
+static void what_cannot_be_taken_back_is_said_and_tried_when_the_rule_is_calm(void **state) {
+    (void)state;
+    start_shedding();
+    world.undo_err = ERR_UNAVAILABLE;
+    live(31);
+    assert_string_equal(world.rows[0].detail, "tried; could not be taken back: store_unavailable");
+    world.slow_queries = 0;
+    live(5);
+    world.undo_err = ERR_OK;
+    live(1);
+    assert_int_equal(world.shed_at_ms, 0);
+    assert_string_equal(last_row()->detail, "analytics are answered again");
+}
+
+static void a_figure_that_is_missing_lifts_nothing(void **state) {
+    (void)state;
+    start_shedding();
+    world.slow_queries = FIGURE_MISSING;
+    live(200);
+    assert_int_equal(world.undos, 0);
+}
+
+static void who_takes_the_lead_lifts_what_another_shed(void **state) {
+    (void)state;
+    world.shed_at_ms = clock_wall_ms(&world.clock.base) - 40000;
+    start_with_orders(RECOVERY_ACT);
+    world.leadership = (struct leadership){.is_ours = false};
+    live(3);
+    assert_int_equal(world.undos, 0);
+    world.leadership = (struct leadership){.is_ours = true, .term = 1};
+    live(1);
+    assert_int_equal(world.undos, 1);
+}
+
+static void the_load_of_a_rule_that_is_gone_is_not_shed_on(void **state) {
+    (void)state;
+    world.shed_at_ms = clock_wall_ms(&world.clock.base) - 40000;
+    slow_rule()->disabled = true;
+    start_with_orders(RECOVERY_ACT);
+    live(1);
+    assert_int_equal(world.undos, 1);
+}
+
+static void nothing_is_lifted_while_acting_is_stopped(void **state) {
+    (void)state;
+    world.shed_at_ms = clock_wall_ms(&world.clock.base) - 40000;
+    world.stop_reason = "a test";
+    start_with_orders(RECOVERY_ACT);
+    live(60);
+    assert_int_equal(world.undos, 0); /* it ends by itself */
+}
+
+static void shedding_flaps_no_faster_than_its_cooldown(void **state) {
+    (void)state;
+    start_shedding();
+    for (int i = 0; i < 3500; i += 20) { /* load comes back whenever it is let in */
+        world.slow_queries = world.shed_at_ms != 0 ? 0 : 100;
+        live(20);
+    }
+    assert_in_range(world.acts, 2, 6); /* the budget of an hour, and its cooldown */
+    assert_in_range(world.undos, 1, world.acts);
 }
 
 /* ---- acting ---- */
@@ -1034,6 +1187,14 @@ int main(void) {
         EACH(what_is_approved_while_acting_is_stopped_waits_on),
         EACH(what_is_approved_and_held_until_too_late_expires),
         EACH(a_silenced_rule_is_shown_as_such_until_its_time_is_over),
+        EACH(shedding_is_lifted_once_its_rule_is_calm),
+        EACH(shedding_that_does_not_help_is_taken_back),
+        EACH(what_cannot_be_taken_back_is_said_and_tried_when_the_rule_is_calm),
+        EACH(a_figure_that_is_missing_lifts_nothing),
+        EACH(who_takes_the_lead_lifts_what_another_shed),
+        EACH(the_load_of_a_rule_that_is_gone_is_not_shed_on),
+        EACH(nothing_is_lifted_while_acting_is_stopped),
+        EACH(shedding_flaps_no_faster_than_its_cooldown),
         EACH(the_thread_looks_and_stops_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

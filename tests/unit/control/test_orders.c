@@ -71,6 +71,18 @@ static void a_damaged_silence_silences_nothing(void **state) {
     }
 }
 
+static void load_is_shed_only_for_a_bounded_time(void **state) {
+    (void)state;
+    struct order_row row = {SLICE_LIT("shed"), SLICE_LIT("{\"rule\":\"slow\"}"), SLICE_LIT("n1"), 1,
+                            5000};
+    assert_int_equal(orders_read(&arena, &row, 1, &orders), ERR_OK);
+    assert_true(orders.is_shedding);
+    assert_true(slice_eq_text(orders.shed_rule, "slow"));
+    row.until_ms = TIME_NONE;
+    assert_int_equal(orders_read(&arena, &row, 1, &orders), ERR_OK);
+    assert_false(orders.is_shedding);
+}
+
 static void a_silence_reads_back_as_it_was_written(void **state) {
     (void)state;
     const struct silence covers[] = {
@@ -158,6 +170,7 @@ int main(void) {
         EACH(a_stop_is_a_stop_whatever_its_value_is),
         EACH(what_is_not_known_is_left_alone),
         EACH(a_damaged_silence_silences_nothing),
+        EACH(load_is_shed_only_for_a_bounded_time),
         EACH(a_silence_reads_back_as_it_was_written),
         EACH(an_order_stands_until_its_moment),
         EACH(a_pattern_has_its_star_at_the_end),
