@@ -117,7 +117,10 @@ enum err_e takeover_send(int socket, const struct takeover_message *message) {
     union control control;
     buf_init(&text, TAKEOVER_BYTES_MAX);
     write_message(message, &text);
-    ASSERT(!text.failed); /* the texts of a message are far below the bound */
+    if (text.failed) { /* the texts of a message are far below the bound */
+        buf_fini(&text);
+        return ERR_NO_MEMORY;
+    }
     struct iovec part = {.iov_base = text.at, .iov_len = text.len};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
     attach(message, &header, &control);

@@ -202,8 +202,8 @@ static enum err_e detach(struct db *db, struct db_report *report,
     put_texts(step, &texts);
     buf_init(&sql, DB_SQL_MAX);
     put_comment(&sql, &texts, clock_wall_ms(db->options.clock));
-    enum err_e err = ERR_OK;
-    if (db->options.mode == DB_CARRY_OUT) {
+    enum err_e err = sql.failed ? ERR_NO_MEMORY : ERR_OK;
+    if (err == ERR_OK && db->options.mode == DB_CARRY_OUT) {
         err = db_change(db, &(struct db_change){.sql = sql.at, .relation = step->name});
     }
     if (err == ERR_OK) {
@@ -213,7 +213,8 @@ static enum err_e detach(struct db *db, struct db_report *report,
         char finish[256];
         snprintf(finish, sizeof finish, "ALTER TABLE " TABLE " DETACH PARTITION %s FINALIZE",
                  texts.name);
-        err = step_with(db, report, step, &(struct db_change){.sql = sql.at, .finish = finish});
+        struct db_change change = {.sql = sql.at, .finish = finish};
+        err = sql.failed ? ERR_NO_MEMORY : step_with(db, report, step, &change);
         err = err == ERR_OK ? journal_detach(db, report, step, how) : err;
     } else if (!db_is_lost(db)) {
         err = db_add(report, &(struct db_item){.state = DB_FAILED, .kind = "partition",

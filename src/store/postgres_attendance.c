@@ -73,14 +73,17 @@ static enum err_e check_found(const struct pg_reader *r, size_t place, enum err_
 enum err_e pg_list_attendance(struct pg_reader *r, struct store_op *op) {
     struct pg_args args;
     struct buf sql;
+    buf_init(&sql, 4096);
+    build_history_sql(&sql, op);
+    if (sql.failed) { /* before anything is on its way */
+        buf_fini(&sql);
+        return ERR_NO_MEMORY;
+    }
     size_t event = put_event_look_up(r, op);
     pg_args_init(&args);
     pg_arg_text(&args, op->event);
     pg_arg_text(&args, op->attendance.filter.gate);
     size_t gate = pg_put(&r->conn, PG_SQL_GATE_BY_CODE, &args);
-    buf_init(&sql, 4096);
-    build_history_sql(&sql, op);
-    ASSERT(!sql.failed);
     add_filter(&args, op);
     size_t place = pg_put_text(&r->conn, sql.at, &args);
     buf_fini(&sql);

@@ -106,7 +106,10 @@ MAY_BLOCK enum err_e reader_list_attendance(struct sqlite_reader *r, struct stor
     struct buf sql;
     buf_init(&sql, 2048);
     build_history_sql(&sql, op, gate_id);
-    ASSERT(!sql.failed);
+    if (sql.failed) {
+        buf_fini(&sql);
+        return ERR_NO_MEMORY;
+    }
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(r->conn.db, sql.at, -1, &stmt, NULL);
     enum err_e err = rc == SQLITE_OK ? read_history(r, op, event_id, gate_id, stmt)

@@ -211,6 +211,18 @@ MAY_BLOCK enum err_e sql_finish(struct sql_run *run) {
     return err;
 }
 
+static enum err_e run_alone(struct sqlite_conn *conn, enum sql_e sql) {
+    struct sql_run run = sql_begin(conn, sql);
+    return sql_finish(&run);
+}
+
+MAY_BLOCK enum err_e sqlite_begin(struct sqlite_conn *conn, enum sql_e begin) {
+    if (!sqlite3_get_autocommit(conn->db)) {
+        TRY(run_alone(conn, SQL_ROLLBACK));
+    }
+    return run_alone(conn, begin);
+}
+
 /* Bindings stay: every run binds all of its parameters before it steps. */
 void sql_end(struct sql_run *run) {
     sqlite3_reset(run->stmt);

@@ -213,6 +213,8 @@ MAY_BLOCK enum err_e sqlite_conn_open(struct sqlite_conn *conn, const char *path
                                       enum sqlite_role_e role, struct problem *ret_problem);
 MAY_BLOCK void sqlite_conn_close(struct sqlite_conn *conn);
 enum err_e sqlite_translate(sqlite3 *db); /* the connection's last error as err_e */
+/* Begins a transaction; one that stayed open, as its ROLLBACK had no memory, is left first. */
+MAY_BLOCK enum err_e sqlite_begin(struct sqlite_conn *conn, enum sql_e begin);
 MAY_BLOCK enum err_e sqlite_exec(struct sqlite_conn *conn, const char *sql);
 /* Moves the whole log into the file and cuts it to no length. ERR_OVERLOADED: a reader or another
  * writer would not let go of it within LOG_WAIT_MS. */

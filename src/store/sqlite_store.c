@@ -50,8 +50,7 @@ static const reader_fn functions[STORE_OP_COUNT] = {
 
 /* All statements of one operation see the same commit. */
 static enum err_e read_in_transaction(struct sqlite_reader *r, struct store_op *op) {
-    struct sql_run begin = sql_begin(&r->conn, SQL_BEGIN_READ);
-    TRY(sql_finish(&begin));
+    TRY(sqlite_begin(&r->conn, SQL_BEGIN_READ));
     enum err_e err = functions[op->kind](r, op);
     struct sql_run end = sql_begin(&r->conn, SQL_ROLLBACK);
     enum err_e ended = sql_finish(&end);

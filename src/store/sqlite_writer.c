@@ -110,7 +110,7 @@ static enum err_e notice_other_writers(struct sqlite_writer *w) {
 }
 
 static enum err_e begin_transaction(struct sqlite_writer *w) {
-    TRY(run_sql(w, SQL_BEGIN_WRITE));
+    TRY(sqlite_begin(&w->conn, SQL_BEGIN_WRITE));
     w->now_ms = clock_wall_ms(w->conn.clock);
     w->changes_len = 0;
     return notice_other_writers(w);
@@ -119,7 +119,7 @@ static enum err_e begin_transaction(struct sqlite_writer *w) {
 static void roll_back(struct sqlite_writer *w) {
     if (w->conn.db != NULL && !sqlite3_get_autocommit(w->conn.db)) {
         enum err_e ignored = run_sql(w, SQL_ROLLBACK);
-        (void)ignored; /* the connection is reopened when it fails */
+        (void)ignored; /* reopened when the file fails; without memory sqlite_begin does it */
     }
     facts_drop(&w->facts);
     w->changes_len = 0;
@@ -325,7 +325,7 @@ static size_t fill_group(struct sqlite_writer_thread *t, struct message **list,
 /* With nothing to write: for whoever caches what is read here. What is noticed belongs to one
  * commit. */
 static void look_around(struct sqlite_writer *w) {
-    enum err_e ignored = run_sql(w, SQL_BEGIN_READ);
+    enum err_e ignored = sqlite_begin(&w->conn, SQL_BEGIN_READ);
     ignored = ignored == ERR_OK ? notice_other_writers(w) : ignored;
     (void)ignored; /* then the mark grows old, which says enough */
     ignored = run_sql(w, SQL_ROLLBACK);
@@ -431,8 +431,10 @@ MAY_BLOCK enum err_e writer_thread_open(struct sqlite_writer_thread *t,
         err = notice_other_writers(&t->writer);
     }
     if (err != ERR_OK && ret_problem != NULL && ret_problem->detail[0] == '\0') {
+        /* SQLite speaks of its last call, which may be the clearing up after it had no memory. */
+        bool is_sqlites = err != ERR_NO_MEMORY && t->writer.conn.db != NULL;
         problem_set(ret_problem, err, "store.url", "%.120s: %.100s", options->path,
-                    t->writer.conn.db == NULL ? "" : sqlite3_errmsg(t->writer.conn.db));
+                    is_sqlites ? sqlite3_errmsg(t->writer.conn.db) : err_remedy(err));
     }
     return err;
 }
