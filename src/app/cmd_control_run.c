@@ -36,7 +36,8 @@ const struct command_form control_run_form = {
         "Further: turnout control haproxy        a configuration for HAProxy\n"
         "         turnout control replay         decide on recorded figures\n"
         "         turnout control silence        alerts that are not told for a while\n"
-        "         turnout control stop-acting    hold all acting at once; resume-acting ends it\n"
+        "         turnout control stop-acting    hold all acting at once\n"
+        "         turnout control resume-acting  let it go on\n"
         "         turnout control test-rules     unit tests of alert rules\n"
         "Each has its own --help.",
     .flags = flags,
