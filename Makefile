@@ -14,7 +14,7 @@ FUZZ_SECONDS = $(or $(SECONDS),60)
 variant = $(if $(PLANT),plant-$(PLANT),$(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster build test bench bench-quick chaos check format fuzz clean
+.PHONY: help run cluster build test bench bench-quick chaos check format fuzz deb clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,11 @@ chaos: ## the cluster under load while everything fails (MINUTES=3, SEED=…)
 
 fuzz: ## fuzz one target for a while (T=name, SECONDS=60)
 	@tools/fuzz "$(T)" $(FUZZ_SECONDS)
+
+deb: ## the Debian package, in build/ (see docs/operations.md)
+	@tools/setup
+	@tools/build release turnout
+	@tools/deb
 
 clean: ## remove what was built
 	rm -rf build build-asan build-tsan build-fuzz build-plant-*

@@ -29,6 +29,21 @@ def is_alive(pid):
         return False
 
 
+def another_build(folder):
+    """The same program with another version, or what TURNOUT_OTHER_BIN names."""
+    other = os.environ.get("TURNOUT_OTHER_BIN")
+    if other is not None:
+        return pathlib.Path(other)
+    version = rig.json.loads(rig.run("version", "--json").stdout)["version"]
+    program = pathlib.Path(rig.BIN).read_bytes()
+    assert len(version) < 10 and program.count(version.encode() + b"\0") >= 1
+    path = folder / "turnout-next"
+    path.write_bytes(program.replace(version.encode() + b"\0",
+                                     version[:-1].encode() + b"X\0"))
+    path.chmod(0o755)
+    return path
+
+
 class Node:
     """Processes that serve on one address, one after the other; they share one log."""
 

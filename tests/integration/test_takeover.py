@@ -21,7 +21,7 @@ import pytest
 
 import rig
 from rig import Venue, eventually, ok
-from takeovers import Crowd, Node, is_alive
+from takeovers import Crowd, Node, another_build, is_alive
 
 TAKEOVERS = int(os.environ.get("TURNOUT_TAKEOVERS", "3"))
 
@@ -58,21 +58,6 @@ def any_node(request, make_node):
         return make_node()
     pair = request.getfixturevalue("pair")
     return make_node(store=pair.url(), env=pair.environment())
-
-
-def another_build(folder):
-    """The same program with another version, or what TURNOUT_OTHER_BIN names."""
-    other = os.environ.get("TURNOUT_OTHER_BIN")
-    if other is not None:
-        return pathlib.Path(other)
-    version = rig.json.loads(rig.run("version", "--json").stdout)["version"]
-    program = pathlib.Path(rig.BIN).read_bytes()
-    assert len(version) < 10 and program.count(version.encode() + b"\0") >= 1
-    path = folder / "turnout-next"
-    path.write_bytes(program.replace(version.encode() + b"\0",
-                                     version[:-1].encode() + b"X\0"))
-    path.chmod(0o755)
-    return path
 
 
 def script(folder, name, text):
