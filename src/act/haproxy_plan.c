@@ -169,16 +169,47 @@ static void give(struct planner *planner, enum haproxy_order_e kind,
         (struct haproxy_order){kind, row->backend, row->server, NULL};
 }
 
-static bool is_so_for_long(struct planner *planner, const struct haproxy_row *row) {
-    struct haproxy_leaving *leaving =
-        note_leaving(planner->history, row, planner->view->now_ms);
-    return leaving != NULL && planner->view->now_ms - leaving->since_ms >= HAPROXY_SILENT_MS;
-}
-
 /* Its requests wait for nothing: cut, they go to another node where they may. Not at once: what is
  * still connecting would be answered by nothing (seen on 2.6.12), and is sent on by then. */
-static bool hangs_too_long(struct planner *planner, const struct haproxy_row *row) {
-    return row->is_silent && (row->sessions > 0 || row->used > 0) && is_so_for_long(planner, row);
+static bool is_hanging(const struct haproxy_row *row) {
+    return row->is_silent && (row->sessions > 0 || row->used > 0);
+}
+
+static bool is_held_by_agent(const struct haproxy_row *row) {
+    return row->has_mute_agent && row->check_passed;
+}
+
+/* Told once: HAProxy shows DOWN for one that is down, also while it drains. */
+static void drain_once(struct planner *planner, const struct haproxy_row *row,
+                       struct haproxy_leaving *leaving) {
+    if (!leaving->is_drained) {
+        give(planner, HAPROXY_ORDER_DRAIN, row);
+        leaving->is_drained = true;
+    }
+}
+
+static void step_down(struct planner *planner, const struct haproxy_row *row,
+                      const struct haproxy_node *node) {
+    int64_t now_ms = planner->view->now_ms;
+    struct haproxy_leaving *leaving = note_leaving(planner->history, row, now_ms);
+    if (leaving == NULL) {
+        return;
+    }
+    if (!is_hanging(row) && !is_held_by_agent(row)) {
+        leaving->since_ms = now_ms;
+    }
+    bool is_so_for_long = now_ms - leaving->since_ms >= HAPROXY_SILENT_MS;
+    if (is_so_for_long && is_hanging(row)) {
+        give(planner, HAPROXY_ORDER_CUT, row);
+    }
+    if (is_so_for_long && is_held_by_agent(row)) {
+        give(planner, HAPROXY_ORDER_MUTE, row);
+    }
+    if (node->drains) {
+        drain_once(planner, row, leaving);
+    } else {
+        leaving->is_drained = false;
+    }
 }
 
 static const struct haproxy_node *find_node(const struct haproxy_wish *wish,
@@ -271,15 +302,7 @@ static void step_wanted(struct planner *planner, const struct haproxy_row *row,
         }
         return;
     case HAPROXY_DOWN:
-        if (hangs_too_long(planner, row)) {
-            give(planner, HAPROXY_ORDER_CUT, row);
-        }
-        if (row->has_mute_agent && row->check_passed && is_so_for_long(planner, row)) {
-            give(planner, HAPROXY_ORDER_MUTE, row);
-        }
-        if (node->drains) {
-            give(planner, HAPROXY_ORDER_DRAIN, row);
-        }
+        step_down(planner, row, node);
         return;
     case HAPROXY_STATUS_COUNT: break;
     }
@@ -306,6 +329,21 @@ static bool has_moved(const struct haproxy_wish *wish, const struct haproxy_row 
     return false;
 }
 
+/* It gets nothing new: out, once its sessions have ended or had their time. */
+static void take_out(struct planner *planner, const struct haproxy_row *row,
+                     const struct haproxy_leaving *leaving) {
+    bool is_late = planner->view->now_ms - leaving->since_ms >= planner->wish->drain_ms;
+    bool is_in_use = row->sessions > 0 || row->used > 0;
+    if (is_in_use && !is_late) {
+        return;
+    }
+    if (is_in_use) {
+        give(planner, HAPROXY_ORDER_CUT, row);
+    }
+    give(planner, HAPROXY_ORDER_MAINT, row);
+    give(planner, HAPROXY_ORDER_DELETE, row);
+}
+
 static void step_unwanted(struct planner *planner, const struct haproxy_row *row) {
     planner->orders->pending++;
     if (row->status == HAPROXY_UP && !has_moved(planner->wish, row) && !may_leave(planner, row)) {
@@ -316,21 +354,16 @@ static void step_unwanted(struct planner *planner, const struct haproxy_row *row
     if (leaving == NULL) {
         return;
     }
-    bool is_late = planner->view->now_ms - leaving->since_ms >= planner->wish->drain_ms;
     switch (row->status) {
     case HAPROXY_UP:
-    case HAPROXY_DOWN:
         give(planner, HAPROXY_ORDER_DRAIN, row);
         return;
+    case HAPROXY_DOWN:
+        drain_once(planner, row, leaving);
+        take_out(planner, row, leaving);
+        return;
     case HAPROXY_DRAIN:
-        if (row->sessions > 0 || row->used > 0) {
-            if (!is_late) {
-                return;
-            }
-            give(planner, HAPROXY_ORDER_CUT, row);
-        }
-        give(planner, HAPROXY_ORDER_MAINT, row);
-        give(planner, HAPROXY_ORDER_DELETE, row);
+        take_out(planner, row, leaving);
         return;
     case HAPROXY_MAINT:
         delete_it(planner, row, leaving);

@@ -13,8 +13,9 @@
  *
  * Why in this order (seen on HAProxy 2.6.12): a server that is made ready before its first check is
  * UP although nobody listens; one that goes to maint with sessions cannot be deleted for seconds;
- * maps that name a server must be changed before it drains, since `use-server` still reaches it.
- * The last ones that serve a backend stay until one that is wanted is UP there.
+ * maps that name a server must be changed before it drains, since `use-server` still reaches it;
+ * one that is down shows DOWN also while it drains, so a dead one is told to drain once and goes
+ * on. The last ones that serve a backend stay until one that is wanted is UP there.
  */
 #ifndef TURNOUT_ACT_HAPROXY_PLAN_H
 #define TURNOUT_ACT_HAPROXY_PLAN_H
@@ -75,11 +76,12 @@ struct haproxy_order {
     const struct haproxy_node *node; /* ADD and WEIGHT; else NULL */
 };
 
-/* What must be remembered about one server on its way out. */
+/* What must be remembered about one server that is down or on its way out. */
 struct haproxy_leaving {
     char backend[HAPROXY_NAME_MAX + 1];
     char server[HAPROXY_NAME_MAX + 1];
-    int64_t since_ms;   /* when it was told to drain */
+    int64_t since_ms;   /* when it was told to drain, or was seen to be stuck */
+    bool is_drained;    /* it was told while it was down, which HAProxy does not show */
     unsigned deletes;   /* that were refused */
     bool seen;          /* in this round */
 };

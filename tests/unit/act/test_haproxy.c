@@ -219,6 +219,33 @@ static void an_unwanted_server_leaves_when_its_sessions_have_ended(void **state)
     assert_string_equal(plan_at(800), "delete n1");
 }
 
+static void a_dead_server_leaves_though_it_never_shows_that_it_drains(void **state) {
+    (void)state;
+    struct haproxy_row *row = see(0, HAPROXY_DOWN);
+    row->check_passed = false;
+    nodes[0].drains = true;
+    assert_string_equal(plan_at(0), "drain n1");
+    assert_string_equal(plan_at(1000), ""); /* it was told */
+    nodes[0].drains = false;
+    assert_string_equal(plan_at(2000), "");
+    nodes[0].drains = true;
+    assert_string_equal(plan_at(3000), "drain n1");
+    wish.nodes_len = 0;
+    row->sessions = 1;
+    assert_string_equal(plan_at(3500), "");
+    row->sessions = 0;
+    assert_string_equal(plan_at(3600), "maint n1, delete n1");
+    row->status = HAPROXY_MAINT;
+    assert_string_equal(plan_at(3700), "delete n1");
+}
+
+static void a_dead_server_that_was_never_told_to_drain_leaves_at_once(void **state) {
+    (void)state;
+    wish.nodes_len = 0;
+    see(0, HAPROXY_DOWN)->check_passed = false;
+    assert_string_equal(plan(), "drain n1, maint n1, delete n1");
+}
+
 static void sessions_that_outlive_the_time_to_drain_are_cut(void **state) {
     (void)state;
     wish.nodes_len = 0;
@@ -474,6 +501,8 @@ int main(void) {
         TEST(a_server_taken_out_by_hand_comes_back),
         TEST(a_node_that_drains_keeps_its_sessions_and_stays),
         TEST(an_unwanted_server_leaves_when_its_sessions_have_ended),
+        TEST(a_dead_server_leaves_though_it_never_shows_that_it_drains),
+        TEST(a_dead_server_that_was_never_told_to_drain_leaves_at_once),
         TEST(sessions_that_outlive_the_time_to_drain_are_cut),
         TEST(a_delete_that_is_refused_thrice_drains_once_more),
         TEST(a_node_that_moved_is_another_server),
