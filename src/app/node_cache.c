@@ -172,6 +172,10 @@ MAY_BLOCK void node_cache_save(struct node_cache *cache) {
     }
 }
 
+bool node_cache_has_forgotten(struct node_cache *cache) {
+    return cache != NULL && keeper_has_forgotten(cache->keeper);
+}
+
 /* ── loops ── */
 
 /* What other processes wrote to the file is unknown to the cache: it lets go of everything. */

@@ -34,6 +34,8 @@ void node_cache_set_lives(struct node_cache *cache, const struct config *config)
 struct keeper *node_cache_keeper(struct node_cache *cache); /* NULL for NULL */
 /* The keys that are asked for most, to their file, if one is set. */
 MAY_BLOCK void node_cache_save(struct node_cache *cache); /* NULL: nothing */
+/* True once when somebody was erased since the file was written. NULL: never. */
+bool node_cache_has_forgotten(struct node_cache *cache);
 
 /* "s3fifo entries=1000 bytes=… redis=none": for the log, no secrets. */
 enum { NODE_CACHE_TEXT_SIZE = 256 };

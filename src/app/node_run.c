@@ -19,7 +19,11 @@
 #include <unistd.h>
 
 /* The last part of the drain time is for closing what was cut off: a tenth, at most a second. */
-enum { CACHE_SAVE_EVERY_MS = 300000, TAKEOVER_LOOK_MS = 10 };
+enum {
+    CACHE_SAVE_EVERY_MS = 300000,
+    ERASED_LOOK_MS = 1000, /* whether the roster's file may name somebody erased */
+    TAKEOVER_LOOK_MS = 10,
+};
 enum { CUT_OFF_SHARE = 10, CUT_OFF_MAX_MS = 1000 };
 
 /* ---- Waiting ---- */
@@ -254,7 +258,8 @@ static int64_t wait_ms(const struct node *node, int64_t saved_us) {
     int64_t takeover_us = node_takeover_due_us(&node->takeover);
     due_us = takeover_us < due_us ? takeover_us : due_us;
     int64_t left_us = due_us - clock_mono_us(clock_system());
-    return left_us <= 0 ? 0 : left_us / 1000 + 1;
+    int64_t left_ms = left_us <= 0 ? 0 : left_us / 1000 + 1;
+    return left_ms < ERASED_LOOK_MS ? left_ms : ERASED_LOOK_MS;
 }
 
 MAY_BLOCK static void reload(struct node *node) {
@@ -281,6 +286,10 @@ MAY_BLOCK static void follow_order(struct node *node, int order) {
     }
 }
 
+static bool is_save_due(int64_t saved_us) {
+    return clock_mono_us(clock_system()) - saved_us >= (int64_t)CACHE_SAVE_EVERY_MS * 1000;
+}
+
 /* Returns the signal that ended it; 0: another process has taken over. */
 MAY_BLOCK static int serve(struct node *node) {
     int64_t saved_us = clock_mono_us(clock_system());
@@ -291,7 +300,7 @@ MAY_BLOCK static int serve(struct node *node) {
         if (signal_number != 0 || node_takeover_step(&node->takeover)) {
             return signal_number;
         }
-        if (clock_mono_us(clock_system()) - saved_us >= (int64_t)CACHE_SAVE_EVERY_MS * 1000) {
+        if (node_cache_has_forgotten(node->parts.cache) || is_save_due(saved_us)) {
             node_cache_save(node->parts.cache); /* a node that is killed has not much forgotten */
             saved_us = clock_mono_us(clock_system());
         }

@@ -292,6 +292,10 @@ MAY_BLOCK static bool write_file(const char *path, struct slice text) {
     return close(fd) == 0 && good;
 }
 
+bool keeper_has_forgotten(struct keeper *keeper) {
+    return roster_take_forgotten(cached_node_roster(keeper->options.node));
+}
+
 /* Whole or not at all: a new file takes the old one's place. */
 MAY_BLOCK void keeper_save_roster(struct keeper *keeper) {
     const char *path = keeper->options.roster;

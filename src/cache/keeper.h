@@ -52,8 +52,10 @@ bool keeper_open(struct keeper *keeper, struct loop *loop, struct tiered_loop *t
 void keeper_stop(struct keeper *keeper);
 bool keeper_is_idle(struct keeper *keeper);
 void keeper_close(struct keeper *keeper);
-/* Writes the roster: at the end, on the main thread. */
+/* Writes the roster: now and then, and at the end, on the main thread. */
 MAY_BLOCK void keeper_save_roster(struct keeper *keeper);
+/* True once when somebody was erased since: the file is to be written anew. Any thread. */
+bool keeper_has_forgotten(struct keeper *keeper);
 /* Reads the file of the last process, if there is one: before keeper_open. */
 MAY_BLOCK void keeper_load_roster(struct keeper *keeper);
 /* The same without a file: its text, and what another process' text says. Any thread; before

@@ -3,6 +3,7 @@
 #include "cache/roster.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { SETS = ROSTER_KEYS / ROSTER_WAYS };
@@ -17,6 +18,7 @@ struct seat {
 
 struct roster {
     pthread_mutex_t lock;
+    atomic_bool has_forgotten;
     struct seat seats[SETS][ROSTER_WAYS];
 };
 
@@ -103,6 +105,11 @@ void roster_forget(struct roster *roster, struct slice key) {
         *seat = (struct seat){0};
     }
     pthread_mutex_unlock(&roster->lock);
+    atomic_store(&roster->has_forgotten, true);
+}
+
+bool roster_take_forgotten(struct roster *roster) {
+    return atomic_exchange(&roster->has_forgotten, false);
 }
 
 /* ── the file ── */

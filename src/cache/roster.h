@@ -32,6 +32,8 @@ void roster_note(struct roster *roster, uint32_t *dice, struct slice key);
 void roster_count(struct roster *roster, struct slice key); /* this one for certain */
 /* What was erased must not come back from a file. */
 void roster_forget(struct roster *roster, struct slice key);
+/* True once after keys were forgotten: a file that was written before may still have them. */
+bool roster_take_forgotten(struct roster *roster);
 
 /* Appends at most `most` keys, a line each, hottest first. */
 void roster_list(struct roster *roster, size_t most, struct buf *to);

@@ -79,6 +79,17 @@ static void a_forgotten_key_is_in_no_file(void **state) {
     roster_destroy(roster);
 }
 
+static void a_file_is_to_be_written_once_after_something_was_forgotten(void **state) {
+    (void)state;
+    struct roster *roster = roster_create();
+    note(roster, "gate:e:g1", 1);
+    assert_false(roster_take_forgotten(roster));
+    roster_forget(roster, SLICE_LIT("participant:e:token=t2")); /* the file may have it */
+    assert_true(roster_take_forgotten(roster));
+    assert_false(roster_take_forgotten(roster));
+    roster_destroy(roster);
+}
+
 static void keys_that_fit_no_line_are_left_out(void **state) {
     (void)state;
     static char longest[ROSTER_KEY_MAX + 2];
@@ -127,6 +138,7 @@ int main(void) {
         cmocka_unit_test(a_sample_finds_keys_that_are_asked_for_in_turns),
         cmocka_unit_test(a_key_that_is_not_asked_for_any_more_sinks),
         cmocka_unit_test(a_forgotten_key_is_in_no_file),
+        cmocka_unit_test(a_file_is_to_be_written_once_after_something_was_forgotten),
         cmocka_unit_test(keys_that_fit_no_line_are_left_out),
         cmocka_unit_test(a_hot_key_survives_a_crowd_of_cold_ones),
         cmocka_unit_test(a_text_that_is_no_roster_has_no_keys),
