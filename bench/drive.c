@@ -7,6 +7,8 @@
  *
  * Every answer is checked, so a figure never counts a refusal or an error page as work done: any
  * other status, a verdict that was not expected, a lost connection or an empty run ends with 1.
+ * With --reopen a connection that ends is opened again, and what failed is counted. SIGTERM ends a
+ * run.
  * The result is one line of JSON on standard output; the first wrong answer is shown on standard
  * error.
  */
@@ -17,6 +19,7 @@
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +39,7 @@ enum {
     STATUS_MAX = 600,
     STALL_MS = 30000,         /* no answer at all for so long: the run has failed */
     CONNECTIONS_MAX = 65536,
+    CONNECTS_MAX = 1000,      /* one after the other, a millisecond apart */
 };
 
 /* X(NAME, word) */
@@ -65,6 +69,7 @@ static struct {
     long people;         /* tokens 1..people, then again the other way */
     long gates;
     long first;          /* number of the first scan or row, from 0 */
+    long reopen;
 } options = {
     .host = "127.0.0.1", .path = "/livez", .event = "demo", .tag = "n", .prefix = "demo-",
     .connections = 64, .scans = 1000, .people = 50000, .gates = 40,
@@ -90,6 +95,7 @@ struct connection {
 
 static struct {
     int epoll;
+    struct sockaddr_in address;
     struct connection *connections;
     struct connection *idle_first, **idle_last;
     long in_flight;
@@ -98,6 +104,9 @@ static struct {
     long next_number;     /* of a scan or row */
     long statuses[STATUS_MAX];
     long unexpected;
+    long failed;          /* requests whose connection ended, and refused connections */
+    long reopened;
+    int64_t gap_ns;       /* the longest time without an answer */
     long items;           /* scans or rows answered as expected, after the warm-up */
     int64_t clock_ns;     /* when the warm-up ended */
     int64_t last_ns;      /* when the last answer came */
@@ -107,6 +116,13 @@ static struct {
     size_t latencies_len, latencies_size;
     int64_t latencies_ns; /* the sum */
 } run;
+
+static volatile sig_atomic_t is_told_to_end;
+
+static void on_signal(int number) {
+    (void)number;
+    is_told_to_end = 1;
+}
 
 static void die(const char *format, ...) {
     va_list args;
@@ -261,15 +277,45 @@ static void watch(struct connection *c, int what) {
     }
 }
 
-static void open_connection(struct connection *c, const struct sockaddr_in *address) {
-    c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)address, sizeof *address) != 0) {
-        die("cannot connect to %s:%ld: %s", options.host, options.port, strerror(errno));
-    }
+static void open_connection(struct connection *c) {
     int on = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr *address = (const struct sockaddr *)&run.address;
+    while (c->fd >= 0 && connect(c->fd, address, sizeof run.address) != 0) {
+        if (options.reopen == 0 || ++run.failed > CONNECTS_MAX) {
+            die("cannot connect to %s:%ld: %s", options.host, options.port, strerror(errno));
+        }
+        close(c->fd);
+        usleep(1000);
+        c->fd = socket(AF_INET, SOCK_STREAM, 0);
+    }
+    if (c->fd < 0) {
+        die("no socket: %s", strerror(errno));
+    }
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    c->wants_out = false;
     watch(c, EPOLL_CTL_ADD);
-    push_idle(c);
+}
+
+static void reopen(struct connection *c) {
+    run.reopened++;
+    close(c->fd);
+    open_connection(c);
+}
+
+/* The server ended it: a request under way has no answer. */
+static void on_ended(struct connection *c, const char *why) {
+    if (options.reopen == 0) {
+        die("the server closed a connection %s: %s", c->waiting ? "under way" : "that was idle",
+            why);
+    }
+    if (c->waiting) {
+        run.failed++;
+        c->waiting = false;
+        run.in_flight--;
+        push_idle(c);
+    }
+    reopen(c);
 }
 
 static void send_more(struct connection *c) {
@@ -283,7 +329,8 @@ static void send_more(struct connection *c) {
             break;
         }
         if (sent < 0) {
-            die("a connection broke while sending: %s", strerror(errno));
+            on_ended(c, strerror(errno));
+            return;
         }
         c->sent += (size_t)sent;
     }
@@ -295,7 +342,7 @@ static void send_more(struct connection *c) {
 }
 
 static bool may_start(void) {
-    if (run.idle_first == NULL || run.in_flight >= options.active) {
+    if (run.idle_first == NULL || run.in_flight >= options.active || is_told_to_end) {
         return false;
     }
     if (options.requests > 0) {
@@ -380,6 +427,9 @@ static void finish_request(struct connection *c) {
         run.statuses[status >= 0 && status < STATUS_MAX ? status : 0]++;
         run.items += items > 0 ? items : 0;
         keep_latency(now - c->begun_ns);
+        if (run.last_ns != 0 && now - run.last_ns > run.gap_ns) {
+            run.gap_ns = now - run.last_ns;
+        }
         run.last_ns = now;
     } else if (run.done == options.warmup) {
         run.clock_ns = now;
@@ -387,6 +437,9 @@ static void finish_request(struct connection *c) {
     c->waiting = false;
     run.in_flight--;
     push_idle(c);
+    if (c->answer.closes && options.reopen != 0) {
+        reopen(c);
+    }
 }
 
 static void read_more(struct connection *c) {
@@ -401,8 +454,8 @@ static void read_more(struct connection *c) {
             return;
         }
         if (got <= 0) {
-            die("the server closed a connection %s: %s", c->waiting ? "under way" : "that was idle",
-                got == 0 ? "end of file" : strerror(errno));
+            on_ended(c, got == 0 ? "end of file" : strerror(errno));
+            return;
         }
         c->in.len += (size_t)got;
         c->in.at[c->in.len] = '\0';
@@ -426,8 +479,9 @@ static void read_more(struct connection *c) {
 /* ── the run ── */
 
 static void connect_all(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
-    if (inet_pton(AF_INET, options.host, &address.sin_addr) != 1) {
+    run.address.sin_family = AF_INET;
+    run.address.sin_port = htons((uint16_t)options.port);
+    if (inet_pton(AF_INET, options.host, &run.address.sin_addr) != 1) {
         die("not a numeric address: %s", options.host);
     }
     run.epoll = epoll_create1(0);
@@ -438,7 +492,8 @@ static void connect_all(void) {
         die("cannot begin: %s", strerror(errno));
     }
     for (long i = 0; i < options.connections; i++) {
-        open_connection(&run.connections[i], &address);
+        open_connection(&run.connections[i]);
+        push_idle(&run.connections[i]);
     }
 }
 
@@ -489,11 +544,12 @@ static int report(void) {
     printf("{\"mode\":\"%s\",\"connections\":%ld,\"active\":%ld,\"requests\":%zu,\"items\":%ld,"
            "\"seconds\":%.6f,\"rps\":%.1f,\"items_per_s\":%.1f,"
            "\"mean_us\":%.1f,\"p50_us\":%u,\"p95_us\":%u,\"p99_us\":%u,\"max_us\":%u,"
-           "\"unexpected\":%ld,\"statuses\":{",
+           "\"unexpected\":%ld,\"failed\":%ld,\"reopened\":%ld,\"gap_max_us\":%lld,\"statuses\":{",
            mode_texts[options.mode], options.connections, options.active, run.latencies_len,
            run.items, seconds, (double)run.latencies_len / seconds, (double)run.items / seconds,
            (double)run.latencies_ns / (double)run.latencies_len / 1e3, quantile(0.50),
-           quantile(0.95), quantile(0.99), quantile(1.0), run.unexpected);
+           quantile(0.95), quantile(0.99), quantile(1.0), run.unexpected, run.failed,
+           run.reopened, (long long)(run.gap_ns / 1000));
     const char *comma = "";
     for (int status = 0; status < STATUS_MAX; status++) {
         if (run.statuses[status] > 0) {
@@ -502,7 +558,7 @@ static int report(void) {
         }
     }
     puts("}}");
-    return run.unexpected > 0 ? 1 : 0;
+    return run.unexpected + run.failed > 0 ? 1 : 0;
 }
 
 /* ── options ── */
@@ -524,7 +580,8 @@ static int report(void) {
     X("scans", LONG, scans, 1, "scans or rows in one body (1000)")                                 \
     X("people", LONG, people, 1, "tokens 1..people go in, then out, and so on (50000)")            \
     X("gates", LONG, gates, 1, "gates g01..; each person keeps to one (40)")                       \
-    X("first", LONG, first, 0, "number of the first scan or row (0)")
+    X("first", LONG, first, 0, "number of the first scan or row (0)")                              \
+    X("reopen", LONG, reopen, 0, "1: open a connection that ends again, and count what fails (0)")
 
 static void usage(FILE *to) {
     fputs("usage: drive MODE --port N (--requests N | --seconds S) [options]\n"
@@ -626,6 +683,7 @@ static void raise_descriptor_limit(void) {
 int main(int argc, char **argv) {
     parse_options(argc, argv);
     raise_descriptor_limit();
+    signal(SIGTERM, on_signal);
     connect_all();
     drive();
     return report();
