@@ -7,6 +7,7 @@ import {
     Crowd,
     PAGES,
     Server,
+    WAIT_MS,
     axe,
     forgetLogin,
     freePort,
@@ -16,6 +17,7 @@ import {
     removeFolder,
     rowsOf,
     show as showPage,
+    until,
     weigh,
     withPage as openPage,
 } from './harness.mjs';
@@ -159,12 +161,8 @@ test('the figures of the event are those of the server', () =>
             .scans;
         assert.ok(low <= shown && shown <= high, `${low} ${shown} ${high}`);
         await page.waitForSelector('text=Already used');
-        assert.equal(
-            await page.$$eval(
-                '.card table[class=""], .card table:not(.bars) tbody tr',
-                (rows) => rows.length > 8,
-            ),
-            true,
+        await page.waitForFunction(
+            () => document.querySelectorAll('[aria-label="Latest scans"] tbody tr').length === 8,
         );
     }));
 
@@ -430,6 +428,7 @@ function assertFlat([, before, after], heapMost) {
 test('two hours of figures leave the page no larger than five minutes of them', () =>
     withPage({}, async (page, seen) => {
         await page.addInitScript(() => {
+            delete window.SharedWorker; // as on a phone: the page's own stream
             const Real = window.EventSource;
             window.streams = [];
             window.EventSource = class extends Real {
@@ -464,7 +463,9 @@ test('two hours of figures leave the page no larger than five minutes of them', 
                             await new Promise((done) => setTimeout(done, 0));
                         }
                     }
-                    await new Promise((done) => setTimeout(done, 200));
+                    for (let frame = 0; frame < 2; frame++) {
+                        await new Promise(requestAnimationFrame); // what was fed is drawn
+                    }
                 },
                 [from, to],
             );
@@ -494,7 +495,9 @@ test('twelve hundred polls of the event leave its page no larger', () =>
         await show(page, 'event');
         const weights = [];
         for (const polls of [300, 900, 1500]) {
-            await page.waitForFunction((many) => window.asked >= many, polls);
+            await page.waitForFunction((many) => window.asked >= many, polls, {
+                timeout: 2 * WAIT_MS,
+            });
             weights.push(await weigh(page));
         }
         assertFlat(weights, 500_000);
@@ -516,10 +519,63 @@ test('pages that are opened and left again leave nothing behind', () =>
         assertFlat(weights, 1_000_000); // a page that stayed behind would add 24 times its own
     }));
 
+test('eight tabs of one browser share one stream, and all are live', () =>
+    withPage({}, async (page, seen) => {
+        await logIn(page, server.url, admin);
+        forgetLogin(seen);
+        const tabs = [page];
+        while (tabs.length < 8) {
+            tabs.push(await page.context().newPage());
+            await tabs.at(-1).goto(`${server.url}/#/${PAGES[tabs.length % PAGES.length]}`);
+        }
+        for (const tab of tabs) {
+            await tab.waitForSelector('[data-link=live]');
+        }
+        await until(async () => (await server.streams(admin)) === 1, 'one stream');
+        for (const tab of tabs.slice(0, 7)) {
+            await tab.close();
+        }
+        const last = tabs.at(-1);
+        await last.evaluate(() => fetch('/v1/session').then((answer) => answer.json()));
+        assert.equal(await last.getAttribute('[data-link]', 'data-link'), 'live');
+        assert.equal(await server.streams(admin), 1);
+        await last.close();
+        await until(async () => (await server.streams(admin)) === 0, 'no stream');
+    }));
+
+for (const isShared of [true, false]) {
+    test(`a tab that is hidden lets go of ${isShared ? 'the shared' : 'its own'} stream`, () =>
+        withPage({}, async (page, seen) => {
+            await page.addInitScript((keepsWorker) => {
+                if (!keepsWorker) {
+                    delete window.SharedWorker;
+                }
+                const wait = window.setTimeout;
+                window.setTimeout = (fn, ms, ...more) => wait(fn, ms >= 30000 ? 10 : ms, ...more);
+                window.isHidden = false;
+                Object.defineProperty(document, 'hidden', { get: () => window.isHidden });
+                window.hide = (isHidden) => {
+                    window.isHidden = isHidden;
+                    document.dispatchEvent(new Event('visibilitychange'));
+                };
+            }, isShared);
+            await logIn(page, server.url, admin);
+            forgetLogin(seen);
+            await page.waitForSelector('[data-link=live]');
+            await until(async () => (await server.streams(admin)) === 1, 'a stream');
+            await page.evaluate(() => window.hide(true));
+            await until(async () => (await server.streams(admin)) === 0, 'no stream');
+            await page.evaluate(() => window.hide(false));
+            await until(async () => (await server.streams(admin)) === 1, 'a stream again');
+            await page.waitForSelector('.link.good');
+        }));
+}
+
 test('a server that goes away and comes back finds its page again', () =>
     withPage({}, async (page, seen) => {
         await logIn(page, server.url, analyst);
         await page.waitForSelector('[data-link=live]');
+        await page.waitForFunction(() => document.querySelectorAll('.kpi').length === 7);
         await crowd.stop();
         await server.stop();
         await page.waitForSelector('[data-link=lost]');

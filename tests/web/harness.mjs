@@ -17,7 +17,7 @@ export const AXE = readFileSync(fromWeb.resolve('axe-core/axe.min.js'), 'utf8');
 
 export const PAGES = ['kpi', 'event', 'api', 'database', 'cache', 'nodes', 'alerts', 'suggestions'];
 
-const WAIT_MS = 30000;
+export const WAIT_MS = 60000; // the machine may be busy
 const START_MS = 60000;
 const STOP_MS = 20000;
 const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'];
@@ -137,6 +137,13 @@ export class Server {
         });
         const text = await response.text();
         return { status: response.status, body: text === '' ? null : JSON.parse(text) };
+    }
+
+    // Event streams that are open.
+    async streams(key) {
+        const headers = { authorization: `Bearer ${key}` };
+        const text = await (await fetch(`${this.url}/metrics`, { headers })).text();
+        return Number(/^turnout_http_streams (\d+)$/m.exec(text)[1]);
     }
 }
 
@@ -359,6 +366,15 @@ export async function logIn(page, url, key, hash = '') {
     await page.fill('#key', key);
     await page.click('button[type=submit]');
     await page.waitForSelector('nav.tabs');
+}
+
+// Asks again and again until it is so.
+export async function until(isSo, what) {
+    const lastMs = Date.now() + WAIT_MS;
+    while (!(await isSo())) {
+        assert.ok(Date.now() < lastMs, `not within ${WAIT_MS} ms: ${what}`);
+        await new Promise((done) => setTimeout(done, 100));
+    }
 }
 
 // What a page holds once all garbage is gone.

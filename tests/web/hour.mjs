@@ -36,7 +36,7 @@ function grown(name, weights) {
     });
 }
 
-// A context each: one has six connections to a server, and every open page keeps one for its stream.
+// A context each, and so a stream each: pages of one browser share theirs.
 async function openAll(browser, server, key) {
     const pages = {};
     for (const name of PAGES) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The figures of each second: a stream of the node, and the series that charts show. It comes back
 // by itself: after a break it waits (logic/backoff), asks whether the session still stands, fetches
-// what it missed and listens again.
+// what it missed and listens again. A page that is hidden for long stops listening until it is
+// looked at again.
 import { backoffMs } from '../logic/backoff';
 import { MINUTES_KEPT, SECONDS_KEPT, Series, type Row } from '../logic/series';
+import { SILENCE_MAX_MS } from '../logic/stream';
 import { get } from './http';
-import { askWhoIAm } from './session';
+import { askWhoIAm, session } from './session';
 import { Store } from './store';
+import { openStream, type Stream } from './stream';
 
 export interface Times {
   count: number;
@@ -100,13 +103,15 @@ export const minutes = new Series(MINUTES_KEPT, 60000);
 export const minutesVersion = new Store(0);
 
 const MINUTES_EVERY_MS = 60000;
-const SILENCE_MAX_MS = 20000; // the server says something at least every 15 s
+const HIDDEN_MAX_MS = 30000;
 
-let source: EventSource | null = null;
+let source: Stream | null = null;
 let tries = 0;
 let retryTimer: ReturnType<typeof setTimeout> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
 let minutesTimer: ReturnType<typeof setInterval> | undefined;
+let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
+let isAway = false; // hidden for so long that it does not listen
 let generation = 0; // answers of an earlier connection are dropped
 
 // One event of the stream, taken in. Public for the test that feeds hours of them.
@@ -133,20 +138,19 @@ async function loadMinutes(mine: number): Promise<void> {
 }
 
 function listen(mine: number): void {
-  const stream = new EventSource('/v1/performance/stream');
-  source = stream;
-  stream.addEventListener('performance', (event) => {
-    if (mine !== generation) {
-      return;
-    }
-    tries = 0;
-    takeFigures(JSON.parse((event as MessageEvent<string>).data) as Performance, Date.now());
+  source = openStream(session.value?.key ?? '', {
+    figures: (text) => {
+      if (mine === generation) {
+        tries = 0;
+        takeFigures(JSON.parse(text) as Performance, Date.now());
+      }
+    },
+    broken: () => {
+      if (mine === generation) {
+        retryLater();
+      }
+    },
   });
-  stream.onerror = () => {
-    if (mine === generation) {
-      retryLater();
-    }
-  };
 }
 
 function closeStream(): void {
@@ -181,21 +185,55 @@ async function connect(): Promise<void> {
 // A connection can die without a word (a laptop that slept): silence is a break, too.
 function watchSilence(): void {
   const { link, lastMs } = live.value;
-  if (link === 'live' && lastMs !== null && Date.now() - lastMs > SILENCE_MAX_MS) {
+  if (!isAway && link === 'live' && lastMs !== null && Date.now() - lastMs > SILENCE_MAX_MS) {
     retryLater();
+  }
+}
+
+function goAway(): void {
+  isAway = true;
+  closeStream();
+}
+
+function comeBack(): void {
+  if (isAway) {
+    isAway = false;
+    retryNow();
+  }
+}
+
+function noteVisibility(): void {
+  clearTimeout(hiddenTimer);
+  if (document.hidden) {
+    hiddenTimer = setTimeout(goAway, HIDDEN_MAX_MS);
+  } else {
+    comeBack();
   }
 }
 
 export function startLive(): void {
   tries = 0;
+  isAway = false;
+  noteVisibility();
+  document.addEventListener('visibilitychange', noteVisibility);
+  addEventListener('pagehide', goAway); // it may be kept, and shown again
+  addEventListener('pageshow', comeBack);
   live.set({ ...live.value, link: 'connecting', retryAtMs: null });
   void connect();
   watchTimer = setInterval(watchSilence, 2000);
-  minutesTimer = setInterval(() => void loadMinutes(generation), MINUTES_EVERY_MS);
+  minutesTimer = setInterval(() => {
+    if (!isAway) {
+      void loadMinutes(generation);
+    }
+  }, MINUTES_EVERY_MS);
 }
 
 export function stopLive(): void {
   closeStream();
+  clearTimeout(hiddenTimer);
+  document.removeEventListener('visibilitychange', noteVisibility);
+  removeEventListener('pagehide', goAway);
+  removeEventListener('pageshow', comeBack);
   clearInterval(watchTimer);
   clearInterval(minutesTimer);
   seconds.replace([]);
