@@ -171,7 +171,9 @@ static void exec_on_file(const char *sql) {
     assert_int_equal(sqlite3_open(file.rig.path, &db), SQLITE_OK);
     sqlite3_busy_timeout(db, 10000);
     int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    assert_true(rc == SQLITE_OK || rc == SQLITE_BUSY);
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+        fail_msg("%s: %d, %s", sql, rc, sqlite3_errmsg(db));
+    }
     sqlite3_close(db);
 }
 
