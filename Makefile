@@ -8,6 +8,7 @@ STORE  ?= sqlite:build/demo.db
 ONLY   ?=
 DIR    ?=
 MINUTES ?= 3
+DAYS    ?= 1000
 SEED   ?=
 FUZZ_SECONDS = $(or $(SECONDS),60)
 
@@ -57,6 +58,12 @@ chaos: ## the cluster under load while everything fails (MINUTES=3, SEED=…)
 	@tools/setup test
 	@tools/build release turnout bench/loadgen
 	@tests/chaos/chaos.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+sim: ## clusters on a virtual clock, a thousand days and more (DAYS=1000, SEED=… for one of them)
+	@tools/setup test
+	@tools/build release tests/simulation/simulation_tiered tests/simulation/simulation_cluster
+	@$(if $(SEED),SEED=$(SEED)) DAYS=$(if $(SEED),1,$(DAYS)) build/tests/simulation/simulation_cluster
+	@$(if $(SEED),SEED=$(SEED)) DAYS=$(if $(SEED),1,$(DAYS)) build/tests/simulation/simulation_tiered
 
 fuzz: ## fuzz one target for a while (T=name, SECONDS=60)
 	@tools/fuzz "$(T)" $(FUZZ_SECONDS)

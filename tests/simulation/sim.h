@@ -13,7 +13,15 @@
 #include "base/assert.h"
 #include "cache/tiered_port.h"
 
-enum { NODES = 3, LOOPS = 2, PRIMARIES = 2, KEYS = 8 };
+/* A program that needs others has them on its command line (meson.build). */
+#ifndef SIM_NODES
+#define SIM_NODES 3
+#define SIM_KEYS 8
+#define SIM_VALUE_MAX 32
+#endif
+enum { NODES = SIM_NODES, LOOPS = 2, PRIMARIES = 2, KEYS = SIM_KEYS };
+/* Every key that L2 is asked for: the program's. */
+extern const char *const sim_names[KEYS];
 
 typedef void (*sim_fn)(void *data, uint64_t number);
 
@@ -59,7 +67,7 @@ int64_t sim_delay(void); /* of a message, one way */
 void sim_trace(const char *format, ...) PRINTF_LIKE(1, 2);
 
 struct sim_port *sim_port_make(int node, bool listens);
-int sim_key_of(struct slice key); /* "participant:3" and so on: 0..KEYS-1, or -1 */
+int sim_key_of(struct slice key); /* its place among sim_names, or -1 */
 
 /* Faults of L2. */
 void l2_reset(void);

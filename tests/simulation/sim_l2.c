@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DEADLINE_US = 250000, BEAT_US = 200000, SILENT_US = 3000000, VALUE_MAX = 32 };
+enum { DEADLINE_US = 250000, BEAT_US = 200000, SILENT_US = 3000000 };
+enum { VALUE_MAX = SIM_VALUE_MAX };
 
 struct record {
     bool present;
@@ -53,13 +54,9 @@ struct sim_request {
     char answer_value[VALUE_MAX];
 };
 
-static const char *const names[KEYS] = {"participant:0", "participant:1",  "participant:2",
-                                        "participant:3", "gate:0",         "gate:1",
-                                        "event_config:0", "active_gates:0"};
-
 int sim_key_of(struct slice key) {
     for (int i = 0; i < KEYS; i++) {
-        if (slice_eq_text(key, names[i])) {
+        if (slice_eq_text(key, sim_names[i])) {
             return i;
         }
     }
@@ -339,7 +336,7 @@ static bool execute(struct sim_request *request) {
     sim_trace("L2: %d of node %d on key %d, stage %d", request->call.op, request->port->node,
               request->key, request->stage);
     if (request->stage == STAGE_ANNOUNCE) {
-        tell_all(request->primary, REDIS_NEWS_KEY, names[request->key]);
+        tell_all(request->primary, REDIS_NEWS_KEY, sim_names[request->key]);
         request->answer.outcome = REDIS_DONE;
         return true;
     }
@@ -494,7 +491,7 @@ void l2_evict(int key) {
 
 void l2_sweep(const struct sim_sweep *sweep) {
     for (int i = 0; i < KEYS; i++) {
-        if (glob_matches(slice_of(sweep->pattern), slice_of(names[i]))) {
+        if (glob_matches(slice_of(sweep->pattern), slice_of(sim_names[i]))) {
             l2_evict(i);
         }
     }

@@ -32,7 +32,7 @@ enum {
     ABSENT_EVERY = 5,
 };
 
-static const char *const names[KEYS] = {"participant:0", "participant:1",  "participant:2",
+const char *const sim_names[KEYS] = {"participant:0", "participant:1",  "participant:2",
                                         "participant:3", "gate:0",         "gate:1",
                                         "event_config:0", "active_gates:0"};
 
@@ -79,7 +79,7 @@ static void mistake(const char *what, const struct ask *ask, int64_t got, int64_
     if (tally.mistakes < 5) {
         print_error("SEED=%" PRIu64 ": %s: %s on node %d, version %" PRId64 ", at least %" PRId64
                     " at %" PRId64 " us\n",
-                    seed, what, names[ask->key], ask->node, got, least,
+                    seed, what, sim_names[ask->key], ask->node, got, least,
                     ask->begun_us - 1000000000);
     }
 }
@@ -145,7 +145,7 @@ static void on_done(struct tiered_get *get, const struct tiered_answer *answer) 
     tally.errors += answer->err != ERR_OK;
     tally.l1 += answer->err == ERR_OK && answer->from == TIERED_FROM_L1;
     tally.l2 += answer->err == ERR_OK && answer->from == TIERED_FROM_L2;
-    sim_trace("node %d got %s: %s from %d, err %d, asked at %lld", ask->node, names[ask->key],
+    sim_trace("node %d got %s: %s from %d, err %d, asked at %lld", ask->node, sim_names[ask->key],
               answer->absent ? "absent" : "a value",
               answer->from, answer->err, (long long)(ask->begun_us - 1000000000));
     bool stale = answer->err == ERR_OK && answer->from == TIERED_FROM_STALE;
@@ -209,7 +209,7 @@ static void ask_for(int index, int loop, int key) {
     }
     asks = ask;
     ask->get = (struct tiered_get){
-        .key = slice_of(names[key]), .load = on_load, .done = on_done, .data = ask};
+        .key = slice_of(sim_names[key]), .load = on_load, .done = on_done, .data = ask};
     assert_true(tiered_class_of(ask->get.key, &ask->get.class));
     tiered_get(node->ports[loop]->loop, &ask->get);
 }
@@ -246,7 +246,7 @@ static bool writer_lives(const struct write *write) {
 static void with_change(const struct write *write,
                         void (*fn)(struct tiered_loop *loop, const struct tiered_change *change,
                                    enum tiered_outcome_e outcome)) {
-    struct slice key = slice_of(names[write->key]);
+    struct slice key = slice_of(sim_names[write->key]);
     struct slice pattern = SLICE_LIT("participant:*");
     struct tiered_change change = {.keys = &key, .keys_len = 1};
     if (write->whole_class) {
@@ -265,7 +265,7 @@ static void on_committed(void *data, uint64_t number) {
     (void)number;
     struct write *write = data;
     if (writer_lives(write)) {
-        sim_trace("node %d ends its write of %s: %d", write->node, names[write->key],
+        sim_trace("node %d ends its write of %s: %d", write->node, sim_names[write->key],
                   write->outcome);
         with_change(write, tiered_change_end);
     }
@@ -337,7 +337,7 @@ static void on_write(void *data, uint64_t number) {
     write->key = (int)sim_between(0, KEYS - 1);
     write->whole_class = sim_chance(0.1);
     tally.writes++;
-    sim_trace("node %d begins to write %s%s", index, names[write->key],
+    sim_trace("node %d begins to write %s%s", index, sim_names[write->key],
               write->whole_class ? " and all like it" : "");
     with_change(write, begin);
     sim_at(sim_between(100, 5000), on_commit, write, 0);
@@ -369,7 +369,7 @@ static void on_import(void *data, uint64_t number) {
     keys[key].version++;
     keep_store_for(BOUND_US);
     store_mark ^= rng_u64(&sim.rng.base);
-    sim_trace("%s is imported", names[key]);
+    sim_trace("%s is imported", sim_names[key]);
     sim_at(sim_between(100, 3000), on_imported, NULL, key);
 }
 
