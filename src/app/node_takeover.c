@@ -103,10 +103,10 @@ MAY_BLOCK static void yield(struct node_takeover *takeover) {
     node_control_hold(takeover->control, true);
     node_agent_yield(takeover->agent, true);
     cluster_yield(takeover->cluster, true);
-    supervisor_say_main(takeover->supervisor, giver_pid(takeover->giver));
     for (size_t i = 0; i < takeover->loops_len; i++) {
         node_loop_yield(&takeover->loops[i]);
     }
+    supervisor_say_main(takeover->supervisor, giver_pid(takeover->giver)); /* may take a second */
 }
 
 MAY_BLOCK static void resume(struct node_takeover *takeover) {
