@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """turnout under a supervisor that speaks as systemd does: sd_notify, watchdog, passed sockets.
 
-No systemd is needed: a datagram socket hears what systemd would hear, with the kernel's word on who
-said it, and sockets are passed as sd_listen_fds(3) wants them.
+No running systemd is needed: a datagram socket hears what systemd would hear, with the kernel's
+word on who said it, and sockets are passed as sd_listen_fds(3) wants them.
 """
 
 import ctypes
@@ -332,6 +332,21 @@ def test_a_passed_socket_goes_on_to_the_next_process_and_outlives_all(tmp_path):
     finally:
         node.kill_all()
         node.socket.close()
+
+
+def test_a_socket_is_served_that_systemd_itself_passes(tmp_path):
+    held, address = bound()
+    held.close()
+    node = Node(tmp_path)
+    node.listen = address
+    node.launch(command=["systemd-socket-activate", "-l", address, *node.command()])
+    node.wait("Listening on")
+    with node.client(timeout=60) as client:  # the first connection starts the program
+        assert client.get("/livez").status == 200
+    found = node.wait(r"^ready url=http://(\S+) pid=(\d+)$")
+    assert found[1] == address
+    node.pids.append(int(found[2]))
+    node.stop()
 
 
 @pytest.mark.parametrize("case, said", [
