@@ -309,6 +309,11 @@ MAY_BLOCK static void step_asking(struct fleet *fleet) {
     if (!was_taken) {
         set_goal(fleet);
     }
+    if (!was_taken && !is_more(scaling) && scaling->to == scaling->from) {
+        end(fleet, false, "too many nodes serve, but %s runs none that could go",
+            provider_name(fleet->options.provider));
+        return;
+    }
     if (!was_taken && scaling->to != scaling->from) {
         err = ask(fleet, is_more(scaling) ? "SCALE_OUT" : "SCALE_IN", scaling->from, scaling->to);
     }

@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -163,25 +164,57 @@ static bool read_slot(struct processes *all, struct slot *ret_slot) {
            ret_slot->id.pid >= 0 && ret_slot->stopping_us >= 0 && ret_slot->tries >= 0;
 }
 
+/* N of "node-N.json"; 0 for any other file. */
+static int64_t number_of(const char *name) {
+    int64_t number = 0;
+    struct slice rest = slice_of(name);
+    if (!slice_starts_with(rest, SLICE_LIT("node-")) || strchr(name, '.') == NULL ||
+        strcmp(strchr(name, '.'), ".json") != 0) {
+        return 0;
+    }
+    rest = slice_skip(rest, strlen("node-"));
+    rest.len -= strlen(".json");
+    return slice_to_int(rest, 1, PROVIDER_NODES_MAX, &number) ? number : 0;
+}
+
+static int by_number(const void *a, const void *b) {
+    const struct slot *first = a, *second = b;
+    return first->number < second->number ? -1 : first->number > second->number;
+}
+
+/* All of the folder, not those up to nodes_max alone: it may have been higher. */
+MAY_BLOCK static enum err_e list_slots(struct processes *all, struct problem *problem) {
+    DIR *folder = opendir(all->options.folder);
+    const struct dirent *entry;
+    if (folder == NULL) {
+        return fail(problem, "list", all->options.folder);
+    }
+    all->slots_len = 0;
+    while ((entry = readdir(folder)) != NULL && all->slots_len < PROVIDER_NODES_MAX) {
+        int64_t number = number_of(entry->d_name);
+        if (number != 0) {
+            all->slots[all->slots_len++] = (struct slot){.number = number};
+        }
+    }
+    closedir(folder);
+    qsort(all->slots, all->slots_len, sizeof all->slots[0], by_number);
+    return ERR_OK;
+}
+
 /* Every slot there is. A file that cannot be read is left alone, and so is its number. */
 MAY_BLOCK static enum err_e load(struct processes *all, struct problem *problem) {
     char path[PATH_MAX];
-    all->slots_len = 0;
-    for (int64_t number = 1; number <= all->options.nodes_max; number++) {
-        struct slot *slot = &all->slots[all->slots_len];
-        *slot = (struct slot){.number = number};
-        slot_path(all, number, "json", path);
+    TRY(list_slots(all, problem));
+    for (size_t i = 0; i < all->slots_len; i++) {
+        struct slot *slot = &all->slots[i];
+        slot_path(all, slot->number, "json", path);
         if (!read_file(path, &all->text)) {
-            if (errno != ENOENT) {
-                return fail(problem, "read", path);
-            }
-            continue;
+            return fail(problem, "read", path);
         }
         if (!read_slot(all, slot)) {
             return problem_set(problem, ERR_IO, "", "%.150s is damaged: see whether its process "
                                                     "runs, end it, and remove the file", path);
         }
-        all->slots_len++;
     }
     return ERR_OK;
 }
@@ -553,7 +586,7 @@ enum err_e provider_open_process(const struct process_options *options,
     static const struct provider_vtable vtable = {"process", look, scale, instance, close_it};
     TRY(check_options(options, problem));
     struct processes *all = calloc(1, sizeof *all);
-    struct slot *slots = calloc((size_t)options->nodes_max + 1, sizeof *slots);
+    struct slot *slots = calloc(PROVIDER_NODES_MAX + 1, sizeof *slots);
     if (all == NULL || slots == NULL) {
         free(all);
         free(slots);

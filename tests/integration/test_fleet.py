@@ -325,6 +325,12 @@ def test_nodes_are_started_taken_in_and_taken_away_and_no_request_fails(front, s
     assert order.index("HAPROXY_DRAIN") < order.index("SCALE_IN")
 
 
+def test_nodes_that_the_provider_does_not_run_cannot_be_taken_away(front, stage):
+    stage.scale(2, 1)
+    assert stage.finish("done", "failed") == "failed"
+    assert "runs none that could go" in stage.fleet.detail
+
+
 def test_load_that_rises_while_nodes_drain_takes_them_back(front, stage):
     stage.scale(0, 3)
     assert stage.finish("done", "failed") == "done", stage.fleet.detail

@@ -371,6 +371,22 @@ def test_processes_outlive_the_controller_and_are_adopted(stage):
 
 
 @only("process")
+def test_processes_beyond_a_limit_that_was_lowered_are_known_and_can_go(stage):
+    stage.set(3)
+    for name in ("node-2.json.old", "node-.json", "node-1001.json", "node-2x.json"):
+        (stage.home / name).write_text("none of a node")
+    stage.provider.stop()
+    stage.provider = Provider("process", **{**stage.options, "nodes_max": 1})
+    assert stage.provider.look() == (3, 3, 3, 0)
+    for name in ("node-.json", "node-1001.json", "node-2x.json"):
+        (stage.home / name).unlink()
+    assert stage.provider.scale(3, 4) == "bad_configuration"
+    assert stage.provider.scale(3, 1, "node-1", "node-2") == "ok"
+    stage.settle(1)
+    assert set(stage.slots()) == {"node-3"}
+
+
+@only("process")
 def test_a_process_that_ended_by_itself_is_started_again(stage):
     victim = stage.slots()["node-1"]["pid"]
     os.kill(victim, signal.SIGKILL)
