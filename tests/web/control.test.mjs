@@ -3,11 +3,11 @@
 // real server, and of clusters in trouble, whose documents have the shapes that the API declares.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import {
+    Receiver,
     Server,
     answer,
     axe,
@@ -38,17 +38,6 @@ let admin;
 let analyst;
 let receiver;
 
-// Somebody to tell.
-function listen() {
-    receiver = createServer((request, response) => {
-        request.resume();
-        request.on('end', () => response.end());
-    });
-    return new Promise((done) =>
-        receiver.listen(0, '127.0.0.1', () => done(receiver.address().port)),
-    );
-}
-
 // A rule that fires at once, whose action waits for an approval, and one over nodes.
 const rulesOf = (port) => `
 [recovery]
@@ -78,7 +67,8 @@ group_wait = 0s
 before(async () => {
     folder = newFolder();
     const config = join(folder, 'turnout.ini');
-    writeFileSync(config, rulesOf(await listen()));
+    receiver = await new Receiver().start();
+    writeFileSync(config, rulesOf(receiver.port));
     const args = ['--config', config];
     server = await new Server(folder, await freePort(), 'required', args).start();
     admin = server.makeKey('admin');
@@ -89,7 +79,7 @@ before(async () => {
 after(async () => {
     await browser?.close();
     await server?.stop();
-    receiver?.close();
+    receiver?.stop();
     removeFolder(folder);
 });
 

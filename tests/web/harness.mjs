@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, createWriteStream, readFileSync, existsSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -144,6 +145,24 @@ export class Server {
         const headers = { authorization: `Bearer ${key}` };
         const text = await (await fetch(`${this.url}/metrics`, { headers })).text();
         return Number(/^turnout_http_streams (\d+)$/m.exec(text)[1]);
+    }
+}
+
+// Somebody to tell, who takes everything.
+export class Receiver {
+    async start() {
+        this.server = createHttpServer((request, response) => {
+            request.resume();
+            request.on('end', () => response.end());
+        });
+        await new Promise((done) => this.server.listen(0, '127.0.0.1', done));
+        this.port = this.server.address().port;
+        return this;
+    }
+
+    stop() {
+        this.server.close();
+        this.server.closeAllConnections?.();
     }
 }
 
