@@ -351,6 +351,7 @@ const ALERTS = {
     at: AT,
     mode: 'act',
     acting: { state: 'stopped', at: AT, by: '9f0c6b1f3a7d2e48', reason: EVIL },
+    shedding: { rule: 'leak', at: AT, until: '2099-11-24T18:23:29.000Z', by: 'gate1' },
     unwatched: 3,
     items: [
         ruleOf('quiet', 'inactive', { value: null, absent: true, data: 'absent', action: null }),
@@ -438,7 +439,12 @@ const TOLD = {
         silences: 'Silences',
         journal: 'Journal of actions',
         log: 'Notices',
-        texts: ['All acting is stopped', 'by the key 9f0c6b1f3a7d2e48', 'a second over 300 s'],
+        texts: [
+            'All acting is stopped',
+            'by the key 9f0c6b1f3a7d2e48',
+            'a second over 300 s',
+            'Analytics are refused until 2099-11-24',
+        ],
         outcomes: [
             'Advised', 'Held back', 'Waits for approval Approve', 'Not approved in time', 'Begun',
             'Done', 'Failed', 'Helped', 'No effect', 'Made it worse', 'Undone', 'Interrupted',
@@ -451,7 +457,12 @@ const TOLD = {
         silences: '무음',
         journal: '조치 기록',
         log: '알림',
-        texts: ['모든 조치가 중지되어', '키 9f0c6b1f3a7d2e48', '300초간 초당 변화'],
+        texts: [
+            '모든 조치가 중지되어',
+            '키 9f0c6b1f3a7d2e48',
+            '300초간 초당 변화',
+            '2099-11-24 18:23:29까지 분석 요청을 거절합니다',
+        ],
         outcomes: [
             '권고', '보류', '승인 대기 승인', '승인 시한 지남', '시작됨', '완료', '실패', '효과 있음',
             '효과 없음', '악화', '되돌림', '중단됨', '사람이 필요함',

@@ -351,10 +351,14 @@ function typeOf(value) {
     return value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
 }
 
-// Where a value is not what its schema says.
+// Where a value is not what its schema says. Members may be missing: documents grow.
 function misshapen(value, schema, place) {
     if (schema.$ref !== undefined) {
         return misshapen(value, SCHEMAS[schema.$ref.split('/').at(-1)], place);
+    }
+    if (schema.oneOf !== undefined) {
+        const each = schema.oneOf.map((one) => misshapen(value, one, place));
+        return each.find((wrong) => wrong.length === 0) ?? each[0];
     }
     const types = [schema.type ?? []].flat().map((one) => (one === 'integer' ? 'number' : one));
     if (types.length > 0 && !types.includes(typeOf(value))) {
@@ -369,15 +373,11 @@ function misshapen(value, schema, place) {
     if (typeOf(value) !== 'object' || schema.properties === undefined) {
         return [];
     }
-    const missing = (schema.required ?? []).filter((name) => !(name in value));
-    return [
-        ...missing.map((name) => `${place}.${name} is missing`),
-        ...Object.entries(value).flatMap(([name, one]) =>
-            name in schema.properties
-                ? misshapen(one, schema.properties[name], `${place}.${name}`)
-                : [`${place}.${name} is unknown`],
-        ),
-    ];
+    return Object.entries(value).flatMap(([name, one]) =>
+        name in schema.properties
+            ? misshapen(one, schema.properties[name], `${place}.${name}`)
+            : [`${place}.${name} is unknown`],
+    );
 }
 
 export async function logIn(page, url, key, hash = '') {

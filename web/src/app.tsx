@@ -137,6 +137,23 @@ function ActingBanner({ alerts }: { alerts: AlertsDocument | null }) {
   );
 }
 
+// On every page, too: some of what pages ask for is refused.
+function SheddingBanner({ alerts }: { alerts: AlertsDocument | null }) {
+  const { t } = useText();
+  const shedding = alerts?.shedding ?? null;
+  if (shedding === null) {
+    return null;
+  }
+  const { rule, by } = shedding;
+  const clock = formatDateTime(parseTime(shedding.until));
+  return (
+    <div class="banner warn" role="status">
+      <ToneIcon tone="warn" />
+      <span>{t('acting.shedding', { clock, rule, by })}</span>
+    </div>
+  );
+}
+
 function Settings() {
   const { t } = useText();
   const language = useStore(lang);
@@ -320,6 +337,7 @@ function Board({ who }: { who: Session }) {
       <Tabs route={route} alerts={alerts.data} />
       {mayLook && <LostBanner />}
       <ActingBanner alerts={alerts.data} />
+      <SheddingBanner alerts={alerts.data} />
       <main id="content" tabIndex={-1} class={`page-${route.page}`}>
         {mayLook || route.page === 'event' ? (
           <Content route={route} figures={figures} alerts={alerts} />

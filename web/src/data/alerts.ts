@@ -40,10 +40,18 @@ export interface Acting {
   reason: string | null;
 }
 
+export interface Shedding {
+  rule: string;
+  at: string;
+  until: string;
+  by: string;
+}
+
 export interface AlertsDocument {
   at: string;
   mode: string;
   acting: Acting;
+  shedding: Shedding | null;
   unwatched: number;
   items: Alert[];
 }

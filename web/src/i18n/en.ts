@@ -387,6 +387,9 @@ export const en = {
   'acting.since': 'Since {clock}, by the key {by}:',
   'acting.unknown':
     'Whether acting is stopped could not be read since the start: nothing is done until it was.',
+  'acting.shedding':
+    'Analytics are refused until {clock}, or until the rule {rule} is calm; check-ins go on. ' +
+    'By {by}.',
   'silences.list': 'Silences',
   'silences.what':
     'Of these alerts nobody is told. Rules are decided and acted on as ever, and what still ' +

@@ -379,6 +379,9 @@ export const ko: Record<Key, string> = {
   'acting.since': '{clock}부터, 키 {by}:',
   'acting.unknown':
     '시작 이후 조치 중지 여부를 읽지 못했습니다. 읽을 때까지 아무 조치도 하지 않습니다.',
+  'acting.shedding':
+    '{clock}까지 분석 요청을 거절합니다. 규칙 {rule}이(가) 가라앉으면 끝나며 체크인은 ' +
+    '계속됩니다. {by}.',
   'silences.list': '무음',
   'silences.what':
     '이 경고는 아무에게도 알리지 않습니다. 판단과 조치는 그대로이며, 끝날 때 아직 발생 중이면 ' +
