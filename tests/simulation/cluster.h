@@ -100,6 +100,7 @@ struct ticket {
     struct scan scan;
     int person; /* -1 */
     bool is_acked;
+    bool was_decided; /* one of the answers was no replay */
     int64_t acked_us;
     struct scan_result answer; /* the first; texts are gone */
 };

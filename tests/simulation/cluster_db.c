@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LATE_US_MAX = 8000000, TEXT_MAX = 32 };
+enum { LATE_US_MAX = 8000000, SLOW_US_MAX = 900000, TEXT_MAX = 32 };
 
 struct client {
     struct store base;
@@ -402,7 +402,8 @@ static void arrive(void *data, uint64_t number) {
         carry_out(r);
         bool is_lost = !sim.calm && sim_chance(0.02);
         enum err_e lost = store_op_writes(r->kind) ? ERR_COMMIT_UNKNOWN : ERR_UNAVAILABLE;
-        sim_at(sim_delay(), come_back, r, is_lost ? lost : r->err);
+        int64_t us = !sim.calm && sim_chance(0.05) ? sim_between(0, SLOW_US_MAX) : sim_delay();
+        sim_at(us, come_back, r, is_lost ? lost : r->err);
     }
 }
 

@@ -305,6 +305,15 @@ static void on_other_write(struct store_op *op) {
     end(op->owner);
 }
 
+/* Who changes somebody looks, and so do those at the gates: reads race with the write. */
+static void look_at(void *data, uint64_t person) {
+    struct node *node = node_some();
+    (void)data;
+    if (node != NULL) {
+        read_person(node, (int)person);
+    }
+}
+
 static void change_person(struct node *node) {
     static const enum participant_status_e statuses[] = {
         PARTICIPANT_ACTIVE, PARTICIPANT_ACTIVE, PARTICIPANT_BLOCKED, PARTICIPANT_CANCELLED};
@@ -318,6 +327,9 @@ static void change_person(struct node *node) {
     job->op.participant_write.values.status = statuses[sim_between(0, 3)];
     job->op.participant_write.fields = PARTICIPANT_STATUS;
     submit(job);
+    for (int i = 0; i < 3; i++) {
+        sim_at(sim_between(0, 3 * sim.delay_us), look_at, NULL, (uint64_t)person);
+    }
 }
 
 static void on_write(void *data, uint64_t number) {
