@@ -12,7 +12,7 @@ import cluster
 import processes
 import tcp_proxy
 
-CALM_S = 90
+CALM_S = 180
 WRONG = ("level=fatal", "Sanitizer")  # never in a node's log
 
 
