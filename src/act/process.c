@@ -68,6 +68,13 @@ MAY_BLOCK bool process_is_alive(const struct process_id *id) {
     return false;
 }
 
+MAY_BLOCK bool process_find(int64_t pid, struct process_id *ret_id) {
+    char state;
+    *ret_id = (struct process_id){.pid = pid};
+    read_boot(ret_id->boot);
+    return pid > 0 && read_stat(pid, &state, &ret_id->began);
+}
+
 MAY_BLOCK void process_signal(const struct process_id *id, int signal_number) {
     int fd = id->pid <= 0 ? -1 : pidfd_open((pid_t)id->pid, 0);
     if (fd < 0) {

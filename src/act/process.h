@@ -38,6 +38,9 @@ struct process_start {
 MAY_BLOCK enum err_e process_start(const struct process_start *start,
                                    struct problem *ret_problem) MUST_CHECK;
 
+/* Who a process is that somebody else has started. False: there is none. */
+MAY_BLOCK bool process_find(int64_t pid, struct process_id *ret_id);
+
 /* False also for what is left of it. A child of this process is reaped. */
 MAY_BLOCK bool process_is_alive(const struct process_id *id);
 

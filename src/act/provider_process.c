@@ -22,7 +22,10 @@
  * 1. A slot's file says who its process is before that process runs anything (act/process.h).
  * 2. A slot is marked as stopping before it is told, and told once: the second SIGTERM ends a node
  *    at once.
- * 3. Times are of the monotonic clock, which all processes of a boot share; after another boot no
+ * 3. A node may hand over to a new process of itself (SIGUSR2). That one has the same standard
+ *    output, where it says its own line `ready`: it is the slot's process from then on. The one
+ *    before is remembered until it has ended, since it goes on when the new one dies early.
+ * 4. Times are of the monotonic clock, which all processes of a boot share; after another boot no
  *    process is alive, and every slot that is wanted starts anew.
  */
 #include "act/process.h"
@@ -56,6 +59,7 @@ enum {
 struct slot {
     int64_t number;       /* node-NUMBER, from 1 */
     struct process_id id; /* pid 0: it rests */
+    struct process_id before; /* that handed over to it; pid 0: none, or it has ended */
     int64_t started_us;
     int64_t rests_until_us;
     int64_t stopping_us; /* 0: it is wanted */
@@ -155,11 +159,14 @@ static bool read_slot(struct processes *all, struct slot *ret_slot) {
     }
     ret_slot->id.pid = json_int_at(document, JSON_PATH("pid"), -1);
     ret_slot->id.began = json_int_at(document, JSON_PATH("began"), -1);
+    ret_slot->before.pid = json_int_at(document, JSON_PATH("before_pid"), 0);
+    ret_slot->before.began = json_int_at(document, JSON_PATH("before_began"), 0);
     ret_slot->started_us = json_int_at(document, JSON_PATH("started_us"), -1);
     ret_slot->rests_until_us = json_int_at(document, JSON_PATH("rests_until_us"), -1);
     ret_slot->stopping_us = json_int_at(document, JSON_PATH("stopping_us"), -1);
     ret_slot->tries = json_int_at(document, JSON_PATH("tries"), -1);
     return copy_text(document, "boot", ret_slot->id.boot, sizeof ret_slot->id.boot) &&
+           copy_text(document, "boot", ret_slot->before.boot, sizeof ret_slot->before.boot) &&
            copy_text(document, "url", ret_slot->url, sizeof ret_slot->url) &&
            ret_slot->id.pid >= 0 && ret_slot->stopping_us >= 0 && ret_slot->tries >= 0;
 }
@@ -227,6 +234,8 @@ static void write_slot(struct buf *to, const struct slot *slot) {
     json_put_int(&w, "pid", slot->id.pid);
     json_put_int(&w, "began", slot->id.began);
     json_put_cstr(&w, "boot", slot->id.boot);
+    json_put_int(&w, "before_pid", slot->before.pid);
+    json_put_int(&w, "before_began", slot->before.began);
     json_put_cstr(&w, "url", slot->url);
     json_put_int(&w, "started_us", slot->started_us);
     json_put_int(&w, "rests_until_us", slot->rests_until_us);
@@ -286,7 +295,7 @@ static void rest(struct slot *slot, int64_t now) {
     int64_t doublings = slot->tries - 1 < REST_DOUBLINGS_MAX ? slot->tries - 1 : REST_DOUBLINGS_MAX;
     int64_t rest_s = 1LL << doublings;
     slot->rests_until_us = now + (rest_s < REST_S_MAX ? rest_s : REST_S_MAX) * SECOND_US;
-    slot->id = (struct process_id){.pid = 0};
+    slot->id = slot->before = (struct process_id){.pid = 0};
     slot->url[0] = '\0';
 }
 
@@ -324,24 +333,51 @@ MAY_BLOCK static enum err_e start_it(struct processes *all, struct slot *slot,
     return ERR_OK;
 }
 
-/* The URL of "ready url=URL pid=PID", once that line is whole. */
-static bool find_url(struct slice text, char ret_url[URL_SIZE]) {
+struct ready {
+    char url[URL_SIZE];
+    int64_t pid; /* 0: it does not say */
+};
+
+static bool read_ready(struct slice line, struct ready *ret_ready) {
     static const struct slice begin = {"ready url=", sizeof "ready url=" - 1};
-    struct slice line, word;
+    static const struct slice pid = {"pid=", sizeof "pid=" - 1};
+    struct slice word;
+    if (!slice_starts_with(line, begin)) {
+        return false;
+    }
+    line = slice_skip(line, begin.len);
+    bool has_url = slice_next(&line, ' ', &word) && slice_to_cstr(word, ret_ready->url, URL_SIZE);
+    ret_ready->pid = 0;
+    return has_url && (!slice_starts_with(line, pid) ||
+                       slice_to_int(slice_skip(line, pid.len), 1, INT32_MAX, &ret_ready->pid));
+}
+
+/* The last whole line "ready url=URL pid=PID" of what the slot's processes printed. */
+MAY_BLOCK static bool find_ready(struct processes *all, const struct slot *slot,
+                                 struct ready *ret_ready) {
+    char path[PATH_MAX];
+    struct slice line, text;
+    struct ready ready;
+    bool is_found = false;
+    slot_path(all, slot->number, "out", path);
+    if (!read_file(path, &all->text)) {
+        return false;
+    }
+    text = buf_slice(&all->text);
     bool is_whole = text.len > 0 && text.at[text.len - 1] == '\n';
     while (slice_next(&text, '\n', &line)) {
-        if (slice_starts_with(line, begin) && (text.len > 0 || is_whole)) {
-            line = slice_skip(line, begin.len);
-            return slice_next(&line, ' ', &word) && slice_to_cstr(word, ret_url, URL_SIZE);
+        if ((text.len > 0 || is_whole) && read_ready(line, &ready)) {
+            *ret_ready = ready;
+            is_found = true;
         }
     }
-    return false;
+    return is_found;
 }
 
 MAY_BLOCK static void look_whether_it_serves(struct processes *all, struct slot *slot) {
-    char path[PATH_MAX];
-    slot_path(all, slot->number, "out", path);
-    if (read_file(path, &all->text) && find_url(buf_slice(&all->text), slot->url)) {
+    struct ready ready;
+    if (find_ready(all, slot, &ready)) {
+        memcpy(slot->url, ready.url, sizeof slot->url);
         (void)save_slot(all, slot); /* when that fails, it is read again */
         log_event(LOG_INFO, "node_serves", "node=node-%" PRId64 " url=%s", slot->number, slot->url);
     } else if (now_us() - slot->started_us > all->options.ready_ms * 1000) {
@@ -351,9 +387,61 @@ MAY_BLOCK static void look_whether_it_serves(struct processes *all, struct slot 
     }
 }
 
+/* ---- a process that took over ---- */
+
+/* Whether it prints into the slot's file: then it is a child of the slot's process, however old,
+ * and no program that has this pid by chance. */
+MAY_BLOCK static bool prints_there(struct processes *all, const struct slot *slot, int64_t pid) {
+    char path[PATH_MAX], output[64];
+    struct stat wanted, seen;
+    slot_path(all, slot->number, "out", path);
+    snprintf(output, sizeof output, "/proc/%" PRId64 "/fd/1", pid);
+    return stat(path, &wanted) == 0 && stat(output, &seen) == 0 &&
+           wanted.st_dev == seen.st_dev && wanted.st_ino == seen.st_ino;
+}
+
+/* True when the slot has another process now than before this look. */
+MAY_BLOCK static bool follow_takeover(struct processes *all, struct slot *slot) {
+    struct ready ready;
+    struct process_id next;
+    if (!find_ready(all, slot, &ready) || ready.pid == slot->id.pid ||
+        ready.pid == slot->before.pid || !process_find(ready.pid, &next) ||
+        !process_is_alive(&next) || !prints_there(all, slot, ready.pid)) {
+        return false;
+    }
+    slot->before = slot->id;
+    slot->id = next;
+    slot->started_us = now_us();
+    memcpy(slot->url, ready.url, sizeof slot->url);
+    (void)save_slot(all, slot); /* when that fails, it is followed again */
+    log_event(LOG_INFO, "node_taken_over", "node=node-%" PRId64 " old_pid=%" PRId64
+              " pid=%" PRId64, slot->number, slot->before.pid, slot->id.pid);
+    return true;
+}
+
+/* The new one died and the one before serves again. */
+MAY_BLOCK static bool go_back(struct processes *all, struct slot *slot) {
+    if (slot->before.pid == 0 || !process_is_alive(&slot->before)) {
+        return false;
+    }
+    log_event(LOG_WARN, "node_serves_again", "node=node-%" PRId64 " pid=%" PRId64
+              " dead_pid=%" PRId64, slot->number, slot->before.pid, slot->id.pid);
+    slot->id = slot->before;
+    slot->before = (struct process_id){.pid = 0};
+    (void)save_slot(all, slot);
+    return true;
+}
+
 /* A slot that is wanted: takes it one step on. */
 MAY_BLOCK static void tend_wanted(struct processes *all, struct slot *slot) {
     struct problem problem = {.detail = ""};
+    if (follow_takeover(all, slot)) {
+        return;
+    }
+    if (slot->before.pid != 0 && !process_is_alive(&slot->before)) { /* reaped, when it is ours */
+        slot->before = (struct process_id){.pid = 0};
+        (void)save_slot(all, slot);
+    }
     if (slot->id.pid == 0) {
         if (now_us() >= slot->rests_until_us) {
             (void)start_it(all, slot, &problem); /* told in the log, and tried again */
@@ -366,6 +454,9 @@ MAY_BLOCK static void tend_wanted(struct processes *all, struct slot *slot) {
         }
         return;
     }
+    if (go_back(all, slot)) {
+        return;
+    }
     log_event(LOG_ERROR, "node_ended", "node=node-%" PRId64 " pid=%" PRId64 " log=\"%s/node-%"
               PRId64 ".log\"", slot->number, slot->id.pid, all->options.folder, slot->number);
     rest(slot, now_us());
@@ -374,7 +465,7 @@ MAY_BLOCK static void tend_wanted(struct processes *all, struct slot *slot) {
 
 /* False when nothing is left of it. */
 MAY_BLOCK static bool tend_stopping(struct processes *all, struct slot *slot) {
-    if (!process_is_alive(&slot->id)) {
+    if (!process_is_alive(&slot->id) && !process_is_alive(&slot->before)) {
         log_event(LOG_INFO, "node_stopped", "node=node-%" PRId64, slot->number);
         return false;
     }
@@ -382,6 +473,7 @@ MAY_BLOCK static bool tend_stopping(struct processes *all, struct slot *slot) {
         log_event(LOG_WARN, "node_killed", "node=node-%" PRId64 " after_ms=%" PRId64
                   " reason=\"it did not stop\"", slot->number, all->options.stop_ms);
         process_signal(&slot->id, SIGKILL);
+        process_signal(&slot->before, SIGKILL);
     }
     return true;
 }

@@ -12,6 +12,7 @@ import os
 import pathlib
 import select
 import signal
+import socket
 import subprocess
 import sys
 
@@ -549,6 +550,52 @@ def test_turnout_itself_is_started_serves_and_is_stopped(tmp_path):
         processes.until(lambda: provider.look() == (0, 0, 0, 0))
         assert "event=stopped" in (home / "node-1.log").read_text()
         assert processes.started_at(slot["pid"]) is None
+    finally:
+        provider.stop()
+        end_nodes(home)
+
+
+def test_a_node_that_hands_over_to_a_new_process_is_followed_and_back(tmp_path):
+    config = tmp_path / "turnout.ini"
+    config.write_text(f"[store]\nurl = sqlite:{tmp_path}/turnout.db\n[auth]\nmode = off\n")
+    home = tmp_path / "nodes"
+    provider = Provider("process", program=rig.BIN, folder=home, config=config)
+
+    def slot():
+        return json.loads((home / "node-1.json").read_text())
+
+    def is_at(pid):
+        assert provider.look()[0] == 1
+        return slot()["pid"] == pid
+
+    def take_over(pid):
+        os.kill(pid, signal.SIGUSR2)
+        processes.until(lambda: not is_at(pid), 60)
+        return slot()["pid"]
+
+    try:
+        assert provider.scale(0, 1) == "ok", provider.detail
+        processes.until(lambda: provider.look()[2] == 1)
+        first, url = slot()["pid"], slot()["url"]
+        second = take_over(first)
+        processes.until(lambda: processes.started_at(first) is None and
+                        is_at(second) and slot()["before_pid"] == 0)
+        assert slot()["url"] == url and slot()["tries"] == 0
+        host, _, port = url.rpartition("/")[2].partition(":")
+        # a request that is not finished keeps the second there while the third serves
+        with socket.create_connection((host, int(port))) as held:
+            held.sendall(b"POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
+                         b"Content-Type: application/json\r\n\r\n{")
+            third = take_over(second)
+            assert slot()["before_pid"] == second
+            os.kill(third, signal.SIGKILL)
+            processes.until(lambda: is_at(second), 60)
+        assert slot()["url"] == url  # one that was started anew would be elsewhere
+        with rig.Client(host, int(port)) as client:
+            assert client.get("/readyz").status == 200
+        assert provider.scale(1, 0) == "ok"
+        processes.until(lambda: provider.look() == (0, 0, 0, 0), 60)
+        assert not [pid for pid in (first, second, third) if processes.started_at(pid)]
     finally:
         provider.stop()
         end_nodes(home)
