@@ -54,34 +54,6 @@ class Site(production.Production):
         shutil.copy(rig.BIN, self.program)
         self.binary = str(self.program)
 
-    def want(self, fewest, most=None, **settings):
-        """Another configuration: controllers read it at their start, and the nodes go on."""
-        for controller in self.controllers:
-            if controller.is_running:
-                os.kill(controller.process.pid, signal.SIGTERM)
-        for controller in self.controllers:
-            controller.stop()
-        self.settings = {**CALM, **settings}
-        self.settings["scaler"] = {**CALM["scaler"], **settings.get("scaler", {}), "min": fewest,
-                                   "max": most or fewest}
-        self.write_config()
-        for controller in self.controllers:
-            controller.start()
-
-    def reaches(self, count):
-        """So many processes run, and they and nobody else take traffic."""
-        def is_reached():
-            names = {node.server for node in self.started()}
-            return len(names) == count and set(self.front.servers()) == names == \
-                self.front.serving()
-        try:
-            processes.until(is_reached, WAIT_S)
-        except AssertionError:
-            nodes = {node.name: (node.server, node.is_running, node.is_leaving) for node in
-                     production.started_nodes(self.nodes_folder)}
-            raise AssertionError(f"not {count}: {nodes} {self.front.servers()}") from None
-        return self.started()
-
     @contextlib.contextmanager
     def client(self):
         """Through a controller that runs: it has the journal whatever the nodes do."""

@@ -4,8 +4,10 @@ turnout writes, two controllers that stand by for each other, and nodes that the
 and stops as processes, two to ten of them. What `make cluster` starts; tests start the same."""
 
 import json
+import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import urllib.error
@@ -13,7 +15,7 @@ import urllib.request
 
 import cluster
 import redis_cluster
-from processes import Missing, end, end_all, program, started_at, until
+from processes import Missing, children, end, end_all, program, started_at, until
 
 SBIN = ("/usr/sbin", "/usr/local/sbin")
 CONTROLLERS = ("control1", "control2")
@@ -184,15 +186,17 @@ class Production(cluster.Cluster):
         self.end_nodes()
         super().end_leftovers()
 
-    def write_config(self):
+    def write_config(self, more=None):
+        """`more` goes before the settings that the cluster was made with."""
         sections = {section: dict(keys) for section, keys in SETTINGS.items()}
         sections["store"] = {"url": self.store_url()}
         sections["redis"] = {"nodes": self.redis.seeds}
         sections["process"] = {"folder": self.nodes_folder}
         sections["haproxy"] = self.front.settings
         sections["scaler"] |= {"min": self.nodes_len, "max": max(NODES_MAX, self.nodes_len)}
-        for section, keys in self.settings.items():
-            sections.setdefault(section, {}).update(keys)
+        for settings in (self.settings, more or {}):
+            for section, keys in settings.items():
+                sections.setdefault(section, {}).update(keys)
         text = "".join(f"[{section}]\n" + "".join(f"{key} = {value}\n"
                                                   for key, value in keys.items()) + "\n"
                        for section, keys in sections.items())
@@ -224,6 +228,32 @@ class Production(cluster.Cluster):
                    "--listen", f"127.0.0.1:{port}"]
         return cluster.Node(name, self.folder / name, command, self.postgres.environment(),
                             self.ledger.note)
+
+    def want(self, fewest, most=None, **settings):
+        """Another configuration: the controllers read it at their start, and the nodes go on."""
+        for controller in self.controllers:
+            if controller.is_running:
+                os.kill(controller.process.pid, signal.SIGTERM)
+        for controller in self.controllers:
+            controller.stop()
+        scaler = {**settings.pop("scaler", {}), "min": fewest, "max": most or fewest}
+        self.write_config({**settings, "scaler": scaler})
+        for controller in self.controllers:
+            controller.start()
+
+    def reaches(self, count, seconds=START_S):
+        """The nodes, once so many run, and they and nobody else take traffic."""
+        def is_reached():
+            names = {node.server for node in self.started()}
+            return len(names) == count and set(self.front.servers()) == names == \
+                self.front.serving()
+        try:
+            until(is_reached, seconds)
+        except AssertionError:
+            nodes = {node.name: (node.server, node.is_running, node.is_leaving) for node in
+                     started_nodes(self.nodes_folder)}
+            raise AssertionError(f"not {count}: {nodes} {self.front.servers()}") from None
+        return self.started()
 
     def end_nodes(self):
         """Those that the provider has started; a controller would start them again."""
