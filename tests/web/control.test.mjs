@@ -12,10 +12,8 @@ import {
     answer,
     axe,
     forget,
-    forgetLogin,
     freePort,
     launch,
-    logIn,
     newFolder,
     phone,
     removeFolder,
@@ -86,9 +84,14 @@ after(async () => {
 // A page of somebody who is logged in, before which these documents stand.
 function visit(options, key, stand, use) {
     return withPage(browser, server, options, async (page, seen) => {
+        await page.addInitScript(() => {
+            const wait = window.setTimeout; // what pages ask for each few seconds comes sooner
+            const isPoll = (ms) => ms >= 1000 && ms < 10000; // a request's own deadline stays
+            window.setTimeout = (fn, ms, ...more) => wait(fn, isPoll(ms) ? ms / 10 : ms, ...more);
+        });
         await stand(page);
-        await logIn(page, server.url, key);
-        forgetLogin(seen);
+        const answer = await page.request.post(`${server.url}/v1/session`, { data: { key } });
+        assert.equal(answer.status(), 200);
         await use(page, seen);
         assert.equal(await page.evaluate(() => window.evil), undefined);
     });
@@ -228,6 +231,14 @@ for (const look of LOOKS) {
             assert.ok(links.every((href) => href.startsWith('http://gate')));
             assert.equal(await page.$('main img'), null);
             assert.deepEqual(await axe(page), []);
+            // On a phone each node is a block whose figures bear their names.
+            assert.ok((await phone(page)) <= 0);
+            const [wide, label] = await page.$eval('table.stacked', (table) => [
+                table.scrollWidth - table.parentElement.clientWidth,
+                getComputedStyle(table.querySelectorAll('td')[2], '::before').content,
+            ]);
+            assert.ok(wide <= 0, `${wide} px too wide`);
+            assert.equal(label, '"CPU"');
             forget(seen, /503 \(/);
         }));
 }
@@ -252,25 +263,6 @@ test('no nodes, nobody who leads and a controller that has not looked are told',
         forget(seen, /503 \(/);
     });
 });
-
-test('on a phone each node is a block whose figures bear their names', () =>
-    visit(
-        { viewport: { width: 360, height: 740 }, hasTouch: true },
-        analyst,
-        standCluster,
-        async (page, seen) => {
-            await show(page, server, 'nodes');
-            const table = page.locator('[role=region][aria-label="Nodes"]');
-            const [wide, label] = await table.evaluate((region) => [
-                region.scrollWidth - region.clientWidth,
-                getComputedStyle(region.querySelectorAll('td')[2], '::before').content,
-            ]);
-            assert.ok(wide <= 0, `${wide} px too wide`);
-            assert.equal(label, '"CPU"');
-            assert.deepEqual(await axe(page), []);
-            forget(seen, /503 \(/);
-        },
-    ));
 
 test('the only node of a file is told as the API tells it', () =>
     visit({}, analyst, async () => {}, async (page) => {
@@ -508,7 +500,6 @@ for (const look of LOOKS) {
             assert.equal(await page.$('main img'), null);
             assert.deepEqual(await axe(page), []);
             assert.ok((await phone(page)) <= 0);
-            assert.deepEqual(await axe(page), []);
         }));
 }
 
@@ -611,7 +602,6 @@ test('a stop of all acting is loud on every page until it is resumed', () =>
         assert.equal((await acting()).state, 'stopped');
         await show(page, server, 'kpi');
         await page.waitForSelector('.banner.loud');
-        assert.deepEqual(await axe(page), []);
         await page.click('.banner button:text-is("Resume acting")');
         await order(page, admin);
         await page.waitForSelector('.banner', { state: 'detached' });
