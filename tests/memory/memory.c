@@ -25,7 +25,7 @@ static _Atomic uint64_t made;
 static _Atomic uint64_t fails_at; /* 0: none does */
 static _Atomic bool goes_on_failing;
 static _Atomic bool has_failed;
-static bool is_over;
+static _Atomic bool is_over; /* a node's orders come by a thread of their own */
 static uint64_t stride;
 static struct seeded_rng dice;
 static sqlite3_mem_methods sqlite_own;
@@ -84,8 +84,9 @@ void memory_fail(uint64_t nth, enum memory_fault_e fault) {
 
 bool memory_end(void) {
     atomic_store(&fails_at, 0);
-    is_over = !atomic_load(&has_failed);
-    return !is_over;
+    bool failed = atomic_load(&has_failed);
+    atomic_store(&is_over, !failed);
+    return failed;
 }
 
 uint64_t memory_made(void) {

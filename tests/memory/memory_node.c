@@ -139,7 +139,8 @@ static _Noreturn void run_node(const int ends[6], uint64_t fails_at, enum memory
     close(ends[2]);
     close(ends[4]);
     block_signals();
-    if (thrd_create(&thread, take_orders, NULL) != thrd_success) {
+    if (thrd_create(&thread, take_orders, NULL) != thrd_success ||
+        thrd_detach(thread) != thrd_success) {
         _exit(3);
     }
     exit(serve(fails_at, fault));
