@@ -329,8 +329,11 @@ bool controller_leads(const struct controller *controller) {
     return now.is_ours && now.term == controller->leadership.term;
 }
 
-static void follow_leadership(struct controller *controller) {
+MAY_BLOCK static void follow_leadership(struct controller *controller) {
     const struct leadership now = see_leadership(controller), *was = &controller->leadership;
+    if (was->is_ours && !now.is_ours) {
+        actions_part(controller);
+    }
     if (now.is_ours != was->is_ours || (now.is_ours && now.term != was->term)) {
         actions_forget(controller);
         notices_forget(controller);
@@ -415,6 +418,7 @@ MAY_BLOCK void controller_stop(struct controller *controller) {
     pthread_mutex_unlock(&controller->lock);
     ASSERT(pthread_join(controller->thread, NULL) == 0);
     controller->running = false;
+    actions_part(controller);
 }
 
 enum err_e controller_approve(struct controller *controller, int64_t id) {

@@ -93,13 +93,26 @@ struct journal_entry {
 /* What is to be done. */
 struct act_order {
     enum action_e action;
+    int64_t id;       /* of its row in the journal */
     const char *rule; /* that asked; NULL: none */
+    const char *node; /* that it is about; empty: none in particular */
+    double before;    /* the rule's figure when it was decided */
+    bool is_calm;     /* the rule does not hold any more */
     int64_t nodes_from, nodes_to; /* healthy ones, as the scaler decided; equal: it did not ask */
 };
 struct act_report {
     bool goes_on; /* it is under way: go_on tells more with the next look */
     char detail[ACT_DETAIL_SIZE];
 };
+
+/* An action that began before this controller led. */
+struct past_action {
+    enum action_e action;
+    char rule[ALERT_NAME_SIZE]; /* that asked; empty: none */
+    int64_t age_ms;
+    bool is_worse; /* it did harm */
+};
+enum { PAST_ACTIONS_MAX = 64 };
 
 struct control_state;
 
@@ -113,15 +126,19 @@ struct controller_seams {
     MAY_BLOCK enum err_e (*act)(void *data, const struct act_order *order,
                                 struct act_report *ret_report);
     /* Only of what act said goes on; NULL when nothing ever does. */
-    MAY_BLOCK enum err_e (*go_on)(void *data, enum action_e action,
+    MAY_BLOCK enum err_e (*go_on)(void *data, const struct act_order *order,
                                   struct act_report *ret_report);
+    /* This controller ends, or leads no more, in the middle of what goes on: whether that is how it
+     * was meant, so that it is done. NULL: it never is. */
+    bool (*part)(void *data, enum action_e action, char ret_detail[ACT_DETAIL_SIZE]);
     /* Takes back what act did, if it stands; NULL: nothing can be taken back. */
     MAY_BLOCK enum err_e (*undo)(void *data, enum action_e action);
-    /* Acting is stopped: what act said goes on is left where it is. NULL as above. */
+    /* What act said goes on is left where it is: acting is stopped, or it takes too long. NULL as
+     * above. */
     MAY_BLOCK void (*halt)(void *data, enum action_e action);
     /* What was seen and decided, each look of a leader, before its actions; NULL: nobody follows
      * it. */
-    MAY_BLOCK void (*follow)(void *data, const struct control_state *state,
+    MAY_BLOCK void (*follow)(void *data, struct control_state *state,
                              const struct decision *decision);
     MAY_BLOCK enum err_e (*journal_add)(void *data, const struct journal_entry *entry,
                                         int64_t *ret_id);
@@ -131,6 +148,10 @@ struct controller_seams {
     /* Ends what an earlier run left `was`, on any node if several could have led. */
     MAY_BLOCK enum err_e (*journal_settle)(void *data, const char *was,
                                            const struct journal_entry *entry);
+    /* Those that began within the last hour, the newest first. NULL: nothing is remembered. */
+    MAY_BLOCK enum err_e (*journal_past)(void *data,
+                                         struct past_action ret_past[PAST_ACTIONS_MAX],
+                                         size_t *ret_len);
     /* A notice for this receiver of the policy. False: its queue is full, the notice is made anew
      * later. NULL: nobody is told anything. */
     bool (*tell)(void *data, size_t receiver, const char *key, struct slice body);
@@ -148,6 +169,7 @@ struct controller_options {
     enum recovery_mode_e mode;
     int64_t budget;     /* actions done within an hour */
     int64_t verify_ms;  /* until an action's effect is judged; 0: it is not */
+    int64_t limit_ms;   /* for an action that goes on; 0: none */
     int64_t approve_ms; /* an approval that comes later is none */
     bool is_held;       /* begins on hold: controller_hold */
     bool is_lone;       /* no other node can join: what the scaler wishes by itself is no advice */

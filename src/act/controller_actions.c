@@ -9,7 +9,8 @@
  *      └──────────────► BEGUN ──┴──► FAILED       (one that takes long goes on from look to look)
  *                         │   └──► DONE ── verify_ms later ──► BETTER, NO_EFFECT, WORSE
  *                         ├── the process ends ── next start ──► INTERRUPTED
- *                         └── acting is stopped ──► INTERRUPTED
+ *                         ├── acting is stopped ──► INTERRUPTED
+ *                         └── it takes longer than limit_ms ──► FAILED
  *
  * What did not help, or cannot be done here, is told to the deciders at the next look: the rule
  * climbs its ladder, or a person is CALLED.
@@ -51,7 +52,7 @@ static const struct {
     [ACTION_AUTO_SCALE] = {"nodes", "change the number of nodes"},
     [ACTION_OPTIMIZE_QUERIES] = {"store", "let the optimizer take few safe steps and measure"},
     [ACTION_INVALIDATE_CACHE] = {"cache", "empty every level of the cache"},
-    [ACTION_RESTART_SERVICE] = {"node", "drain the node and start it anew"},
+    [ACTION_RESTART_SERVICE] = {"nodes", "let new processes take over, one node after the other"},
     [ACTION_SHED_LOAD] = {"api", "refuse analytics for a while, check-ins never"},
 };
 
@@ -222,6 +223,21 @@ MAY_BLOCK static void conclude(struct controller *controller, struct ongoing *on
     }
 }
 
+/* As a seam gets it: what it points at lives as long as the call. */
+static struct act_order order_of(const struct controller *controller,
+                                 const struct ongoing *ongoing) {
+    struct act_order order = ongoing->order;
+    order.id = ongoing->id;
+    order.node = ongoing->node;
+    order.before = ongoing->before;
+    if (ongoing->rule >= 0) {
+        const struct alert *alert = &controller->history.rules.alerts[ongoing->rule];
+        order.rule = controller->options.policy->rules[ongoing->rule].name;
+        order.is_calm = figure_is_known(alert->value) && !alert->is_true;
+    }
+    return order;
+}
+
 /* Its row says BEGUN. */
 MAY_BLOCK static void carry_out(struct controller *controller, struct ongoing *ongoing) {
     const struct controller_seams *seams = &controller->options.seams;
@@ -235,18 +251,40 @@ MAY_BLOCK static void carry_out(struct controller *controller, struct ongoing *o
         return;
     }
     controller->acted_us[controller->acted++ % size] = now_us(controller);
-    enum err_e err = seams->act(seams->data, &ongoing->order, &report);
+    const struct act_order order = order_of(controller, ongoing);
+    enum err_e err = seams->act(seams->data, &order, &report);
     if (err == ERR_OK && report.goes_on) {
         *place = *ongoing;
+        place->until_us = controller->options.limit_ms == 0
+                              ? INT64_MAX
+                              : now_us(controller) + controller->options.limit_ms * 1000;
     } else {
         conclude(controller, ongoing, err, &report);
     }
 }
 
+/* One that hangs is ended, so that the next of the ladder has its turn. */
+MAY_BLOCK static enum err_e give_up(const struct controller *controller,
+                                    const struct ongoing *going, struct act_report *report) {
+    const struct controller_seams *seams = &controller->options.seams;
+    char last[ACT_DETAIL_SIZE];
+    if (seams->halt != NULL) {
+        seams->halt(seams->data, going->action);
+    }
+    snprintf(last, sizeof last, "%s", report->detail);
+    snprintf(report->detail, sizeof report->detail,
+             "it took longer than recovery.limit%s%.180s", last[0] == '\0' ? "" : "; ", last);
+    return ERR_DEADLINE;
+}
+
 MAY_BLOCK static void carry_on(struct controller *controller, struct ongoing *going) {
     const struct controller_seams *seams = &controller->options.seams;
     struct act_report report = {.goes_on = false};
-    enum err_e err = seams->go_on(seams->data, going->action, &report);
+    const struct act_order order = order_of(controller, going);
+    enum err_e err = seams->go_on(seams->data, &order, &report);
+    if (err == ERR_OK && report.goes_on && now_us(controller) >= going->until_us) {
+        err = give_up(controller, going, &report);
+    }
     if (err != ERR_OK || !report.goes_on) {
         struct ongoing ended = *going;
         going->id = 0;
@@ -256,18 +294,17 @@ MAY_BLOCK static void carry_on(struct controller *controller, struct ongoing *go
 
 static struct ongoing ongoing_of(const struct controller *controller, const struct action *action,
                                  const struct scale_decision *scale) {
-    return (struct ongoing){
+    struct ongoing ongoing = {
         .action = action->action,
         .rule = action->rule,
         .order = {.action = action->action,
-                  .rule = action->rule < 0
-                              ? NULL
-                              : controller->options.policy->rules[action->rule].name,
                   .nodes_from = scale->current,
                   .nodes_to = scale->desired},
         .before = action->rule < 0 ? FIGURE_MISSING
                                    : controller->history.rules.alerts[action->rule].value,
     };
+    memcpy(ongoing.node, action->node, sizeof ongoing.node);
+    return ongoing;
 }
 
 /* A row about an action that is not carried out. */
@@ -350,6 +387,35 @@ static bool is_old_news(struct controller *controller, const struct action *acti
     return is_same || controller->options.is_lone;
 }
 
+/* What an earlier controller did for this rule counts, too. */
+static bool is_in_memory(const struct controller *controller, const struct action *action,
+                         char ret_why[ACT_DETAIL_SIZE]) {
+    int64_t since_ms = (now_us(controller) - controller->past_us) / 1000;
+    const struct alert_rule *rule =
+        action->rule < 0 ? NULL : &controller->options.policy->rules[action->rule];
+    for (size_t i = 0; rule != NULL && i < controller->past_len; i++) {
+        const struct past_action *past = &controller->past[i];
+        int64_t age_ms = past->age_ms + since_ms;
+        bool harmed = past->is_worse && strcmp(past->rule, rule->name) == 0;
+        if (past->action == action->action &&
+            (age_ms < rule->cooldown_ms || (harmed && age_ms < HARM_REST_MS))) {
+            snprintf(ret_why, ACT_DETAIL_SIZE, "an earlier controller did it %lld s ago%s",
+                     (long long)(age_ms / 1000),
+                     harmed ? ", and it made it worse" : ": its cooldown is not over");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Both change nodes, and each waits until all of them are healthy. */
+static bool is_in_the_way(const struct controller *controller, enum action_e action) {
+    return (action == ACTION_RESTART_SERVICE &&
+            is_among(controller->going, ACTION_COUNT, ACTION_AUTO_SCALE)) ||
+           (action == ACTION_AUTO_SCALE &&
+            is_among(controller->going, ACTION_COUNT, ACTION_RESTART_SERVICE));
+}
+
 MAY_BLOCK static void take(struct controller *controller, const struct control_state *state,
                            const struct action *action, const struct scale_decision *scale) {
     const struct controller_seams *seams = &controller->options.seams;
@@ -357,6 +423,13 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
     char why_held[ACT_DETAIL_SIZE];
     if (orders_hold(controller, why_held)) {
         stay_idle(controller, state, action, OUTCOME_HELD, why_held);
+    } else if (!controller->is_settled) {
+        stay_idle(controller, state, action, OUTCOME_HELD, "the journal could not be read yet");
+    } else if (is_in_memory(controller, action, why_held)) {
+        stay_idle(controller, state, action, OUTCOME_HELD, why_held);
+    } else if (is_in_the_way(controller, action->action)) {
+        stay_idle(controller, state, action, OUTCOME_HELD,
+                  "nodes are being changed: one change at a time");
     } else if (why_not != NULL) {
         stay_idle(controller, state, action, OUTCOME_ADVISED, why_not);
         tell(controller, action->rule, action->action, EFFECT_NONE);
@@ -592,6 +665,17 @@ MAY_BLOCK void actions_go_on(struct controller *controller, const struct control
     lift_shedding(controller, state);
 }
 
+MAY_BLOCK void actions_part(struct controller *controller) {
+    const struct controller_seams *seams = &controller->options.seams;
+    for (size_t i = 0; seams->part != NULL && i < ACTION_COUNT; i++) {
+        struct ongoing *going = &controller->going[i];
+        if (going->id != 0 && seams->part(seams->data, going->action, going->detail)) {
+            (void)end_row(controller, going, OUTCOME_DONE, SLICE_NONE);
+            going->id = 0;
+        }
+    }
+}
+
 void actions_forget(struct controller *controller) {
     pthread_mutex_lock(&controller->lock);
     memset(controller->waiting, 0, sizeof controller->waiting);
@@ -601,6 +685,63 @@ void actions_forget(struct controller *controller) {
     controller->untold_len = 0;
     controller->is_settled = false;
     actions_init(controller);
+}
+
+/* Budget and cooldowns outlive the controller: else one that ends again and again, or starts its
+ * own process anew, would repeat what it did each time. False: with the next look. */
+MAY_BLOCK static bool recall(struct controller *controller) {
+    const struct controller_seams *seams = &controller->options.seams;
+    size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
+    if (seams->journal_past == NULL) {
+        return true;
+    }
+    controller->past_len = 0;
+    if (seams->journal_past(seams->data, controller->past, &controller->past_len) != ERR_OK) {
+        return false;
+    }
+    controller->past_us = now_us(controller);
+    controller->acted = 0;
+    for (size_t i = controller->past_len; i > 0; i--) { /* the newest last */
+        controller->acted_us[controller->acted++ % size] =
+            controller->past_us - controller->past[i - 1].age_ms * 1000;
+    }
+    return true;
+}
+
+static bool is_another_process(const struct controller *controller,
+                               const struct standing_restart *restart) {
+    const struct sensed *sensed = &controller->sensed;
+    for (size_t i = 0; i < sensed->nodes_len; i++) {
+        if (slice_eq(sensed->nodes[i].figures.id, restart->node)) {
+            return sensed->nodes[i].started_at_ms != TIME_NONE &&
+                   sensed->nodes[i].started_at_ms != restart->started_at_ms;
+        }
+    }
+    return false;
+}
+
+/* A controller that started its own process anew cannot judge whether that helped: the next one
+ * does. */
+static void adopt_watches(struct controller *controller) {
+    const struct policy *policy = controller->options.policy;
+    const struct order_page *page = controller->orders;
+    for (size_t i = 0; page != NULL && i < page->orders.restarts_len; i++) {
+        const struct standing_restart *restart = &page->orders.restarts[i];
+        struct ongoing ongoing = {.id = restart->action_id,
+                                  .action = ACTION_RESTART_SERVICE,
+                                  .rule = -1,
+                                  .before = restart->before};
+        for (size_t k = 0; k < policy->rules_len; k++) {
+            ongoing.rule = slice_eq_text(restart->rule, policy->rules[k].name) ? (int)k
+                                                                               : ongoing.rule;
+        }
+        snprintf(ongoing.detail, sizeof ongoing.detail, "a new process of %.128s serves",
+                 restart->node.at);
+        if (restart->is_own && restart->action_id > 0 &&
+            is_another_process(controller, restart)) {
+            watch(controller, &ongoing);
+        }
+    }
 }
 
 /* Once the journal can be written, before anything new goes into it. */
@@ -624,5 +765,8 @@ MAY_BLOCK void actions_settle(struct controller *controller) {
             return; /* with the next look */
         }
     }
-    controller->is_settled = true;
+    if (!controller->is_settled && recall(controller)) {
+        controller->is_settled = true;
+        adopt_watches(controller);
+    }
 }

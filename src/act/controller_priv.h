@@ -36,7 +36,8 @@ struct ongoing {
     enum action_e action;
     int rule; /* -1: none, so its effect is not judged */
     int64_t until_us;
-    struct act_order order;
+    struct act_order order; /* as decided; see order_of */
+    char node[NODE_ID_MAX + 1];
     double before;
     bool is_approved;
     char detail[ACT_DETAIL_SIZE];
@@ -62,6 +63,9 @@ struct controller {
     int64_t started_us;
     int64_t acted_us[64]; /* the latest ones, as a ring: for the budget */
     size_t acted;
+    struct past_action past[PAST_ACTIONS_MAX]; /* their age is that at `past_us` */
+    size_t past_len;
+    int64_t past_us;
     int64_t advised_desired; /* of the scaler's own wish, the last time it was journaled */
     int64_t advised_us;      /* TIME_NONE: never */
     struct idle_row idle[ACTION_COUNT];
@@ -86,6 +90,8 @@ MAY_BLOCK void actions_go_on(struct controller *controller, const struct control
 /* Leaves what is under way where it is when acting is stopped. */
 MAY_BLOCK void actions_hold(struct controller *controller);
 MAY_BLOCK void actions_settle(struct controller *controller);
+/* It ends or loses the lead: tells what is done by that. */
+MAY_BLOCK void actions_part(struct controller *controller);
 /* The lead was lost or begins anew: nothing is under way any more. */
 void actions_forget(struct controller *controller);
 

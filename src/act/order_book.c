@@ -135,6 +135,9 @@ MAY_BLOCK enum err_e order_book_look(struct order_book *book) {
     struct order_page *page = new_page();
     enum err_e err = page == NULL ? ERR_NO_MEMORY : read_page(book, page);
     if (err == ERR_OK) {
+        if (book->options.on_read != NULL) {
+            book->options.on_read(book->options.data, &page->orders);
+        }
         publish(book, page, number);
     } else {
         order_page_unref(page);

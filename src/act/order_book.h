@@ -17,6 +17,8 @@ struct order_book_options {
     /* The rows that stand now; they live in the arena. */
     MAY_BLOCK enum err_e (*list)(void *data, struct arena *arena, struct order_row **ret_rows,
                                  size_t *ret_len);
+    void (*on_read)(void *data, const struct orders *orders); /* of each look that was read; any
+        thread; NULL: nobody hears */
     void *data;
 };
 

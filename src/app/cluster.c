@@ -297,6 +297,7 @@ static void write_capabilities(struct cluster *cluster, const struct cluster_vie
     if (cluster->options.agent_port != 0) {
         json_put_int(&w, "agent_port", cluster->options.agent_port);
     }
+    json_put_bool(&w, "restart", cluster->options.can_restart);
     json_end_object(&w);
     pthread_mutex_lock(&cluster->lock);
     if (!text.failed) {
@@ -310,7 +311,7 @@ static void name_run(struct cluster *cluster) {
     unsigned char random[(CLUSTER_INCARNATION_SIZE - 1) / 2];
     rng_fill(cluster->options.rng, random, sizeof random);
     text_to_hex(random, sizeof random, cluster->incarnation);
-    cluster->started_at_ms = clock_wall_ms(cluster->options.clock);
+    cluster->started_at_ms = cluster->options.started_at_ms;
     write_capabilities(cluster, NULL);
 }
 

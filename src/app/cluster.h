@@ -33,6 +33,8 @@ struct cluster_options { /* all texts outlive the cluster */
     bool serves;         /* else it is a controller alone: it does not register */
     int64_t connections_max;
     int agent_port;      /* 0: HAProxy cannot ask it */
+    int64_t started_at_ms;
+    bool can_restart;    /* a new process can take over */
     const struct policy *policy;
 };
 

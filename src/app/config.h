@@ -232,6 +232,12 @@ enum {
       "Time after an action until its effect is judged. 0s: it is not.")                           \
     X(recovery, approve_within, DURATION, "10m", "1s", "24h",                                      \
       "With mode ask: time for an approval; then the action is dropped.")                          \
+    X(recovery, limit, DURATION, "15m", "10s", "24h",                                              \
+      "Time for an action: one that takes longer is given up, and its row says failed.")           \
+    X(recovery, restart_after, DURATION, "1m", "0s", "24h",                                        \
+      "RESTART_SERVICE leaves a process alone that began later than that ago.")                    \
+    X(recovery, restart_within, DURATION, "1m", "5s", "10m",                                       \
+      "With RESTART_SERVICE: time for a node to be back, or the others are left alone.")           \
     X(recovery, shed_for, DURATION, "5m", "10s", "1h",                                             \
       "Time that SHED_LOAD refuses analytics, unless its rule is calm sooner.")                    \
     X(log, level, CHOICE, "info", "error|warn|info|debug", "",                                     \

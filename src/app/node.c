@@ -316,6 +316,7 @@ static void name_node(struct node *node) {
         snprintf(host, sizeof host, "localhost");
     }
     snprintf(node->id, sizeof node->id, "%.*s:%d", NODE_ID_SIZE - 16, host, node->port);
+    node->started_at_ms = clock_wall_ms(clock_system());
 }
 
 static int64_t read_horizon_ms(void *service) {
@@ -337,6 +338,8 @@ MAY_BLOCK static enum err_e open_cluster(struct node *node) {
                                                .serves = node->kind != NODE_CONTROLLER,
                                                .connections_max = node->connections_max,
                                                .agent_port = node_agent_port(node->agent),
+                                               .started_at_ms = node->started_at_ms,
+                                               .can_restart = node_orders_can_restart(),
                                                .policy = &node->policy},
                      &node->cluster, node->problem));
     node->api_node.desk = cluster_desk(node->cluster);
@@ -345,14 +348,20 @@ MAY_BLOCK static enum err_e open_cluster(struct node *node) {
 
 MAY_BLOCK static enum err_e open_monitor(struct node *node, size_t loops) {
     TRY(open_cluster(node));
-    node->api_node.orders = node_orders_open(&node->api_node);
-    if (node->api_node.orders == NULL) {
+    node->orders = node_orders_open(&(struct node_orders_options){
+        .api_node = &node->api_node,
+        .node = node->id,
+        .started_at_ms = node->started_at_ms,
+        .can_restart = node->kind != NODE_CONTROLLER && node_orders_can_restart()});
+    if (node->orders == NULL) {
         return problem_set(node->problem, ERR_NO_MEMORY, "", "no memory for orders");
     }
+    node->api_node.orders = node_orders_book(node->orders);
     TRY(node_control_open(&(struct node_control_options){.config = node->config,
                                                          .api_node = &node->api_node,
                                                          .node = node->id,
                                                          .url = node->url,
+                                                         .started_at_ms = node->started_at_ms,
                                                          .cluster = node->cluster,
                                                          .agent = node->agent,
                                                          .is_held = node->takeover.taker != NULL},
@@ -450,7 +459,7 @@ MAY_BLOCK static void close_all(struct node *node) {
     }
     node_cache_close(node->parts.cache); /* the monitor read it */
     node_control_close(node->control); /* after the monitor, which feeds it */
-    node_orders_close(node->api_node.orders); /* the controller looked into them */
+    node_orders_close(node->orders);   /* the controller looked into them */
     cluster_close(node->cluster);      /* likewise, and the controller looked at it */
     node_agent_close(node->agent);     /* likewise */
     access_close(node->api_node.access);

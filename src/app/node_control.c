@@ -2,26 +2,34 @@
 /* Between the monitor, the store and the controller. */
 #include "app/node_control.h"
 
+#include "app/errands.h"
 #include "app/hands.h"
 #include "app/node_agent.h"
 #include "app/node_notices.h"
+#include "app/node_orders.h"
 #include "app/open.h"
+#include "app/restarter.h"
 #include "base/assert.h"
-#include "cache/keeper.h"
 #include "control/policy.h"
-#include "optimizer/service.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <threads.h>
 
-enum { JOURNAL_DEADLINE_MS = 5000, REPORT_MEMORY = 16 << 20, SHED_VALUE_MAX = 512 };
+enum {
+    JOURNAL_DEADLINE_MS = 5000,
+    SHED_VALUE_MAX = 512,
+    PAST_MEMORY = 1 << 20, /* for the evidence of a row */
+    SETTLE_MS = 3000, /* a node that was started anew is healthy for this long before the next */
+};
 #define SYSTEM "recovery"
 
 struct node_control {
     struct node_control_options options;
     struct controller *controller;
     struct hands *hands; /* NULL: there is nothing to drive */
+    struct errands *errands;
+    struct restarter *restarter;
     struct node_notices *notices; /* NULL: nobody is told anything */
     struct policy policy;
     mtx_t lock; /* of the figures: the monitor's thread writes, the controller's reads */
@@ -102,7 +110,8 @@ static void sense_itself(struct node_control *control, struct sensed *ret_sensed
                     .healthy_for_ms = INT64_MAX},
         .url = control->options.url,
         .version = TURNOUT_VERSION,
-        .started_at_ms = TIME_NONE,
+        .started_at_ms = control->options.started_at_ms,
+        .capabilities = node_orders_can_restart() ? "{\"restart\":true}" : NULL,
         .skew_ms = TIME_NONE,
     };
     node->state = state_of(control, &node->why);
@@ -200,6 +209,55 @@ MAY_BLOCK static enum err_e journal_settle(void *data, const char *was,
     return end_rows(data, 0, was, entry);
 }
 
+static bool take_past(const struct action_record *record, int64_t now_ms, struct arena *arena,
+                      struct past_action *ret_past) {
+    static const enum action_outcome_e idle[] = {OUTCOME_ADVISED, OUTCOME_HELD, OUTCOME_WAITING,
+                                                 OUTCOME_EXPIRED, OUTCOME_CALLED};
+    struct json_t *evidence = NULL;
+    *ret_past = (struct past_action){.action = ACTION_NONE, .age_ms = now_ms - record->at_ms};
+    for (size_t i = 0; i < sizeof idle / sizeof idle[0]; i++) {
+        if (slice_eq_text(record->outcome, action_outcome_text(idle[i]))) {
+            return false;
+        }
+    }
+    for (int i = ACTION_NONE + 1; i < ACTION_COUNT; i++) {
+        if (slice_eq_text(record->action, action_text((enum action_e)i))) {
+            ret_past->action = (enum action_e)i;
+        }
+    }
+    if (json_parse(arena, record->evidence, &evidence, NULL) != ERR_OK ||
+        !slice_to_cstr(json_text_at(evidence, "rule", SLICE_LIT("")), ret_past->rule,
+                       sizeof ret_past->rule)) {
+        ret_past->rule[0] = '\0';
+    }
+    ret_past->age_ms = ret_past->age_ms < 0 ? 0 : ret_past->age_ms;
+    ret_past->is_worse = slice_eq_text(record->outcome, action_outcome_text(OUTCOME_WORSE));
+    return ret_past->action != ACTION_NONE && slice_eq_text(record->system, SYSTEM);
+}
+
+MAY_BLOCK static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTIONS_MAX],
+                                         size_t *ret_len) {
+    const struct node_control *control = data;
+    int64_t now_ms = clock_wall_ms(control->options.api_node->clock);
+    struct store_op op;
+    struct arena arena;
+    arena_init(&arena, PAST_MEMORY);
+    begin_op(control, &op, STORE_LIST_ACTIONS);
+    op.actions.limit = STORE_PAGE_MAX;
+    enum err_e err = store_run(control->options.api_node->store, &op);
+    *ret_len = 0;
+    for (size_t i = 0; err == ERR_OK && i < op.actions.len && *ret_len < PAST_ACTIONS_MAX; i++) {
+        arena_reset(&arena);
+        if (now_ms - op.actions.items[i].at_ms >= HARM_REST_MS) {
+            break;
+        }
+        *ret_len += take_past(&op.actions.items[i], now_ms, &arena, &ret_past[*ret_len]);
+    }
+    store_op_fini(&op);
+    arena_fini(&arena);
+    return err;
+}
+
 /* ---- the hands ---- */
 
 static bool is_sqlite(const struct node_control *control) {
@@ -207,20 +265,18 @@ static bool is_sqlite(const struct node_control *control) {
 }
 
 static const char *refuse(void *data, enum action_e action) {
-    const struct node_control *control = data;
+    struct node_control *control = data;
     switch (action) {
     case ACTION_OPTIMIZE_QUERIES:
-        return NULL;
+    case ACTION_INVALIDATE_CACHE:
+        return errands_refuse(control->errands, action);
     case ACTION_AUTO_SCALE:
         return control->hands != NULL ? hands_refuse(control->hands)
                : is_sqlite(control)
                    ? "a SQLite file is served by one node: move to PostgreSQL first"
                    : "a node starts no others: add one, or let a provider do it";
     case ACTION_RESTART_SERVICE:
-        return "a node does not end itself while it serves: restart it when doors are quiet";
-    case ACTION_INVALIDATE_CACHE:
-        return control->options.api_node->cache == NULL ? "this node has no cache: cache.policy"
-                                                        : NULL;
+        return restarter_refuse(control->restarter);
     case ACTION_SHED_LOAD:
         return NULL; /* nodes hear of it through the store */
     case ACTION_NONE:
@@ -228,113 +284,6 @@ static const char *refuse(void *data, enum action_e action) {
         break;
     }
     return "there is nothing to do";
-}
-
-/* What this thread waits for: a job of the optimizer, bounded by its budget, or the cache's
- * keeper, which answers within the deadlines of the second level. */
-struct waiter {
-    union { /* first: both begin with their message */
-        struct db_job job;
-        struct keeper_ask ask;
-    };
-    mtx_t lock;
-    cnd_t ended;
-    bool is_done;
-};
-
-static void wake(struct loop_message *message) {
-    struct waiter *waiter = (struct waiter *)message;
-    mtx_lock(&waiter->lock);
-    waiter->is_done = true;
-    cnd_signal(&waiter->ended);
-    mtx_unlock(&waiter->lock);
-}
-
-static void init_waiter(struct waiter *waiter) {
-    *waiter = (struct waiter){.is_done = false};
-    ASSERT(mtx_init(&waiter->lock, mtx_plain) == thrd_success);
-    ASSERT(cnd_init(&waiter->ended) == thrd_success);
-}
-
-static void fini_waiter(struct waiter *waiter) {
-    cnd_destroy(&waiter->ended);
-    mtx_destroy(&waiter->lock);
-}
-
-MAY_BLOCK static void await(struct waiter *waiter) {
-    mtx_lock(&waiter->lock);
-    while (!waiter->is_done) {
-        cnd_wait(&waiter->ended, &waiter->lock);
-    }
-    mtx_unlock(&waiter->lock);
-}
-
-MAY_BLOCK static enum err_e run_job(struct db_service *optimizer, struct waiter *waiter) {
-    TRY(db_service_submit(optimizer, &waiter->job));
-    await(waiter);
-    return waiter->job.err;
-}
-
-static int64_t count_of(const struct json_t *counts, const char *word) {
-    const struct json_t *value = counts == NULL ? NULL : json_get(counts, word);
-    return value != NULL && json_kind(value) == JSON_KIND_INTEGER ? json_int(value) : 0;
-}
-
-/* What the optimizer's report comes to. A run whose every step failed has failed. */
-static enum err_e tell_report(struct slice text, char ret_detail[ACT_DETAIL_SIZE]) {
-    struct arena arena;
-    struct json_t *report;
-    struct problem ignored;
-    arena_init(&arena, REPORT_MEMORY);
-    enum err_e err = json_parse(&arena, text, &report, &ignored);
-    if (err == ERR_OK) {
-        const struct json_t *counts = json_get(report, "counts");
-        int64_t done = count_of(counts, "done"), failed = count_of(counts, "failed");
-        snprintf(ret_detail, ACT_DETAIL_SIZE,
-                 "the optimizer did %lld steps, left out %lld, took back %lld; %lld failed",
-                 (long long)done, (long long)count_of(counts, "skipped"),
-                 (long long)count_of(counts, "undone"), (long long)failed);
-        err = failed > 0 && done == 0 ? ERR_IO : ERR_OK;
-    }
-    arena_fini(&arena);
-    return err;
-}
-
-MAY_BLOCK static enum err_e empty_cache(const struct node_control *control,
-                                        char ret_detail[ACT_DETAIL_SIZE]) {
-    struct waiter waiter;
-    init_waiter(&waiter);
-    waiter.ask = (struct keeper_ask){
-        .message.fn = wake, .kind = KEEPER_INVALIDATE, .pattern = SLICE_LIT("*")};
-    enum err_e err = keeper_ask(control->options.api_node->cache, &waiter.ask);
-    if (err == ERR_OK) {
-        await(&waiter);
-        err = waiter.ask.err;
-        buf_fini(&waiter.ask.document);
-    }
-    snprintf(ret_detail, ACT_DETAIL_SIZE, "%s: %llu entries of this node, %llu keys of Redis",
-             err == ERR_OK ? "dropped" : err_code(err), (unsigned long long)waiter.ask.l1_entries,
-             (unsigned long long)waiter.ask.l2_keys);
-    fini_waiter(&waiter);
-    return err;
-}
-
-MAY_BLOCK static enum err_e optimize(const struct node_control *control,
-                                     char ret_detail[ACT_DETAIL_SIZE]) {
-    struct waiter waiter;
-    init_waiter(&waiter);
-    waiter.job =
-        (struct db_job){.message.fn = wake, .kind = DB_JOB_OPTIMIZE, .mode = DB_CARRY_OUT};
-    enum err_e err = run_job(control->options.api_node->optimizer, &waiter);
-    if (err == ERR_OK) {
-        err = tell_report(slice_from(waiter.job.text, waiter.job.len), ret_detail);
-    } else {
-        snprintf(ret_detail, ACT_DETAIL_SIZE, "%s: %.200s", err_code(err),
-                 waiter.job.problem.detail);
-    }
-    db_job_fini(&waiter.job);
-    fini_waiter(&waiter);
-    return err;
 }
 
 /* Every node reads the order within a second. */
@@ -382,33 +331,47 @@ MAY_BLOCK static enum err_e act(void *data, const struct act_order *order,
     struct node_control *control = data;
     switch (order->action) {
     case ACTION_AUTO_SCALE: return hands_act(control->hands, order, ret_report);
-    case ACTION_OPTIMIZE_QUERIES: return optimize(control, ret_report->detail);
-    case ACTION_INVALIDATE_CACHE: return empty_cache(control, ret_report->detail);
+    case ACTION_OPTIMIZE_QUERIES:
+    case ACTION_INVALIDATE_CACHE: return errands_begin(control->errands, order->action, ret_report);
+    case ACTION_RESTART_SERVICE: return restarter_act(control->restarter, order, ret_report);
     case ACTION_SHED_LOAD: return shed(control, order->rule, ret_report->detail);
-    case ACTION_RESTART_SERVICE:
     case ACTION_NONE:
     case ACTION_COUNT: break;
     }
     return ERR_CONFIG; /* `refuse` says why */
 }
 
-MAY_BLOCK static enum err_e go_on(void *data, enum action_e action,
+MAY_BLOCK static enum err_e go_on(void *data, const struct act_order *order,
                                   struct act_report *ret_report) {
     struct node_control *control = data;
-    ASSERT(action == ACTION_AUTO_SCALE);
-    return hands_go_on(control->hands, ret_report);
+    if (order->action == ACTION_AUTO_SCALE) {
+        return hands_go_on(control->hands, ret_report);
+    }
+    return order->action == ACTION_RESTART_SERVICE
+               ? restarter_go_on(control->restarter, order, ret_report)
+               : errands_go_on(control->errands, order->action, ret_report);
 }
 
+static bool part(void *data, enum action_e action, char ret_detail[ACT_DETAIL_SIZE]) {
+    struct node_control *control = data;
+    return action == ACTION_RESTART_SERVICE && restarter_part(control->restarter, ret_detail);
+}
+
+/* An errand ends by itself. */
 MAY_BLOCK static void halt(void *data, enum action_e action) {
     struct node_control *control = data;
-    ASSERT(action == ACTION_AUTO_SCALE);
-    hands_halt(control->hands);
+    if (action == ACTION_AUTO_SCALE) {
+        hands_halt(control->hands);
+    } else if (action == ACTION_RESTART_SERVICE) {
+        restarter_halt(control->restarter);
+    }
 }
 
-MAY_BLOCK static void follow(void *data, const struct control_state *state,
+MAY_BLOCK static void follow(void *data, struct control_state *state,
                              const struct decision *decision) {
     struct node_control *control = data;
     node_notices_resume(control->notices);
+    restarter_see(control->restarter, state);
     if (control->hands != NULL) {
         hands_follow(control->hands, state, decision);
     }
@@ -443,6 +406,22 @@ MAY_BLOCK static enum err_e open_hands(struct node_control *control, struct prob
                       &control->hands, problem);
 }
 
+/* False without memory. */
+static bool open_helpers(struct node_control *control) {
+    const struct node_control_options *options = &control->options;
+    const struct config *config = options->config;
+    control->errands = errands_create(options->api_node);
+    control->restarter = restarter_create(&(struct restarter_options){
+        .clock = options->api_node->clock,
+        .store = options->api_node->store,
+        .orders = options->api_node->orders,
+        .node = options->node,
+        .pace = {.young_ms = config->recovery_restart_after_ms,
+                 .within_ms = config->recovery_restart_within_ms,
+                 .settle_ms = SETTLE_MS}});
+    return control->errands != NULL && control->restarter != NULL;
+}
+
 static enum err_e fail(struct node_control *control, struct problem *ret_problem) {
     node_control_close(control);
     return problem_set(ret_problem, ERR_NO_MEMORY, "", "the controller could not start");
@@ -460,6 +439,9 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
     ASSERT(mtx_init(&control->lock, mtx_plain) == thrd_success);
     status_figures_init(&control->figures);
     config_policy(config, &control->policy);
+    if (!open_helpers(control)) {
+        return fail(control, ret_problem);
+    }
     enum err_e err = open_hands(control, ret_problem);
     if (err != ERR_OK) {
         node_control_close(control);
@@ -486,18 +468,21 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
                   .refuse = refuse,
                   .act = act,
                   .go_on = go_on,
+                  .part = part,
                   .undo = undo,
                   .halt = halt,
                   .follow = follow,
                   .journal_add = journal_add,
                   .journal_end = journal_end,
                   .journal_settle = journal_settle,
+                  .journal_past = journal_past,
                   .tell = control->notices == NULL ? NULL : tell,
                   .data = control},
         .orders = options->api_node->orders,
         .mode = (enum recovery_mode_e)config->recovery_mode,
         .budget = config->recovery_budget,
         .verify_ms = config->recovery_verify_ms,
+        .limit_ms = config->recovery_limit_ms,
         .approve_ms = config->recovery_approve_within_ms,
         .is_held = options->is_held,
         .is_lone = is_sqlite(control),
@@ -523,6 +508,7 @@ bool node_control_has_looked(struct node_control *control) {
 }
 
 void node_control_hold(struct node_control *control, bool is_held) {
+    restarter_hand_over(control->restarter, is_held);
     controller_hold(control->controller, is_held);
 }
 
@@ -542,6 +528,8 @@ MAY_BLOCK void node_control_close(struct node_control *control) {
     node_control_stop(control);
     controller_destroy(control->controller);
     hands_close(control->hands);
+    errands_destroy(control->errands);
+    restarter_destroy(control->restarter);
     node_notices_close(control->notices);
     mtx_destroy(&control->lock);
     free(control);

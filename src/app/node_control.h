@@ -21,6 +21,7 @@ struct node_control_options {
         control's thread */
     const char *node;                /* its id */
     const char *url;
+    int64_t started_at_ms;           /* of this process */
     struct cluster *cluster;         /* the other nodes; NULL: there are none. Lives as long as the
         control */
     struct node_agent *agent; /* hears of the load; NULL: there is none */

@@ -28,6 +28,7 @@ struct node {
     struct node_parts parts;
     struct node_agent *agent; /* NULL: none is asked for */
     struct node_control *control;
+    struct node_orders *orders; /* NULL: not yet */
     struct cluster *cluster; /* NULL: one node has a file to itself */
     struct node_loop *loops;
     size_t loops_len; /* started */
@@ -41,6 +42,7 @@ struct node {
     char cluster_url[CLUSTER_URL_SIZE];
     struct policy policy;
     char id[NODE_ID_SIZE];
+    int64_t started_at_ms; /* tells this process from another of the same id */
     char disk_path[CONFIG_TEXT_SIZE];
 };
 

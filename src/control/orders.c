@@ -79,11 +79,39 @@ static enum err_e take_shed(struct arena *arena, const struct order_row *row,
     return is_taken ? ERR_OK : ERR_NO_MEMORY;
 }
 
+static int64_t int_at(const struct json_t *value, const char *name) {
+    const struct json_t *member = value == NULL ? NULL : json_get(value, name);
+    return member != NULL && json_kind(member) == JSON_KIND_INTEGER ? json_int(member) : TIME_NONE;
+}
+
+/* Nobody is started anew for what is not understood, or stands for ever. */
+static enum err_e take_restart(struct arena *arena, const struct order_row *row,
+                               const struct json_t *value, struct orders *orders) {
+    struct standing_restart *restart = &orders->restarts[orders->restarts_len];
+    struct slice id = slice_skip(row->name, sizeof ORDER_RESTART - 1);
+    const struct json_t *before = value == NULL ? NULL : json_get(value, "before");
+    *restart = (struct standing_restart){
+        .started_at_ms = int_at(value, "started_at_ms"),
+        .action_id = int_at(value, "action"),
+        .before = json_is_numeric(before) ? json_number(before) : FIGURE_MISSING,
+        .is_own = json_is_true_at(value, "own"),
+    };
+    if (restart->started_at_ms == TIME_NONE || row->until_ms == TIME_NONE) {
+        return ERR_OK;
+    }
+    bool is_taken = take_order(arena, row, value, &restart->order) &&
+                    copy(arena, id, &restart->node) &&
+                    copy(arena, json_text_at(value, "rule", SLICE_LIT("")), &restart->rule);
+    orders->restarts_len += is_taken;
+    return is_taken ? ERR_OK : ERR_NO_MEMORY;
+}
+
 enum err_e orders_read(struct arena *arena, const struct order_row *rows, size_t len,
                        struct orders *ret_orders) {
     *ret_orders = (struct orders){.is_stopped = false};
     ret_orders->silences = arena_alloc(arena, (len + 1) * sizeof *ret_orders->silences);
-    if (ret_orders->silences == NULL) {
+    ret_orders->restarts = arena_alloc(arena, (len + 1) * sizeof *ret_orders->restarts);
+    if (ret_orders->silences == NULL || ret_orders->restarts == NULL) {
         return ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < len; i++) {
@@ -97,6 +125,8 @@ enum err_e orders_read(struct arena *arena, const struct order_row *rows, size_t
             TRY(take_order(arena, &rows[i], value, &ret_orders->stop) ? ERR_OK : ERR_NO_MEMORY);
         } else if (slice_starts_with(rows[i].name, SLICE_LIT(ORDER_SILENCE))) {
             TRY(take_silence(arena, &rows[i], value, ret_orders));
+        } else if (slice_starts_with(rows[i].name, SLICE_LIT(ORDER_RESTART))) {
+            TRY(take_restart(arena, &rows[i], value, ret_orders));
         } else if (slice_eq_text(rows[i].name, ORDER_SHED)) {
             TRY(take_shed(arena, &rows[i], value, ret_orders));
         }
@@ -143,6 +173,16 @@ void order_write_silence(struct json_writer *w, const struct standing_silence *s
 void order_write_shed(struct json_writer *w, struct slice rule) {
     json_begin_object(w);
     json_put_text(w, "rule", rule);
+    json_end_object(w);
+}
+
+void order_write_restart(struct json_writer *w, const struct standing_restart *restart) {
+    json_begin_object(w);
+    json_put_int(w, "started_at_ms", restart->started_at_ms);
+    json_put_int(w, "action", restart->action_id);
+    json_put_text(w, "rule", restart->rule);
+    json_put_real(w, "before", restart->before, 6);
+    json_put_bool(w, "own", restart->is_own);
     json_end_object(w);
 }
 

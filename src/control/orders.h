@@ -8,6 +8,7 @@
  *   acting         {"stopped":true,"reason":…}                   it is ended
  *   silence/ID     {"rule":…,"node":…,"severity":…,"reason":…}   its time is over, or it is ended
  *   shed           {"rule":…}                                    likewise
+ *   restart/NODE   {"started_at_ms":…,"action":…,"rule":…,…}     likewise
  *
  * A name that is not known is left for newer versions, and so is a value that cannot be read: but
  * an order to stop is obeyed whatever its value says.
@@ -21,12 +22,13 @@
 enum {
     ORDER_REASON_MAX = 200,  /* bytes */
     ORDER_PATTERN_MAX = 128, /* of a rule or a node */
-    ORDER_NAME_SIZE = 64,    /* "silence/" and an id */
+    ORDER_NAME_SIZE = 160,   /* "restart/" and the id of a node */
     SILENCE_ID_MAX = 32,
 };
 #define ORDER_ACTING "acting"
 #define ORDER_SILENCE "silence/"
 #define ORDER_SHED "shed"
+#define ORDER_RESTART "restart/"
 
 /* A row as it stands in the store. */
 struct order_row {
@@ -44,7 +46,19 @@ struct standing_silence {
     struct standing_order order;
     struct silence covers;
 };
+/* A process that is to let a new one take over. */
+struct standing_restart {
+    struct standing_order order;
+    struct slice node;
+    int64_t started_at_ms; /* of the process that is meant, by its own clock: no other obeys */
+    int64_t action_id;     /* in the journal */
+    struct slice rule;     /* that asked */
+    double before;         /* its figure then; FIGURE_MISSING: not known */
+    bool is_own;           /* the controller that told so is part of this very process */
+};
 struct orders {
+    struct standing_restart *restarts;
+    size_t restarts_len;
     bool is_stopped; /* nothing may be done */
     struct standing_order stop;
     struct standing_silence *silences;
@@ -68,6 +82,7 @@ bool silence_severity(struct slice word, int *ret_severity);
 void order_write_stop(struct json_writer *w, struct slice reason);
 void order_write_silence(struct json_writer *w, const struct standing_silence *silence);
 void order_write_shed(struct json_writer *w, struct slice rule);
+void order_write_restart(struct json_writer *w, const struct standing_restart *restart);
 
 /* As the API shows them: whether anything may be done, and a silence with its id. */
 void order_show_acting(struct json_writer *w, const struct orders *orders); /* NULL: not known */

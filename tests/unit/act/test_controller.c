@@ -42,7 +42,10 @@ static struct world {
     const char *stop_reason; /* acting is stopped; NULL: it is not */
     const char *silenced;    /* a rule */
     enum err_e orders_err, undo_err;
-    bool can_shed;
+    bool can_shed, is_parting;
+    struct past_action past[PAST_ACTIONS_MAX];
+    size_t past_len;
+    enum err_e past_err;
     int64_t shed_at_ms; /* 0: nothing is shed */
     int undos;
     char begun_at_act[16]; /* outcome of the newest row when `act` ran */
@@ -112,15 +115,16 @@ static enum err_e act(void *data, const struct act_order *order, struct act_repo
     return world.act_err;
 }
 
-static enum err_e go_on(void *data, enum action_e action, struct act_report *ret_report) {
+static enum err_e go_on(void *data, const struct act_order *order,
+                        struct act_report *ret_report) {
     (void)data;
-    assert_int_equal(action, ACTION_AUTO_SCALE);
+    assert_int_equal(order->action, ACTION_AUTO_SCALE);
     ret_report->goes_on = world.goes_on;
     snprintf(ret_report->detail, ACT_DETAIL_SIZE, "gone on with");
     return world.act_err;
 }
 
-static void follow(void *data, const struct control_state *state,
+static void follow(void *data, struct control_state *state,
                    const struct decision *decision) {
     (void)data;
     assert_int_equal(state->snapshot.nodes_len, world.is_blind ? 0 : 1);
@@ -566,6 +570,137 @@ static void shedding_flaps_no_faster_than_its_cooldown(void **state) {
     }
     assert_in_range(world.acts, 2, 6); /* the budget of an hour, and its cooldown */
     assert_in_range(world.undos, 1, world.acts);
+}
+
+/* ---- what an earlier controller did ---- */
+
+static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTIONS_MAX],
+                               size_t *ret_len) {
+    (void)data;
+    memcpy(ret_past, world.past, sizeof world.past);
+    *ret_len = world.past_len;
+    return world.past_err;
+}
+
+static void start_after(size_t len, const struct past_action *past) {
+    struct controller_options options = defaults;
+    options.seams.journal_past = journal_past;
+    world.past_len = len;
+    memcpy(world.past, past, len * sizeof *past);
+    start(&options);
+    world.slow_queries = 100;
+}
+
+static void a_cooldown_outlives_its_controller(void **state) {
+    (void)state;
+    const struct past_action past = {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 100000, false};
+    start_after(1, &past);
+    turns(2);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(last_row()->outcome, "held");
+    assert_string_equal(last_row()->detail,
+                        "an earlier controller did it 100 s ago: its cooldown is not over");
+    turns(601); /* once it is asked for again */
+    assert_int_equal(world.acts > 0, true);
+}
+
+static void the_budget_outlives_its_controller(void **state) {
+    (void)state;
+    struct past_action past[6];
+    for (size_t i = 0; i < 6; i++) {
+        past[i] = (struct past_action){ACTION_INVALIDATE_CACHE, "other", 3000000, false};
+    }
+    start_after(6, past);
+    turns(2);
+    assert_int_equal(world.acts, 0);
+    assert_non_null(strstr(last_row()->detail, "budget"));
+    drop(NULL);
+    make(NULL);
+    start_after(5, past);
+    turns(2);
+    assert_int_equal(world.acts, 1);
+}
+
+static void what_made_it_worse_is_not_repeated_by_the_next_controller(void **state) {
+    (void)state;
+    struct past_action past = {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 1200000, true};
+    start_after(1, &past);
+    turns(2);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(last_row()->detail,
+                        "an earlier controller did it 1200 s ago, and it made it worse");
+    drop(NULL);
+    make(NULL);
+    snprintf(past.rule, sizeof past.rule, "other");
+    start_after(1, &past);
+    turns(2);
+    assert_int_equal(world.acts, 1);
+}
+
+static void nothing_is_done_before_the_journal_was_read(void **state) {
+    (void)state;
+    const struct past_action none = {.action = ACTION_NONE};
+    world.past_err = ERR_UNAVAILABLE;
+    start_after(0, &none);
+    turns(5);
+    assert_int_equal(world.acts, 0);
+    assert_string_equal(last_row()->detail, "the journal could not be read yet");
+    world.past_err = ERR_OK;
+    turns(601);
+    assert_int_equal(world.acts > 0, true);
+}
+
+/* ---- what hangs, and what ends with its controller ---- */
+
+static bool part(void *data, enum action_e action, char ret_detail[ACT_DETAIL_SIZE]) {
+    (void)data;
+    assert_int_equal(action, ACTION_AUTO_SCALE);
+    snprintf(ret_detail, ACT_DETAIL_SIZE, "as it was meant");
+    return world.is_parting;
+}
+
+static void start_what_goes_on(int64_t limit_ms) {
+    struct controller_options options = defaults;
+    options.is_lone = false;
+    options.limit_ms = limit_ms;
+    options.seams.halt = halt;
+    options.seams.part = part;
+    world.can_scale = world.goes_on = true;
+    start(&options);
+    turns(1);
+    assert_int_equal(world.acts, 1);
+    assert_string_equal(last_row()->outcome, "begun");
+}
+
+static void an_action_that_hangs_is_ended_and_said(void **state) {
+    (void)state;
+    start_what_goes_on(20000);
+    turns(18);
+    assert_string_equal(world.rows[0].outcome, "begun");
+    turns(3);
+    assert_string_equal(world.rows[0].outcome, "failed");
+    assert_string_equal(world.rows[0].detail,
+                        "it took longer than recovery.limit; gone on with");
+    assert_int_equal(world.halts, 1);
+}
+
+static void what_ends_with_its_controller_is_done_if_it_was_meant_so(void **state) {
+    (void)state;
+    static const struct {
+        bool is_meant;
+        const char *outcome;
+    } cases[] = {{true, "done"}, {false, "interrupted"}};
+    for (size_t i = 0; i < 2; i++) {
+        drop(NULL);
+        make(NULL);
+        start_what_goes_on(0);
+        world.is_parting = cases[i].is_meant;
+        world.leadership = (struct leadership){.is_ours = false};
+        turns(2);
+        world.leadership = (struct leadership){.is_ours = true, .term = 1};
+        turns(1);
+        assert_string_equal(world.rows[0].outcome, cases[i].outcome);
+    }
 }
 
 /* ---- acting ---- */
@@ -1187,6 +1322,12 @@ int main(void) {
         EACH(what_is_approved_while_acting_is_stopped_waits_on),
         EACH(what_is_approved_and_held_until_too_late_expires),
         EACH(a_silenced_rule_is_shown_as_such_until_its_time_is_over),
+        EACH(a_cooldown_outlives_its_controller),
+        EACH(the_budget_outlives_its_controller),
+        EACH(what_made_it_worse_is_not_repeated_by_the_next_controller),
+        EACH(nothing_is_done_before_the_journal_was_read),
+        EACH(an_action_that_hangs_is_ended_and_said),
+        EACH(what_ends_with_its_controller_is_done_if_it_was_meant_so),
         EACH(shedding_is_lifted_once_its_rule_is_calm),
         EACH(shedding_that_does_not_help_is_taken_back),
         EACH(what_cannot_be_taken_back_is_said_and_tried_when_the_rule_is_calm),

@@ -83,6 +83,25 @@ static void load_is_shed_only_for_a_bounded_time(void **state) {
     assert_false(orders.is_shedding);
 }
 
+static void who_is_to_start_anew_is_named_with_its_process(void **state) {
+    (void)state;
+    struct order_row row = {SLICE_LIT("restart/n1:80"),
+                            SLICE_LIT("{\"started_at_ms\":17,\"action\":4,\"rule\":\"r\","
+                                      "\"before\":2.5,\"own\":true}"),
+                            SLICE_LIT("n2"), 1, 5000};
+    assert_int_equal(orders_read(&arena, &row, 1, &orders), ERR_OK);
+    assert_int_equal(orders.restarts_len, 1);
+    const struct standing_restart *restart = &orders.restarts[0];
+    assert_true(slice_eq_text(restart->node, "n1:80") && slice_eq_text(restart->rule, "r"));
+    assert_true(restart->started_at_ms == 17 && restart->action_id == 4 && restart->is_own);
+    assert_true(restart->before > 2.4 && restart->before < 2.6);
+    row.until_ms = TIME_NONE; /* for ever */
+    assert_int_equal(orders_read(&arena, &row, 1, &orders), ERR_OK);
+    assert_int_equal(orders.restarts_len, 0);
+    read_row("restart/n1:80", "{\"action\":4}"); /* of no process */
+    assert_int_equal(orders.restarts_len, 0);
+}
+
 static void a_silence_reads_back_as_it_was_written(void **state) {
     (void)state;
     const struct silence covers[] = {
@@ -171,6 +190,7 @@ int main(void) {
         EACH(what_is_not_known_is_left_alone),
         EACH(a_damaged_silence_silences_nothing),
         EACH(load_is_shed_only_for_a_bounded_time),
+        EACH(who_is_to_start_anew_is_named_with_its_process),
         EACH(a_silence_reads_back_as_it_was_written),
         EACH(an_order_stands_until_its_moment),
         EACH(a_pattern_has_its_star_at_the_end),
