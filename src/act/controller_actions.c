@@ -56,6 +56,8 @@ static const struct {
     [ACTION_SHED_LOAD] = {"api", "refuse analytics for a while, check-ins never"},
 };
 
+static const char over_budget[] = "the budget of this hour is used up: see recovery.budget";
+
 #define CALL_ACTION "CALL_PERSON"
 #define CALL_TARGET "person"
 
@@ -436,8 +438,7 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
     } else if (controller->options.mode == RECOVERY_ADVISE) {
         stay_idle(controller, state, action, OUTCOME_ADVISED, "recovery.mode is advise");
     } else if (!is_within_budget(controller)) {
-        stay_idle(controller, state, action, OUTCOME_HELD,
-                  "the budget of this hour is used up: see recovery.budget");
+        stay_idle(controller, state, action, OUTCOME_HELD, over_budget);
     } else if (controller->options.mode == RECOVERY_ASK) {
         ask(controller, state, action, scale);
     } else {
@@ -601,7 +602,7 @@ static bool take_waiting(struct controller *controller, struct ongoing *place, b
     return is_over;
 }
 
-/* What is approved while acting is stopped goes on to wait. */
+/* What is approved while acting is stopped, or the budget is used up, goes on to wait. */
 MAY_BLOCK static void end_waiting(struct controller *controller, struct ongoing *place) {
     struct ongoing ongoing;
     char why_held[ACT_DETAIL_SIZE];
@@ -610,6 +611,10 @@ MAY_BLOCK static void end_waiting(struct controller *controller, struct ongoing 
         orders_take_anew(controller);
     }
     bool is_held = orders_hold(controller, why_held);
+    if (!is_held && has_word && !is_within_budget(controller)) {
+        is_held = true;
+        snprintf(why_held, sizeof why_held, "%s", over_budget);
+    }
     if (!take_waiting(controller, place, has_word && !is_held, &ongoing)) {
         return;
     }
@@ -651,6 +656,7 @@ MAY_BLOCK void actions_go_on(struct controller *controller, const struct control
     for (size_t i = 0; i < CONTROLLER_WAITING_MAX; i++) {
         end_waiting(controller, &controller->waiting[i]);
     }
+    actions_hold(controller); /* the orders may have been read anew since this look began */
     for (size_t i = 0; i < ACTION_COUNT; i++) {
         if (controller->going[i].id != 0) {
             carry_on(controller, &controller->going[i]);
@@ -699,9 +705,14 @@ MAY_BLOCK static bool recall(struct controller *controller) {
     if (seams->journal_past(seams->data, controller->past, &controller->past_len) != ERR_OK) {
         return false;
     }
+    /* A row has the time when it was asked for: it may have been begun that much later. */
+    int64_t waited_ms =
+        controller->options.mode == RECOVERY_ASK ? controller->options.approve_ms : 0;
     controller->past_us = now_us(controller);
     controller->acted = 0;
     for (size_t i = controller->past_len; i > 0; i--) { /* the newest last */
+        struct past_action *past = &controller->past[i - 1];
+        past->age_ms = past->age_ms < waited_ms ? 0 : past->age_ms - waited_ms;
         controller->acted_us[controller->acted++ % size] =
             controller->past_us - controller->past[i - 1].age_ms * 1000;
     }
