@@ -183,7 +183,7 @@ struct redis_link *redis_link_open(struct redis *redis, struct redis_node *node,
     link->feed = feed;
     link->hello_until_us = loop_now_us(redis->loop) + REDIS_HELLO_US;
     redisAsyncContext *ac = redisAsyncConnect(node->address.host, node->address.port);
-    if (ac == NULL || ac->err != 0 || !attach(link, ac)) {
+    if (ac == NULL || ac->err != 0 || !redis_reader_bound(ac->c.reader) || !attach(link, ac)) {
         if (ac != NULL) {
             redisAsyncFree(ac);
         }

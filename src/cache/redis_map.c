@@ -5,6 +5,36 @@
 #include <arpa/inet.h>
 
 #include <stdio.h>
+#include <threads.h>
+
+/* ── how long an array may be ── */
+
+static redisReplyObjectFunctions usual, bounded; /* usual: hiredis' own */
+
+static void *create_array(const redisReadTask *task, int elements) {
+    return elements > REDIS_ELEMENTS_MAX ? NULL : usual.createArray(task, elements);
+}
+
+static void learn_usual(void) {
+    redisReader *reader = redisReaderCreate();
+    if (reader != NULL) {
+        usual = bounded = *reader->fn;
+        bounded.createArray = create_array;
+        redisReaderFree(reader);
+    }
+}
+
+bool redis_reader_bound(redisReader *reader) {
+    static once_flag once = ONCE_FLAG_INIT;
+    call_once(&once, learn_usual);
+    if (usual.createArray == NULL) {
+        return false;
+    }
+    reader->fn = &bounded;
+    return true;
+}
+
+/* ── addresses ── */
 
 bool redis_address_eq(const struct redis_address *a, const struct redis_address *b) {
     return a->port == b->port && strcmp(a->host, b->host) == 0;

@@ -14,6 +14,12 @@
 
 enum { REDIS_HOST_SIZE = 46, REDIS_NODE_NONE = 255 };
 
+/* A reply says how many elements its array will have, and hiredis asks for the memory at once: for
+ * gigabytes, if ten bytes say so. CLUSTER SLOTS has 16384 at most, a SCAN some thousand. With more
+ * the reader fails, and the connection with it. False without memory. */
+enum { REDIS_ELEMENTS_MAX = 1 << 17 };
+bool redis_reader_bound(redisReader *reader);
+
 struct redis_address {
     char host[REDIS_HOST_SIZE];
     uint16_t port;

@@ -61,7 +61,7 @@ static void take_reply(const struct redisReply *reply) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     redisReader *reader = redisReaderCreate();
     void *reply = NULL;
-    ASSERT(reader != NULL);
+    ASSERT(reader != NULL && redis_reader_bound(reader));
     if (redisReaderFeed(reader, (const char *)data, size) == REDIS_OK) {
         while (redisReaderGetReply(reader, &reply) == REDIS_OK && reply != NULL) {
             take_reply(reply);

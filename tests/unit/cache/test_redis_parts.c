@@ -280,8 +280,29 @@ static void an_envelope_survives_and_any_flipped_bit_is_seen(void **state) {
     assert_false(redis_envelope_read(SLICE_LIT("event:2"), slice_from(bytes, sizeof bytes), &out));
 }
 
+static int status_after(const char *sent) {
+    redisReader *reader = redisReaderCreate();
+    void *reply = NULL;
+    assert_non_null(reader);
+    assert_true(redis_reader_bound(reader));
+    assert_int_equal(redisReaderFeed(reader, sent, strlen(sent)), REDIS_OK);
+    int status = redisReaderGetReply(reader, &reply);
+    assert_null(reply); /* not whole, in any case */
+    redisReaderFree(reader);
+    return status;
+}
+
+static void a_reply_cannot_ask_for_memory_that_no_reply_needs(void **state) {
+    (void)state;
+    assert_int_equal(status_after("*131072\r\n"), REDIS_OK);
+    assert_int_equal(status_after("*131073\r\n"), REDIS_ERR);
+    assert_int_equal(status_after("*666666666\r\n:1\r\n"), REDIS_ERR);
+    assert_int_equal(status_after("*2\r\n*1\r\n:1\r\n*2000000000\r\n"), REDIS_ERR);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reply_cannot_ask_for_memory_that_no_reply_needs),
         cmocka_unit_test(crc16_is_xmodem),
         cmocka_unit_test(a_hash_tag_alone_decides_the_slot),
         cmocka_unit_test(addresses_are_numeric_or_refused),
