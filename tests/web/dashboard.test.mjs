@@ -494,7 +494,7 @@ test('twelve hundred polls of the event leave its page no larger', () =>
         forgetLogin(seen);
         await show(page, 'event');
         const weights = [];
-        for (const polls of [300, 900, 1500]) {
+        for (const polls of [600, 1200, 1800]) {
             await page.waitForFunction((many) => window.asked >= many, polls, {
                 timeout: 2 * WAIT_MS,
             });
