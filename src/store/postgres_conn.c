@@ -32,13 +32,14 @@ static const struct {
 /*
  * A writer's look-ups are all by key, so plans are made once and never scan a table, whatever the
  * statistics of a table that was empty when they were made. A node that stops in the middle of a
- * transaction must not hold an event's lock for longer than a few seconds. Durability is not left
- * to the server's default.
+ * transaction must not hold an event's lock for longer than a few seconds, and for less than other
+ * nodes wait for it: else their scans were refused in the moment when it is free. Durability is not
+ * left to the server's default.
  */
 static const char writer_settings[] =
     "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off;"
     "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_memoize = off;"
-    "SET idle_in_transaction_session_timeout = '5s'; SET statement_timeout = '10s';"
+    "SET idle_in_transaction_session_timeout = '3s'; SET statement_timeout = '10s';"
     "SET lock_timeout = '5s';"
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'";
