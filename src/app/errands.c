@@ -60,15 +60,13 @@ void errands_destroy(struct errands *errands) {
     free(errands);
 }
 
-const char *errands_refuse(struct errands *errands, enum action_e action) {
-    struct errand *left = errands->under_way[action];
-    if (left != NULL && is_done(left)) {
-        drop(errands, action);
-    }
+/* One that has ended stays until somebody asks what came of it, or begins another. */
+const char *errands_refuse(const struct errands *errands, enum action_e action) {
+    struct errand *last = errands->under_way[action];
     if (action == ACTION_INVALIDATE_CACHE && errands->api_node->cache == NULL) {
         return "this node has no cache: cache.policy";
     }
-    return errands->under_way[action] == NULL ? NULL : "the last one has not ended yet";
+    return last == NULL || is_done(last) ? NULL : "the last one has not ended yet";
 }
 
 static enum err_e send(struct errands *errands, enum action_e action, struct errand *errand) {
@@ -88,6 +86,7 @@ MAY_BLOCK enum err_e errands_begin(struct errands *errands, enum action_e action
     if (errands_refuse(errands, action) != NULL) {
         return ERR_BUSY;
     }
+    drop(errands, action);
     struct errand *errand = calloc(1, sizeof *errand);
     enum err_e err = errand == NULL ? ERR_NO_MEMORY : send(errands, action, errand);
     if (err != ERR_OK) {

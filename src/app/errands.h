@@ -19,7 +19,7 @@ struct errands *errands_create(const struct api_node *api_node); /* outlives it;
 void errands_destroy(struct errands *errands);                   /* NULL: nothing */
 
 /* Of OPTIMIZE_QUERIES and INVALIDATE_CACHE, as in controller_seams. */
-const char *errands_refuse(struct errands *errands, enum action_e action);
+const char *errands_refuse(const struct errands *errands, enum action_e action);
 MAY_BLOCK enum err_e errands_begin(struct errands *errands, enum action_e action,
                                    struct act_report *ret_report);
 MAY_BLOCK enum err_e errands_go_on(struct errands *errands, enum action_e action,
