@@ -192,6 +192,7 @@ def test_its_recording_replays_to_the_letter(plant, tmp_path):
     nodes_of(controller, healthy(*nodes))
     nodes[1].kill()
     nodes_of(controller, healthy(nodes[0]))
+    eventually(lambda: len(record.read_text().splitlines()), lambda lines: lines > 3, WAIT_S)
     controller.stop()
     live = [line.split(',"decision":', 1)[1].removesuffix("}")
             for line in record.read_text().splitlines()]
