@@ -15,7 +15,7 @@ FUZZ_SECONDS = $(or $(SECONDS),60)
 variant = $(if $(PLANT),plant-$(PLANT),$(BUILD))
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster build test bench bench-quick chaos check format fuzz deb clean
+.PHONY: help run cluster build test bench bench-quick chaos sim check format fuzz deb clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile

@@ -11,6 +11,7 @@
 #include "fixture.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -182,9 +183,14 @@ static void steady_load_changes_nothing(void **state) {
     assert_int_equal(cluster.ups + cluster.downs, 0);
 }
 
+static uint64_t seeds(void) {
+    const char *asked = getenv("TURNOUT_SEEDS");
+    return asked == NULL ? 20 : strtoull(asked, NULL, 10);
+}
+
 static void a_day_of_waves_is_followed_without_swinging(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 20; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(); seed++) {
         run_day(&waves, seed);
         bool good = cluster.ups >= 3 && cluster.ups <= 8 && cluster.downs >= 2 &&
                     cluster.downs <= 8 && cluster.overload_s == 0;
@@ -197,7 +203,7 @@ static void a_day_of_waves_is_followed_without_swinging(void **state) {
 
 static void no_weather_makes_it_swing(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 20; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(); seed++) {
         run_day(&storm, seed);
         for (int hour = 0; hour < 24; hour++) {
             /* A rush up and down again takes at most four steps up and four down. */
@@ -211,7 +217,8 @@ static void no_weather_makes_it_swing(void **state) {
 
 static void every_load_between_the_limits_finds_a_rest(void **state) {
     (void)state;
-    for (int load = 0; load <= 800; load += 10) {
+    int step = getenv("TURNOUT_SEEDS") == NULL ? 10 : 50;
+    for (int load = 0; load <= 800; load += step) {
         struct weather still = {.base = load, .start_s = 30};
         run_day(&still, 1);
         int64_t late = 0;
