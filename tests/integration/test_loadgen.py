@@ -104,6 +104,7 @@ SHORT = {
     "dashboard": {"seconds": 1, "people": 500, "connections": 50},
     "soak": {"seconds": 1, "people": 500, "connections": 100},
     "kpi": {"seconds": 1, "people": 500, "connections": 100},
+    "upgrade": {"seconds": 1, "people": 500, "connections": 20, "scale": 0.2},
 }
 
 

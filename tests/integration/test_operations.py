@@ -113,7 +113,7 @@ def test_a_postgres_dump_and_base_backup_under_load_restore(shell, tmp_path, pai
     environment = pair.environment()
     node = Node(tmp_path, store=pair.url(), env=environment).start()
     restored = None
-    admin = pair.url("postgres", "postgres")
+    admin = f"postgres://postgres@127.0.0.1:{pair.primary.port}/postgres"
     addresses = {"TURNOUT": pair.url().rpartition("/")[0], "ADMIN": admin.rpartition("/")[0],
                  "REPLICATION": pair.url("", "replicator"), **environment}
 
