@@ -7,7 +7,7 @@
  *      │   ──► (ADVISED) ──► WAITING ── nobody approves ──► EXPIRED
  *      │                        │ approved
  *      └──────────────► BEGUN ──┴──► FAILED       (one that takes long goes on from look to look)
- *                         │   └──► DONE ── verify_ms later ──► BETTER, NO_EFFECT, WORSE
+ *                         │   └──► DONE ── controller_judge.c ──► BETTER, NO_EFFECT, WORSE
  *                         ├── the process ends ── next start ──► INTERRUPTED
  *                         ├── acting is stopped ──► INTERRUPTED
  *                         └── it takes longer than limit_ms ──► FAILED
@@ -31,8 +31,6 @@
 
 #define HOUR_US 3600000000LL
 #define SAME_NEWS_US (5 * 60 * 1000000LL)
-
-enum { BETTER_PERCENT = 10 };
 
 static const char *const outcome_words[] = {
 #define X(name, text, meaning) [OUTCOME_##name] = text,
@@ -345,11 +343,25 @@ static bool is_among(const struct ongoing *places, size_t len, enum action_e act
     return false;
 }
 
-/* It waits for a word, or is under way. The waiting places are this thread's but for the
- * approval. */
-static bool is_at_it(const struct controller *controller, enum action_e action) {
-    return is_among(controller->waiting, CONTROLLER_WAITING_MAX, action) ||
-           is_among(controller->going, ACTION_COUNT, action);
+/* What it did does not show yet in what its rule looks at. The scaler has cooldowns of its own. */
+static bool is_unjudged(const struct controller *controller, const struct action *action) {
+    for (size_t i = 0; i < CONTROLLER_WATCHED_MAX; i++) {
+        const struct ongoing *watched = &controller->watched[i];
+        if (watched->id != 0 && watched->action == action->action &&
+            watched->rule == action->rule && action->action != ACTION_AUTO_SCALE &&
+            judge_looks_back_us(controller, watched) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It waits for a word, is under way, or was done a short while ago. The waiting places are this
+ * thread's but for the approval. */
+static bool is_at_it(const struct controller *controller, const struct action *action) {
+    return is_among(controller->waiting, CONTROLLER_WAITING_MAX, action->action) ||
+           is_among(controller->going, ACTION_COUNT, action->action) ||
+           is_unjudged(controller, action);
 }
 
 MAY_BLOCK static void ask(struct controller *controller, const struct control_state *state,
@@ -487,38 +499,13 @@ MAY_BLOCK void actions_take(struct controller *controller, const struct control_
         const struct action *action = &decision->actions.items[i];
         bool is_due = would_begin(controller, action) ||
                       !is_old_news(controller, action, &decision->scale);
-        if (is_due && !is_at_it(controller, action->action)) {
+        if (is_due && !is_at_it(controller, action)) {
             take(controller, state, action, &decision->scale);
         }
     }
 }
 
 /* ---- what waits and what is watched ---- */
-
-static bool higher_is_worse(enum op_e op) {
-    return op == OP_ABOVE || op == OP_AT_LEAST;
-}
-
-static enum action_outcome_e judge(const struct controller *controller,
-                                   const struct ongoing *watched) {
-    const struct alert_rule *rule = &controller->options.policy->rules[watched->rule];
-    const struct alert *alert = &controller->history.rules.alerts[watched->rule];
-    if (!figure_is_known(alert->value)) {
-        return OUTCOME_DONE;
-    }
-    if (!alert->is_true) {
-        return OUTCOME_BETTER;
-    }
-    if (!figure_is_known(watched->before) || rule->op == OP_EQUAL || rule->op == OP_NOT_EQUAL) {
-        return OUTCOME_NO_EFFECT;
-    }
-    double margin = fabs(watched->before) * BETTER_PERCENT / 100;
-    double rise = alert->value - watched->before;
-    rise = higher_is_worse((enum op_e)rule->op) ? rise : -rise;
-    return rise >= margin && rise > 0 ? OUTCOME_WORSE
-           : rise <= -margin && rise < 0 ? OUTCOME_BETTER
-                                         : OUTCOME_NO_EFFECT;
-}
 
 /* What did no good does not stand any longer, where it can be taken back. */
 MAY_BLOCK static void take_back(struct controller *controller, struct ongoing *watched) {
@@ -573,7 +560,7 @@ MAY_BLOCK static void lift_shedding(struct controller *controller,
 
 MAY_BLOCK static void end_watch(struct controller *controller, const struct control_state *state,
                                 struct ongoing *watched) {
-    enum action_outcome_e outcome = judge(controller, watched);
+    enum action_outcome_e outcome = judge_effect(controller, watched);
     if (outcome == OUTCOME_NO_EFFECT || outcome == OUTCOME_WORSE) {
         take_back(controller, watched);
     }
@@ -664,7 +651,7 @@ MAY_BLOCK void actions_go_on(struct controller *controller, const struct control
     }
     for (size_t i = 0; i < CONTROLLER_WATCHED_MAX; i++) {
         struct ongoing *watched = &controller->watched[i];
-        if (watched->id != 0 && now_us(controller) >= watched->until_us) {
+        if (watched->id != 0 && judge_can(controller, watched)) {
             end_watch(controller, state, watched);
         }
     }

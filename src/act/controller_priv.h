@@ -95,6 +95,13 @@ MAY_BLOCK void actions_part(struct controller *controller);
 /* The lead was lost or begins anew: nothing is under way any more. */
 void actions_forget(struct controller *controller);
 
+/* controller_judge.c: of an action that is done, and watched for a rule. */
+bool judge_can(const struct controller *controller, const struct ongoing *watched);
+enum action_outcome_e judge_effect(const struct controller *controller,
+                                   const struct ongoing *watched);
+/* For so long after its end its rule's figure tells of the time before as well. */
+int64_t judge_looks_back_us(const struct controller *controller, const struct ongoing *watched);
+
 /* controller.c: right now, in the term of this look. */
 bool controller_leads(const struct controller *controller);
 

@@ -11,6 +11,7 @@
 #include "app/restarter.h"
 #include "base/assert.h"
 #include "control/policy.h"
+#include "stat/window.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,8 @@ struct node_control {
 };
 
 /* ---- figures ---- */
+
+_Static_assert(METRIC_WINDOW_MS == WINDOW_SECONDS * 1000, "the monitor's window is the rules'");
 
 /* A recording takes loads up to 100: a burst above its limit for a moment is full load. */
 static double percent(double value) {

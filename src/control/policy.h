@@ -272,6 +272,12 @@ static inline bool rule_is_per_node(const struct alert_rule *rule) {
     return metric_is_of_node((enum metric_e)rule->metric) ||
            (rule->per > 0 && metric_is_of_node((enum metric_e)(rule->per - 1)));
 }
+/* For so long what the rule looks at tells of the past as well. */
+static inline int64_t rule_looks_back_ms(const struct alert_rule *rule) {
+    bool is_of_window = metric_is_of_window((enum metric_e)rule->metric) ||
+                        (rule->per > 0 && metric_is_of_window((enum metric_e)(rule->per - 1)));
+    return rule->rate_over_ms > 0 ? rule->rate_over_ms : is_of_window ? METRIC_WINDOW_MS : 0;
+}
 /* Its action, and then those of its ladder; ACTION_NONE behind them. */
 static inline enum action_e rule_action(const struct alert_rule *rule, size_t rung) {
     return rung == 0                 ? (enum action_e)rule->action

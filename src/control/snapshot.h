@@ -68,7 +68,15 @@ static inline bool metric_is_of_node(enum metric_e metric) {
     return metric >= METRIC_NODE_CPU && metric < METRIC_COUNT;
 }
 
+/* Averages and counts over a node's window: what is past shows for METRIC_WINDOW_MS. */
+static inline bool metric_is_of_window(enum metric_e metric) {
+    return metric == METRIC_AVG_RESPONSE_TIME_MS || metric == METRIC_SLOW_QUERY_COUNT ||
+           metric == METRIC_CACHE_HIT_RATE || metric == METRIC_AVG_QUERY_TIME_MS ||
+           metric == METRIC_NODE_HIT_RATE;
+}
+
 enum {
+    METRIC_WINDOW_MS = 300 * 1000,
     NODE_ID_MAX = 128,         /* bytes */
     SNAPSHOT_NODES_MAX = 4096, /* far beyond any scaler's maximum; bounds the work of a decision */
     SNAPSHOT_EFFECTS_MAX = 64,
