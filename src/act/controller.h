@@ -97,7 +97,7 @@ struct act_order {
     const char *rule; /* that asked; NULL: none */
     const char *node; /* that it is about; empty: none in particular */
     double before;    /* the rule's figure when it was decided */
-    bool is_calm;     /* the rule does not hold any more */
+    bool is_calm;     /* the rule does not hold any more, and by a margin */
     int64_t nodes_from, nodes_to; /* healthy ones, as the scaler decided; equal: it did not ask */
 };
 struct act_report {

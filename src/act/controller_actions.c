@@ -231,9 +231,8 @@ static struct act_order order_of(const struct controller *controller,
     order.node = ongoing->node;
     order.before = ongoing->before;
     if (ongoing->rule >= 0) {
-        const struct alert *alert = &controller->history.rules.alerts[ongoing->rule];
         order.rule = controller->options.policy->rules[ongoing->rule].name;
-        order.is_calm = figure_is_known(alert->value) && !alert->is_true;
+        order.is_calm = judge_is_calm(controller, ongoing);
     }
     return order;
 }

@@ -28,6 +28,16 @@ static bool higher_is_worse(enum op_e op) {
     return op == OP_ABOVE || op == OP_AT_LEAST;
 }
 
+/* How much worse the figure is than it was, in tenths of that: 0 when nobody can say. */
+static double tenths_worse(const struct alert_rule *rule, double before, double now) {
+    if (!figure_is_known(before) || rule->op == OP_EQUAL || rule->op == OP_NOT_EQUAL ||
+        now == before) {
+        return 0;
+    }
+    double tenths = (now - before) / (fabs(before) * BETTER_PERCENT / 100);
+    return higher_is_worse((enum op_e)rule->op) ? tenths : -tenths;
+}
+
 enum action_outcome_e judge_effect(const struct controller *controller,
                                    const struct ongoing *watched) {
     const struct alert_rule *rule = &controller->options.policy->rules[watched->rule];
@@ -35,16 +45,17 @@ enum action_outcome_e judge_effect(const struct controller *controller,
     if (!figure_is_known(alert->value)) {
         return OUTCOME_DONE;
     }
-    if (!alert->is_true) {
-        return OUTCOME_BETTER;
-    }
-    if (!figure_is_known(watched->before) || rule->op == OP_EQUAL || rule->op == OP_NOT_EQUAL) {
-        return OUTCOME_NO_EFFECT;
-    }
-    double margin = fabs(watched->before) * BETTER_PERCENT / 100;
-    double rise = alert->value - watched->before;
-    rise = higher_is_worse((enum op_e)rule->op) ? rise : -rise;
-    return rise >= margin && rise > 0 ? OUTCOME_WORSE
-           : rise <= -margin && rise < 0 ? OUTCOME_BETTER
-                                         : OUTCOME_NO_EFFECT;
+    double tenths = tenths_worse(rule, watched->before, alert->value);
+    return !alert->is_true || tenths <= -1 ? OUTCOME_BETTER
+           : tenths >= 1                   ? OUTCOME_WORSE
+                                           : OUTCOME_NO_EFFECT;
+}
+
+bool judge_is_calm(const struct controller *controller, const struct ongoing *going) {
+    const struct alert_rule *rule = &controller->options.policy->rules[going->rule];
+    const struct alert *alert = &controller->history.rules.alerts[going->rule];
+    bool is_ordered = figure_is_known(going->before) && rule->op != OP_EQUAL &&
+                      rule->op != OP_NOT_EQUAL;
+    return figure_is_known(alert->value) && !alert->is_true &&
+           (!is_ordered || tenths_worse(rule, going->before, alert->value) <= -1);
 }

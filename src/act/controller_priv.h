@@ -99,6 +99,9 @@ void actions_forget(struct controller *controller);
 bool judge_can(const struct controller *controller, const struct ongoing *watched);
 enum action_outcome_e judge_effect(const struct controller *controller,
                                    const struct ongoing *watched);
+/* Of one that goes on: no more of it is needed. Its rule holds no more, and by a margin: what is
+ * just below its threshold, another node's memory for one, is above it again in a moment. */
+bool judge_is_calm(const struct controller *controller, const struct ongoing *going);
 /* For so long after its end its rule's figure tells of the time before as well. */
 int64_t judge_looks_back_us(const struct controller *controller, const struct ongoing *watched);
 

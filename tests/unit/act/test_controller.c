@@ -119,6 +119,7 @@ static enum err_e go_on(void *data, const struct act_order *order,
                         struct act_report *ret_report) {
     (void)data;
     assert_int_equal(order->action, ACTION_AUTO_SCALE);
+    world.order = *order;
     ret_report->goes_on = world.goes_on;
     snprintf(ret_report->detail, ACT_DETAIL_SIZE, "gone on with");
     return world.act_err;
@@ -812,6 +813,27 @@ static void a_rate_is_judged_when_its_time_has_passed(void **state) {
     assert_string_equal(world.rows[0].outcome, "worse");
 }
 
+/* Nodes that leak do so alike: the next one is above the threshold in a moment. */
+static void what_goes_on_has_done_enough_when_the_figure_is_a_tenth_better(void **state) {
+    (void)state;
+    set_rule("high_response_time", "for", "0s");
+    start_with_hands_on_nodes(RECOVERY_ACT);
+    world.goes_on = true;
+    world.response_ms = 2050;
+    turns(1);
+    assert_int_equal(world.acts, 1);
+    static const struct {
+        double ms;
+        bool is_calm;
+    } cases[] = {{2050, false}, {1990, false}, {1846, false}, {1845, true}, {100, true},
+                 {FIGURE_MISSING, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        world.response_ms = cases[i].ms;
+        turns(1);
+        assert_int_equal(world.order.is_calm, cases[i].is_calm);
+    }
+}
+
 static void an_effect_that_nobody_knows_is_not_claimed(void **state) {
     (void)state;
     world.slow_queries = 100;
@@ -1335,6 +1357,7 @@ int main(void) {
         EACH(what_was_before_speaks_against_no_action),
         EACH(what_takes_effect_is_not_done_again_before_it_is_judged),
         EACH(a_rate_is_judged_when_its_time_has_passed),
+        EACH(what_goes_on_has_done_enough_when_the_figure_is_a_tenth_better),
         EACH(an_effect_that_nobody_knows_is_not_claimed),
         EACH(what_fails_is_told_and_not_judged),
         EACH(without_a_journal_nothing_is_done),
