@@ -441,5 +441,9 @@ void api_handle(struct http_request *request, void *data) {
     call->api = api;
     call->request = request;
     call->arena = arena;
+#ifdef PLANT_LEAK
+    static void *volatile kept;
+    kept = memset(malloc(4096), 1, 4096);
+#endif
     dispatch(call);
 }

@@ -94,7 +94,18 @@ def test_a_pattern_that_names_no_file_catches_nothing(tmp_path, monkeypatch):
 
 def test_every_plant_that_can_be_built_is_known():
     assert test_tool.declared_plants() == [
-        "ack_before_commit", "skip_ledger", "skip_generation", "skip_mark", "guess_commit"]
+        "ack_before_commit", "skip_ledger", "skip_generation", "skip_mark", "guess_commit", "leak"]
+
+
+def test_a_plant_for_bench_to_repair_is_not_built(tmp_path, monkeypatch):
+    path = tmp_path / "plants.txt"
+    path.write_text("leak bench recovery_memory\n")
+    built = []
+    monkeypatch.setattr(test_tool, "PLANTS", path)
+    monkeypatch.setattr(test_tool, "declared_plants", lambda: ["leak"])
+    monkeypatch.setattr(test_tool, "build", lambda name, *_: built.append(name))
+    tally = test_tool.suite_plants(test_tool.Deadline(1))
+    assert built == ["release"] and tally.failed == 0
 
 
 # tools/setup, with a dpkg, an apt and a user of its own.
