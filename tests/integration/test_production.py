@@ -26,6 +26,7 @@ import rig
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import processes  # noqa: E402
 import production  # noqa: E402
+from receivers import Hook  # noqa: E402
 
 WAIT_S = 60
 EVENT = "gala"
@@ -107,6 +108,11 @@ def find(entries, action, **wanted):
         if entry["action"] == action and wanted.items() <= entry.items():
             return entry
     return None
+
+
+def find_judged(entries, action):
+    return next((entry for entry in entries if entry["action"] == action and
+                 entry["outcome"] not in ("begun", "done")), None)
 
 
 def told(entries):
@@ -319,6 +325,46 @@ def test_two_become_four_and_two_again_and_no_request_fails(site):
     for server in gone:  # it drains first, stops then, and is deleted at the end
         assert names.index(("HAPROXY_DRAIN", server)) < into
         assert names.index(("HAPROXY_DELETE", server)) > into
+
+
+# Of a node, on the average: with two of them there are more, with three there are fewer.
+CROWD = {"metric": "connections_total", "per": "healthy_nodes", "op": ">", "threshold": 60,
+         "action": "AUTO_SCALE", "cooldown": "1s"}
+WATCHERS = 120
+
+
+@contextlib.contextmanager
+def watchers(site):
+    """People who keep the dashboard's stream open, each a connection to a node."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(WATCHERS):
+            link = http.client.HTTPConnection("127.0.0.1", site.front.port, timeout=WAIT_S)
+            stack.callback(link.close)
+            link.request("GET", "/v1/performance/stream",
+                         headers={"Authorization": f"Bearer {site.key}"})
+            assert link.getresponse().status == 200
+        yield
+
+
+def test_more_load_than_two_nodes_are_to_have_brings_another_and_that_helps(site):
+    site.want(2)
+    site.reaches(2)
+    with Hook() as hook, Load(site) as load:
+        mark = site.mark()
+        site.want(2, 4, **{"alert.crowd": CROWD, "recovery": {"budget": 64, "verify": "3s"},
+                           "notify.team": {"type": "webhook", "url": hook.url,
+                                           "group_wait": "0s"}})
+        site.reaches(2)
+        assert find(site.journal(mark), "AUTO_SCALE") is None
+        with watchers(site):
+            [notice] = hook.documents(1)[:1]
+            assert notice["alerts"][0]["rule"] == "crowd"
+            row = processes.until(lambda: find_judged(site.journal(mark), "AUTO_SCALE"), WAIT_S)
+            load.goes_on()
+    assert row["outcome"] == "better", f"{row}"
+    assert row["evidence"]["rule"] == "crowd" and row["evidence"]["value"] > 60
+    out = find(site.journal(mark), "SCALE_OUT", outcome="done")
+    assert (out["evidence"]["from"], out["evidence"]["to"]) == (2, 3)
 
 
 @pytest.mark.parametrize("change, step", [((2, 4), "SCALE_OUT"), ((4, 2), "HAPROXY_DRAIN")])

@@ -15,6 +15,7 @@ import socketserver
 import ssl
 import subprocess
 import threading
+import time
 
 
 class Kept:
@@ -55,8 +56,8 @@ class Hook:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 answer = hook.answer
-                hook.kept.add({"path": self.path, "headers": dict(self.headers.items()),
-                               "body": body, "answer": answer})
+                hook.kept.add({"at": time.time(), "path": self.path, "body": body,
+                               "headers": dict(self.headers.items()), "answer": answer})
                 if answer == "hang":
                     hook._closing.wait()
                     return
