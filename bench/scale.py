@@ -59,8 +59,8 @@ class Load:
 
     runs = itertools.count(1)
 
-    def __init__(self, port):
-        self.port, self.run = port, next(self.runs)
+    def __init__(self, port, pause_s=PAUSE_S):
+        self.port, self.run, self.pause_s = port, next(self.runs), pause_s
         self.failed, self.answered, self.longest_s = [], 0, 0.0
         self.ending = threading.Event()
         self.lock = threading.Lock()
@@ -78,7 +78,7 @@ class Load:
             self._ask(link, "POST", f"{EVENT}/checkins", scan)
             self._ask(link, "GET", f"{EVENT}/participants?token={token}")
             self._ask(link, "GET", f"{EVENT}/stats")
-            time.sleep(PAUSE_S)
+            time.sleep(self.pause_s)
         link.close()
 
     def _ask(self, link, method, path, body=None):
