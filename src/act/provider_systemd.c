@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * systemd: TEMPLATE@1.service to TEMPLATE@MAX.service, by systemctl. The lowest numbers that do not
- * run are started; victims, and then the highest that run, are stopped. Each unit has its own
- * state, so a change that ends half way is seen as what it came to.
+ * systemd: TEMPLATE@1.service to TEMPLATE@MAX.service, by systemctl. The lowest numbers that are
+ * free are started; victims, then those that do not serve, and then the highest are stopped. Each
+ * unit has its own state, so a change that ends half way is seen as what it came to.
+ *
+ * What is asked for is a job first, and systemd may take a while to begin with it; a unit that ends
+ * by itself or waits for its restart has no job, and one that was told to stop has. So a unit is
+ * judged by both:
+ *
+ *   job       state                                                is
+ *   start, restart, reload   any                                   wanted
+ *   stop      any                                                  on its way out
+ *   none      active, reloading, activating, deactivating          wanted: it ends by itself, and
+ *                                                                  systemd may start it again
+ *   none      failed                                               in the way
+ *   none      inactive, or not told of                             free
  */
 #include "act/child.h"
 #include "act/provider_priv.h"
@@ -14,23 +26,44 @@
 enum {
     COMPLAINT_MAX = 4096,
     UNIT_SIZE = PROVIDER_NAME_MAX + 32,
-    SCOPE_WORDS = 4, /* systemctl --user VERB --no-block */
+    SCOPE_WORDS = 4,         /* systemctl --user VERB OPTION */
+    DOCUMENT_MAX = 8 << 20,  /* what is listed, parsed */
+    EXIT_NO_PERMISSION = 4,  /* systemctl(1), exit status */
+    EXIT_NO_SUCH_UNIT = 5,
+};
+
+enum unit_e {
+    UNIT_IS_FREE,
+    UNIT_IS_IN_THE_WAY, /* failed, or stops: can be started, after all others */
+    UNIT_IS_COMING,     /* wanted, and does not serve */
+    UNIT_IS_UP,
 };
 
 struct systemd {
     struct provider base;
     struct systemd_options options;
     struct buf output, complaint;
-    char (*units)[UNIT_SIZE];  /* names by number - 1 */
+    struct arena arena;              /* of what was listed */
+    char (*names)[UNIT_SIZE];        /* of the units in argv */
     const char **argv;
-    bool *runs;                /* by number - 1: active or about to be */
+    enum unit_e units[PROVIDER_NODES_MAX]; /* by number - 1, as they were seen last */
 };
 
-static const char *unit_of(const struct systemd *systemd, int64_t number) {
-    return systemd->units[number - 1];
+static struct slice first_line(const struct buf *text) {
+    struct slice rest = buf_slice(text);
+    struct slice line = SLICE_LIT("");
+    slice_next(&rest, '\n', &line);
+    line.len = line.len > 150 ? 150 : line.len;
+    return line;
 }
 
-/* systemctl VERB UNITS…, the units from argv[at] on. */
+static enum err_e meaning_of(int exit_code) {
+    return exit_code == EXIT_NO_PERMISSION  ? ERR_UNAUTHORIZED
+           : exit_code == EXIT_NO_SUCH_UNIT ? ERR_CONFIG
+                                            : ERR_UNAVAILABLE;
+}
+
+/* systemctl VERB OPTION UNITS…, the units from argv[SCOPE_WORDS] on. */
 static enum err_e run(struct systemd *systemd, const char *verb, const char *option, size_t count,
                       struct problem *problem) {
     int code;
@@ -49,48 +82,91 @@ static enum err_e run(struct systemd *systemd, const char *verb, const char *opt
     if (code == 0) {
         return ERR_OK;
     }
-    struct slice rest = buf_slice(&systemd->complaint);
-    struct slice why = SLICE_LIT("");
-    slice_next(&rest, '\n', &why);
-    why.len = why.len > 150 ? 150 : why.len;
-    return problem_set(problem, code == 4 ? ERR_CONFIG : ERR_UNAVAILABLE, "",
-                       "systemctl %s ended with %d: %.*s", verb, code, SLICE_ARG(why));
+    struct slice why = first_line(&systemd->complaint);
+    return problem_set(problem, meaning_of(code), "", "systemctl %s ended with %d: %.*s", verb,
+                       code, SLICE_ARG(why));
 }
 
-/* "ActiveState=active" of each unit in turn, a blank line between two. */
-static enum err_e read_states(struct systemd *systemd, struct provider_state *ret_state,
-                              struct problem *problem) {
-    struct slice rest = buf_slice(&systemd->output);
-    struct slice line;
-    int64_t number = 0;
-    while (slice_next(&rest, '\n', &line)) {
-        if (!slice_starts_with(line, SLICE_LIT("ActiveState=")) ||
-            number == systemd->options.nodes_max) {
+/* Of "TEMPLATE@7.service"; 0: it is none of ours. */
+static int64_t number_of(const struct systemd *systemd, struct slice unit) {
+    static const struct slice end = {".service", sizeof ".service" - 1};
+    struct slice begin = slice_of(systemd->options.template);
+    int64_t number;
+    char name[UNIT_SIZE];
+    if (unit.len <= begin.len + 1 + end.len || !slice_starts_with(unit, begin)) {
+        return 0;
+    }
+    struct slice digits = slice_from(unit.at + begin.len + 1, unit.len - begin.len - 1 - end.len);
+    if (!slice_to_int(digits, 1, PROVIDER_NODES_MAX, &number)) {
+        return 0;
+    }
+    snprintf(name, sizeof name, "%s@%" PRId64 ".service", systemd->options.template, number);
+    return slice_eq_text(unit, name) ? number : 0; /* not "@07" */
+}
+
+static bool is_one_of(struct slice word, const char *const *words) {
+    while (*words != NULL && !slice_eq_text(word, *words)) {
+        words++;
+    }
+    return *words != NULL;
+}
+#define ONE_OF(...) (const char *const[]){__VA_ARGS__, NULL}
+
+static enum unit_e judge(struct slice state, struct slice job) {
+    bool is_up = is_one_of(state, ONE_OF("active", "reloading", "refreshing"));
+    if (slice_eq_text(job, "stop")) {
+        return UNIT_IS_IN_THE_WAY;
+    }
+    if (is_one_of(job, ONE_OF("start", "restart", "try-restart", "reload", "reload-or-start"))) {
+        return is_up ? UNIT_IS_UP : UNIT_IS_COMING;
+    }
+    if (is_up) {
+        return UNIT_IS_UP;
+    }
+    if (is_one_of(state, ONE_OF("activating", "deactivating", "maintenance"))) {
+        return UNIT_IS_COMING;
+    }
+    return slice_eq_text(state, "failed") ? UNIT_IS_IN_THE_WAY : UNIT_IS_FREE;
+}
+
+/* [{"unit":…,"active":…,"job":…}, …]: those that are neither at rest nor wanted are left out. */
+static enum err_e read_units(struct systemd *systemd, struct provider_state *ret_state,
+                             struct problem *problem) {
+    struct json_t *list;
+    arena_reset(&systemd->arena);
+    enum err_e err = json_parse(&systemd->arena, buf_slice(&systemd->output), &list, NULL);
+    if (err != ERR_OK || json_kind(list) != JSON_KIND_ARRAY) {
+        struct slice said = first_line(&systemd->output);
+        return problem_set(problem, ERR_IO, "", "systemctl list-units said no list in JSON "
+                                                "(systemd 247 and newer do): %.*s",
+                           SLICE_ARG(said));
+    }
+    memset(systemd->units, 0, sizeof systemd->units);
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json_t *unit = json_at(list, i);
+        int64_t number = number_of(systemd, json_text_at(unit, "unit", SLICE_LIT("")));
+        struct slice state = json_text_at(unit, "active", SLICE_LIT(""));
+        if (number == 0) {
             continue;
         }
-        struct slice state = slice_skip(line, sizeof "ActiveState=" - 1);
-        bool is_active = slice_eq_text(state, "active") || slice_eq_text(state, "reloading");
-        bool is_coming = slice_eq_text(state, "activating");
-        systemd->runs[number++] = is_active || is_coming;
-        ret_state->ready += is_active;
-        ret_state->running += is_active || is_coming || slice_eq_text(state, "deactivating");
-        ret_state->desired += is_active || is_coming;
+        enum unit_e is = judge(state, json_text_at(unit, "job", SLICE_LIT("")));
+        systemd->units[number - 1] = is;
+        ret_state->desired += is >= UNIT_IS_COMING;
+        ret_state->running += is >= UNIT_IS_COMING ||
+                              (is == UNIT_IS_IN_THE_WAY && !slice_eq_text(state, "failed"));
+        ret_state->ready += is == UNIT_IS_UP;
     }
-    return number == systemd->options.nodes_max
-               ? ERR_OK
-               : problem_set(problem, ERR_IO, "", "systemctl show told of %" PRId64 " units of "
-                                                  "%" PRId64, number, systemd->options.nodes_max);
+    return ERR_OK;
 }
 
+/* All that there are, not those up to nodes_max alone: it may have been higher. */
 static enum err_e look(struct provider *provider, struct provider_state *ret_state,
                        struct problem *problem) {
     struct systemd *systemd = (struct systemd *)provider;
-    for (int64_t number = 1; number <= systemd->options.nodes_max; number++) {
-        systemd->argv[SCOPE_WORDS + number - 1] = unit_of(systemd, number);
-    }
-    TRY(run(systemd, "show", "--property=ActiveState", (size_t)systemd->options.nodes_max,
-            problem));
-    return read_states(systemd, ret_state, problem);
+    snprintf(systemd->names[0], UNIT_SIZE, "%s@*.service", systemd->options.template);
+    systemd->argv[SCOPE_WORDS] = systemd->names[0];
+    TRY(run(systemd, "list-units", "--output=json", 1, problem));
+    return read_units(systemd, ret_state, problem);
 }
 
 static bool is_victim(const struct provider_change *change, const char *unit) {
@@ -102,26 +178,47 @@ static bool is_victim(const struct provider_change *change, const char *unit) {
     return false;
 }
 
-/* Picks up to `count` units into argv; returns how many there were. */
+static void name_it(struct systemd *systemd, size_t place, int64_t number) {
+    snprintf(systemd->names[place], UNIT_SIZE, "%s@%" PRId64 ".service", systemd->options.template,
+             number);
+    systemd->argv[SCOPE_WORDS + place] = systemd->names[place];
+}
+
+/* Picks up to `count` units into argv; returns how many there were. A unit that failed may fail
+ * again, so others come before it. */
 static size_t pick_to_start(struct systemd *systemd, size_t count) {
+    static const enum unit_e turns[] = {UNIT_IS_FREE, UNIT_IS_IN_THE_WAY};
     size_t picked = 0;
-    for (int64_t number = 1; number <= systemd->options.nodes_max && picked < count; number++) {
-        if (!systemd->runs[number - 1]) {
-            systemd->argv[SCOPE_WORDS + picked++] = unit_of(systemd, number);
+    for (size_t turn = 0; turn < sizeof turns / sizeof turns[0]; turn++) {
+        for (int64_t number = 1; number <= systemd->options.nodes_max && picked < count; number++) {
+            if (systemd->units[number - 1] == turns[turn]) {
+                name_it(systemd, picked++, number);
+            }
         }
     }
     return picked;
 }
 
+enum turn_e { TURN_VICTIMS, TURN_COMING, TURN_HIGHEST, TURNS_LEN };
+
+/* In which turn a unit goes that is wanted so far. */
+static enum turn_e turn_of(struct systemd *systemd, const struct provider_change *change,
+                           int64_t number) {
+    char name[UNIT_SIZE];
+    snprintf(name, sizeof name, "%s@%" PRId64 ".service", systemd->options.template, number);
+    return is_victim(change, name)                        ? TURN_VICTIMS
+           : systemd->units[number - 1] == UNIT_IS_COMING ? TURN_COMING
+                                                          : TURN_HIGHEST;
+}
+
 static size_t pick_to_stop(struct systemd *systemd, const struct provider_change *change,
                            size_t count) {
     size_t picked = 0;
-    for (int turn = 0; turn < 2; turn++) { /* victims, then the highest */
-        for (int64_t number = systemd->options.nodes_max; number >= 1 && picked < count;
-             number--) {
-            bool is_named = is_victim(change, unit_of(systemd, number));
-            if (systemd->runs[number - 1] && is_named == (turn == 0)) {
-                systemd->argv[SCOPE_WORDS + picked++] = unit_of(systemd, number);
+    for (int turn = 0; turn < TURNS_LEN; turn++) {
+        for (int64_t number = PROVIDER_NODES_MAX; number >= 1 && picked < count; number--) {
+            if (systemd->units[number - 1] >= UNIT_IS_COMING &&
+                (int)turn_of(systemd, change, number) == turn) {
+                name_it(systemd, picked++, number);
             }
         }
     }
@@ -138,11 +235,11 @@ static enum err_e scale(struct provider *provider, const struct provider_change 
                            "%" PRId64 " units run, decided from %" PRId64, state.desired,
                            change->from);
     }
-    if (change->to > systemd->options.nodes_max) {
+    bool is_more = change->to > change->from;
+    if (is_more && change->to > systemd->options.nodes_max) {
         return problem_set(problem, ERR_CONFIG, "max", "%s has at most %" PRId64 " units",
                            systemd->options.template, systemd->options.nodes_max);
     }
-    bool is_more = change->to > change->from;
     size_t count = (size_t)(is_more ? change->to - change->from : change->from - change->to);
     size_t picked = is_more ? pick_to_start(systemd, count) : pick_to_stop(systemd, change, count);
     /* not waited for: starting and draining take their time, and the next look tells */
@@ -154,24 +251,16 @@ static void close_it(struct provider *provider) {
     struct systemd *systemd = (struct systemd *)provider;
     buf_fini(&systemd->output);
     buf_fini(&systemd->complaint);
-    free(systemd->units);
+    arena_fini(&systemd->arena);
+    free(systemd->names);
     free(systemd->argv);
-    free(systemd->runs);
     free(systemd);
 }
 
 static bool reserve(struct systemd *systemd) {
-    size_t count = (size_t)systemd->options.nodes_max;
-    systemd->units = calloc(count, sizeof *systemd->units);
-    systemd->argv = calloc(count + SCOPE_WORDS + 1, sizeof *systemd->argv);
-    systemd->runs = calloc(count, sizeof *systemd->runs);
-    if (systemd->units == NULL || systemd->argv == NULL || systemd->runs == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        snprintf(systemd->units[i], UNIT_SIZE, "%s@%zu.service", systemd->options.template, i + 1);
-    }
-    return true;
+    systemd->names = calloc(PROVIDER_NODES_MAX, sizeof *systemd->names);
+    systemd->argv = calloc(PROVIDER_NODES_MAX + SCOPE_WORDS + 1, sizeof *systemd->argv);
+    return systemd->names != NULL && systemd->argv != NULL;
 }
 
 enum err_e provider_open_systemd(const struct systemd_options *options,
@@ -189,6 +278,7 @@ enum err_e provider_open_systemd(const struct systemd_options *options,
     systemd->options = *options;
     buf_init(&systemd->output, CHILD_OUTPUT_MAX);
     buf_init(&systemd->complaint, COMPLAINT_MAX);
+    arena_init(&systemd->arena, DOCUMENT_MAX);
     if (!reserve(systemd)) {
         close_it(&systemd->base);
         return ERR_NO_MEMORY;

@@ -23,53 +23,27 @@ import rig
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import platforms  # noqa: E402
 import processes  # noqa: E402
+from providers import Provider  # noqa: E402
 
-PROBE = os.environ.get("PROVIDER_PROBE",
-                       str(pathlib.Path(rig.BIN).parent / "tests" / "provider_probe"))
-
-
-class Provider:
-    def __init__(self, kind, /, **options):
-        words = [f"{name}={value}" for name, value in options.items()]
-        self.process = subprocess.Popen([PROBE, kind, *words], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        self.opened, self.detail = self.hear()
-
-    def hear(self):
-        line = self.process.stdout.readline()
-        assert line, "the provider ended"
-        words, _, self.detail = line.rstrip("\n").partition("|")
-        return words, self.detail
-
-    def say(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self.hear()[0]
-
-    def look(self):
-        code, *numbers = self.say("look").split()
-        return code if code != "ok" else tuple(int(number) for number in numbers)
-
-    def scale(self, before, after, *victims):
-        return self.say(" ".join(["scale", str(before), str(after), *victims]))
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
-
-
+# A unit is "STATE" or "STATE JOB"; one at rest is not listed, and unknown ones are not either.
 UNITS = """#!/usr/bin/python3
-import json, pathlib, sys
+import fnmatch, json, pathlib, sys
 home = pathlib.Path(sys.argv[0]).parent
 units = json.loads((home / "units").read_text())
 with open(home / "calls", "a") as calls:
     calls.write(" ".join(sys.argv[1:]) + "\\n")
 scope, verb, option, *names = sys.argv[1:]
-if verb == "show":
-    print("\\n\\n".join("ActiveState=" + units.get(name, "inactive") for name in names))
+if verb == "list-units":
+    assert option == "--output=json"
+    print(json.dumps([{"unit": name, **dict(zip(("active", "job"), state.split()))}
+                      for name, state in units.items()
+                      if fnmatch.fnmatch(name, names[0]) and state != "inactive"]))
+    sys.exit(0)
+if (home / "exit").exists():
+    print("its own words", file=sys.stderr)
+    sys.exit(int((home / "exit").read_text()))
 for name in names:
-    if verb in ("start", "stop"):
-        units[name] = "active" if verb == "start" else "inactive"
+    units[name] = {"start": "inactive start", "stop": "active stop"}[verb]
 (home / "units").write_text(json.dumps(units))
 """
 
@@ -168,7 +142,8 @@ class Stage:
                 "nomad": lambda: self.platform.count,
                 "swarm": lambda: self.platform.replicas(),
                 "process": lambda: [slot["stopping_us"] for slot in self.slots().values()].count(0),
-                "systemd": lambda: list(self.units.values()).count("active"),
+                "systemd": lambda: len([state for state in self.units.values()
+                                        if state in ("active", "inactive start")]),
                 "command": lambda: int((self.folder / "count").read_text())}[self.kind]()
 
     def set(self, count):
@@ -333,26 +308,72 @@ def test_swarm_is_not_resized_during_an_update_or_from_an_old_version(stage):
     assert stage.count() == 2
 
 
+def units_of(**states):
+    return {f"turnout@{number[1:]}.service": state for number, state in states.items()}
+
+
 @only("systemd")
 def test_systemd_starts_the_lowest_and_stops_victims_then_the_highest(stage):
-    stage.units = {f"turnout@{n}.service": "active" for n in (1, 3, 6)}
+    stage.units = units_of(n1="active", n3="active", n6="active")
     assert stage.provider.scale(3, 5) == "ok"
-    assert {n for n in range(1, 11) if stage.units.get(f"turnout@{n}.service") == "active"} == \
-        {1, 2, 3, 4, 6}
     assert stage.provider.scale(5, 3, "turnout@1.service") == "ok"
-    assert {n for n in range(1, 11) if stage.units.get(f"turnout@{n}.service") == "active"} == \
-        {2, 3, 4}
     calls = (stage.folder / "calls").read_text().splitlines()
     assert "--system start --no-block turnout@2.service turnout@4.service" in calls
-    assert "--system stop --no-block turnout@1.service turnout@6.service" in calls
+    # 2 and 4 do not serve yet: the first of them goes before 6
+    assert "--system stop --no-block turnout@1.service turnout@4.service" in calls
+    stage.units = units_of(n1="active", n3="active", n6="active")
+    assert stage.provider.scale(3, 1) == "ok"
+    assert "stop --no-block turnout@6.service turnout@3.service" in \
+        (stage.folder / "calls").read_text()
+    stage.units = units_of(n1="active", n3="active", n6="active")
     assert stage.provider.scale(3, 11) == "bad_configuration"
 
 
 @only("systemd")
-def test_systemd_units_that_fail_or_start_are_told_apart(stage):
-    stage.units = {"turnout@1.service": "active", "turnout@2.service": "activating",
-                   "turnout@3.service": "failed", "turnout@4.service": "deactivating"}
+def test_systemd_units_are_told_apart_by_their_state_and_by_what_was_asked_of_them(stage):
+    stage.units = units_of(n1="active", n2="activating", n3="failed", n4="deactivating stop")
     assert stage.provider.look() == (2, 3, 1, 0)
+    stage.units = units_of(n1="active stop", n2="inactive start", n3="failed start",
+                           n4="reloading reload")
+    assert stage.provider.look() == (3, 4, 1, 0)
+    # one that dies by itself, or waits for its restart, is still wanted
+    stage.units = units_of(n1="deactivating", n2="activating", n3="deactivating restart")
+    assert stage.provider.look() == (3, 3, 0, 0)
+    stage.units = {**units_of(n01="active", n1001="active", n0="active", nx="active"),
+                   "other@1.service": "active", "turnout@1.socket": "active"}
+    assert stage.provider.look() == (0, 0, 0, 0)
+
+
+@only("systemd")
+def test_systemd_units_that_failed_are_started_when_no_other_is_left(stage):
+    stage.units = units_of(n1="active", n2="failed", n3="active")
+    assert stage.provider.scale(2, 3) == "ok"
+    assert stage.units == units_of(n1="active", n2="failed", n3="active", n4="inactive start")
+    stage.units = units_of(**{f"n{n}": "active" for n in range(3, 11)}, n2="failed")
+    assert stage.provider.scale(8, 10) == "ok"
+    calls = (stage.folder / "calls").read_text().splitlines()
+    assert calls[-1] == "--system start --no-block turnout@1.service turnout@2.service"
+
+
+@only("systemd")
+def test_systemd_units_beyond_a_limit_that_was_lowered_are_known_and_can_go(stage):
+    stage.units = units_of(n1="active", n2="active", n7="active", n1000="active")
+    stage.provider.stop()
+    stage.provider = Provider("systemd", template="turnout", nodes_max=2,
+                              systemctl=stage.folder / "systemctl")
+    assert stage.provider.look() == (4, 4, 4, 0)
+    assert stage.provider.scale(4, 5) == "bad_configuration"
+    assert stage.provider.scale(4, 2, "turnout@7.service") == "ok"
+    assert stage.units == units_of(n1="active", n2="active", n7="active stop",
+                                   n1000="active stop")
+
+
+@only("systemd")
+def test_what_systemctl_ends_with_is_told_apart(stage):
+    for number, code in ((4, "unauthorized"), (5, "bad_configuration"), (1, "store_unavailable")):
+        (stage.folder / "exit").write_text(str(number))
+        assert stage.provider.scale(2, 3) == code
+        assert "its own words" in stage.provider.detail
 
 
 @only("process")
