@@ -16,6 +16,7 @@ variant = $(if $(PLANT),plant-$(PLANT),$(BUILD))
 
 .DEFAULT_GOAL := help
 .PHONY: help run cluster build test bench bench-quick chaos sim check format fuzz deb clean
+.PHONY: test-slow
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +37,10 @@ build: ## build/turnout, optimised (BUILD=release|asan|tsan or PLANT=name for an
 test: ## everything there is to pass (ONLY=unit,asan,… for some of it)
 	@tools/setup test
 	@tools/test $(if $(ONLY),--only $(ONLY))
+
+test-slow: ## providers on a real systemd and a real Docker engine, as root; not part of test
+	@tools/setup slow
+	@tools/test --only slow
 
 check: ## the tree's own rules: layers, size, blocking calls, documentation, style
 	@tools/check

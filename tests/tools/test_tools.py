@@ -56,6 +56,28 @@ def test_a_suite_in_which_nothing_ran_has_failed(capsys, monkeypatch):
     assert tally.problems == ["unit: no test ran"]
 
 
+def test_what_was_skipped_is_told_with_its_reason_before_the_last_line(capsys, monkeypatch,
+                                                                       tmp_path):
+    text = ("import pytest\n"
+            "@pytest.mark.parametrize('n', [1, 2])\n"
+            "def test_a(n):\n    pytest.skip('swarm: no dockerd')\n"
+            "def test_b():\n    pass\n")
+    monkeypatch.setattr(test_tool, "ROOT", make(tmp_path, {"tests/test_a.py": text}))
+    monkeypatch.setattr(test_tool, "RESULTS", tmp_path)
+    monkeypatch.setitem(test_tool.SUITES, "slow", (
+        "some", lambda deadline: test_tool.pytest(["tests/test_a.py"], "slow", deadline)))
+    monkeypatch.setattr("sys.argv", ["test", "--only", "slow"])
+    assert test_tool.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["SKIPPED 2 of slow: swarm: no dockerd", "1 passed, 0 failed"]
+
+
+def test_what_wants_engines_runs_only_when_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["test"])
+    wanted, _ = test_tool.parse_arguments()
+    assert "slow" not in wanted and "integration" in wanted
+
+
 def test_what_runs_too_long_is_ended_with_all_it_started(tmp_path):
     code, _ = test_tool.run(["sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; wait"],
                             test_tool.Deadline(0.5 / 60), capture=True)
@@ -234,7 +256,6 @@ def test_build_refuses_a_variant_it_does_not_know():
 def test_help_names_every_target_of_the_makefile():
     answer = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True,
                             env={**os.environ, "MAKEFLAGS": ""})
-    phony = next(line for line in (ROOT / "Makefile").read_text().splitlines()
-                 if line.startswith(".PHONY"))
-    targets = phony.split(":")[1].split()
+    targets = [name for line in (ROOT / "Makefile").read_text().splitlines()
+               if line.startswith(".PHONY") for name in line.split(":")[1].split()]
     assert sorted(line.split()[1] for line in answer.stdout.splitlines()) == sorted(targets)
