@@ -81,7 +81,7 @@ const SENTENCES: readonly [english: string, korean: string][] = [
   ['change the number of nodes', '노드 수를 바꿈'],
   ['let the optimizer take few safe steps and measure', '최적화기가 안전한 단계를 거쳐 측정함'],
   ['empty every level of the cache', '캐시의 모든 계층을 비움'],
-  ['drain the node and start it anew', '노드를 비우고 다시 시작함'],
+  ['let new processes take over, one node after the other', '새 프로세스가 노드 하나씩 넘겨받음'],
   ['refuse analytics for a while, check-ins never', '잠시 분석 요청을 거절함(체크인은 계속)'],
   ['hold all acting on every controller', '모든 컨트롤러의 조치를 멈춤'],
   ['let controllers act again', '컨트롤러가 다시 조치하게 함'],
