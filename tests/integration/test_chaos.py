@@ -39,6 +39,14 @@ def test_nothing_acknowledged_is_lost_while_everything_fails():
     assert f"seed {played['seed']}" in done.stderr.splitlines()[0]
 
 
+def test_commits_that_are_lost_are_not_acknowledged():
+    """Alone, so that a busy machine deals it too."""
+    done = chaos("--minutes", 0.15, "--only", "lose_commits")
+    assert done.returncode == 0, done.stderr
+    played = json.loads(done.stdout)
+    assert played["holds"] is True and played["faults"]["lose_commits"] > 0
+
+
 @pytest.mark.parametrize("words, told", [
     (["--only", "kill_nodes"], "unknown: kill_nodes; there are kill_node,"),
     (["--minutes", "0"], "above 0"),
