@@ -18,7 +18,9 @@
  *   2. Only a page of a tree begins with one of its four types: any other begins with the high byte
  *      of a page number, which is 0 or 1 in a file of PAGES_MAX or a little more. A larger one (64
  *      GiB of usual pages) is left as it is.
- *   3. The log is not changed (its frames have check sums): it is emptied after an erasure.
+ *   3. A file that shrinks by itself (auto_vacuum: the store makes none, but somebody may have) has
+ *      pages of pointers that begin with 2 or 5 as well: such a file is left as it is.
+ *   4. The log is not changed (its frames have check sums): it is emptied after an erasure.
  */
 #include "store/sqlite_priv.h"
 
@@ -31,6 +33,7 @@ enum {
     LEAF_INDEX = 10,
     LEAF_TABLE = 13,
     FILE_HEAD = 100,
+    SHRINKS_AT = 52, /* four bytes of the file's head: 0 without auto_vacuum */
     PAGE_MIN = 512,
     PAGE_MAX = 65536,
     PAGES_MAX = 1 << 24,
@@ -40,6 +43,7 @@ struct clean_file {
     sqlite3_file base;
     sqlite3_int64 size; /* the highest end of a write, or what it was opened with */
     bool is_database;
+    bool shrinks;
     /* behind this struct: the real file */
 };
 
@@ -83,11 +87,19 @@ static bool is_page(int len, sqlite3_int64 at) {
     return len >= PAGE_MIN && len <= PAGE_MAX && (len & (len - 1)) == 0 && at % len == 0;
 }
 
+static bool has_any(const unsigned char at[4]) {
+    return (at[0] | at[1] | at[2] | at[3]) != 0;
+}
+
 static int file_write(sqlite3_file *file, const void *from, int len, sqlite3_int64 at) {
     static thread_local unsigned char page[PAGE_MAX];
     struct clean_file *clean = (struct clean_file *)file;
     clean->size = at + len > clean->size ? at + len : clean->size;
-    if (clean->is_database && is_page(len, at) && clean->size / len <= PAGES_MAX) {
+    if (clean->is_database && at == 0 && len >= FILE_HEAD) {
+        clean->shrinks = has_any((const unsigned char *)from + SHRINKS_AT);
+    }
+    if (clean->is_database && !clean->shrinks && is_page(len, at) &&
+        clean->size / len <= PAGES_MAX) {
         memcpy(page, from, (size_t)len);
         sqlite_page_clean(page, (size_t)len, at == 0);
         from = page;
@@ -189,6 +201,11 @@ static int vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int
     }
     if (rc == SQLITE_OK && clean->is_database) {
         rc = file_size(file, &clean->size);
+    }
+    if (rc == SQLITE_OK && clean->is_database && clean->size >= FILE_HEAD) {
+        unsigned char root[4];
+        rc = file_read(file, root, sizeof root, SHRINKS_AT);
+        clean->shrinks = rc == SQLITE_OK && has_any(root);
     }
     return rc;
 }
