@@ -196,7 +196,8 @@ def test_through_haproxy_nobody_is_believed_unless_it_is_configured(make_server,
     server = make_server(auth="required", env={"TURNOUT_LOG_ACCESS": str(access)})
     with Front(tmp_path, server) as front, front.client(source=address()) as client:
         client.get("/v1/events")
-        asked = [line for line in lines_of(access, 1) if line["route"] == "GET /v1/events"]
+        asked = eventually(lambda: [line for line in lines_of(access, 1)  # a look at /readyz, too
+                                    if line["route"] == "GET /v1/events"], bool, 60)
     assert {line["peer"] for line in asked} == {"127.0.0.1"}
     assert "event=forwarded_ignored" in server.log_path.read_text()
 

@@ -18,6 +18,18 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def ask(path, command):
+    """What the Runtime API at this socket says."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(5)
+        link.connect(str(path))
+        link.sendall(command.encode() + b"\n")
+        pieces = []
+        while piece := link.recv(65536):
+            pieces.append(piece)
+    return b"".join(pieces).decode()
+
+
 class HAProxy:
     """Master and worker in the foreground, so that it can be reloaded and ended by pid."""
 
@@ -62,14 +74,7 @@ class HAProxy:
 
     def ask(self, command):
         """What the Runtime API says; for looking, and for doing what somebody does by hand."""
-        with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(5)
-            link.connect(self.socket)
-            link.sendall(command.encode() + b"\n")
-            pieces = []
-            while piece := link.recv(65536):
-                pieces.append(piece)
-        return b"".join(pieces).decode()
+        return ask(self.socket, command)
 
     def pid(self):
         for line in self.ask("show info").splitlines():

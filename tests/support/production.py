@@ -8,12 +8,12 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
 
 import cluster
+import haproxy
 import redis_cluster
 from processes import Missing, children, end, end_all, program, started_at, until
 
@@ -84,14 +84,7 @@ class Front:
 
     def ask(self, command):
         """What its Runtime API says; for looking."""
-        with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(5)
-            link.connect(self.socket)
-            link.sendall(command.encode() + b"\n")
-            pieces = []
-            while piece := link.recv(65536):
-                pieces.append(piece)
-        return b"".join(pieces).decode()
+        return haproxy.ask(self.socket, command)
 
     def servers(self):
         """{name: {backend: status}}"""
