@@ -38,7 +38,7 @@ enum err_e sqlite_care_open(const char *path, enum sqlite_care_e how, struct clo
     }
     care->clock = clock;
     flags |= SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(path, &care->db, flags, sqlite_vfs_name()) != SQLITE_OK) {
+    if (sqlite_file_open(path, flags, &care->db) != SQLITE_OK) {
         enum err_e err = refuse(care, ret_problem);
         sqlite_care_close(care);
         return err;

@@ -104,7 +104,7 @@ MAY_BLOCK enum err_e sqlite_conn_open(struct sqlite_conn *conn, const char *path
     *conn = (struct sqlite_conn){.clock = clock};
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     enum err_e err = ERR_OK;
-    if (sqlite3_open_v2(path, &conn->db, flags, sqlite_vfs_name()) != SQLITE_OK) {
+    if (sqlite_file_open(path, flags, &conn->db) != SQLITE_OK) {
         err = conn->db == NULL ? ERR_NO_MEMORY : sqlite_translate(conn->db);
     }
     if (err == ERR_OK) {

@@ -212,7 +212,7 @@ static int vfs_open(sqlite3_vfs *self, const char *path, sqlite3_file *file, int
 
 static void register_vfs(void) {
     real_vfs = sqlite3_vfs_find(NULL);
-    ASSERT(real_vfs != NULL);
+    ASSERT(real_vfs != NULL); /* there is one once SQLite is initialized */
     vfs = *real_vfs; /* all but files is its own work */
     vfs.pNext = NULL;
     vfs.zName = "turnout";
@@ -221,8 +221,13 @@ static void register_vfs(void) {
     ASSERT(sqlite3_vfs_register(&vfs, 0) == SQLITE_OK);
 }
 
-const char *sqlite_vfs_name(void) {
+int sqlite_file_open(const char *path, int flags, sqlite3 **ret_db) {
     static once_flag once = ONCE_FLAG_INIT;
+    int rc = sqlite3_initialize();
+    if (rc != SQLITE_OK) { /* without memory; the next call tries again */
+        *ret_db = NULL;
+        return rc;
+    }
     call_once(&once, register_vfs);
-    return vfs.zName;
+    return sqlite3_open_v2(path, ret_db, flags, vfs.zName);
 }

@@ -196,7 +196,8 @@ enum sql_e {
 };
 
 /* ── sqlite_file ── the VFS that every connection opens its file by. Thread: any */
-const char *sqlite_vfs_name(void);
+/* As sqlite3_open_v2: *ret_db is to be closed also when that fails, and may be NULL. */
+int sqlite_file_open(const char *path, int flags, sqlite3 **ret_db);
 /* Zeros the part of a tree's page that is allocated to nothing. */
 void sqlite_page_clean(unsigned char *page, size_t len, bool is_first);
 

@@ -79,8 +79,7 @@ static void run(sqlite3 *db, const char *sql) {
 
 static sqlite3 *open_file(const char *path) {
     sqlite3 *db;
-    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                                     sqlite_vfs_name()),
+    assert_int_equal(sqlite_file_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &db),
                      SQLITE_OK);
     return db;
 }
