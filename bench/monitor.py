@@ -10,7 +10,7 @@ import time
 
 import machine
 from machine import Failed, Turnout, ask, drive
-from table import LESS, MORE
+from table import LESS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PEOPLE, GATES = 50000, 40

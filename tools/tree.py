@@ -19,6 +19,18 @@ def files(root, *endings):
     return found
 
 
+def scripts(root, interpreter=""):
+    """Every file without an ending whose first line names an interpreter: this one, if given."""
+    found = []
+    for path in files(root, ""):
+        if not path.suffix and path.is_file():
+            with path.open("rb") as file:
+                first = file.readline(200)
+            if first.startswith(b"#!") and interpreter.encode() in first:
+                found.append(path)
+    return found
+
+
 class Findings:
     """Collects findings as `file:line: [rule] what; mend: how` and ends the program."""
 

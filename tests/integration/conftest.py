@@ -5,12 +5,15 @@ A test that fails shows the end of the log of every server that ran for it.
 """
 
 import sys
+import tempfile
 
 import pytest
 
 import rig
+from postgres import Postgres
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
+import redis_cluster  # noqa: E402
 from postgres_pair import temporary_pair  # noqa: E402
 
 _running = []
@@ -116,3 +119,18 @@ def pair(shared_pair):
         shared_pair.stop()
         shared_pair.start()
     return shared_pair
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis():
+    with tempfile.TemporaryDirectory(prefix="turnout-redis-") as folder:
+        one = redis_cluster.Node(folder, *redis_cluster.free_ports(1)).start()
+        yield one
+        one.kill()

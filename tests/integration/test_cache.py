@@ -9,17 +9,15 @@ import re
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import rig
-from test_postgres import Postgres, turnout
+from postgres import turnout
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-import redis_cluster  # noqa: E402
 import tcp_proxy  # noqa: E402
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -329,21 +327,6 @@ def test_hot_keys_survive_a_restart_and_those_of_the_erased_do_not(tmp_path):
 
 
 # Two nodes -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def redis():
-    with tempfile.TemporaryDirectory(prefix="turnout-redis-") as folder:
-        one = redis_cluster.Node(folder, *redis_cluster.free_ports(1)).start()
-        yield one
-        one.kill()
 
 
 class Pair:

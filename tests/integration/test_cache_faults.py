@@ -19,7 +19,7 @@ import pytest
 
 import rig
 import witness
-from test_postgres import Postgres
+from postgres import Postgres
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import redis_cluster  # noqa: E402

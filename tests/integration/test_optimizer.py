@@ -656,7 +656,7 @@ def test_an_advised_index_that_does_not_help_is_dropped_again(visits):
     visits.sql("SELECT id, note FROM visits WHERE person = 7")
     for _ in range(3):
         visits.db("optimize", **SLOW)
-    visits.sql(f"""
+    visits.sql("""
         CREATE FUNCTION spoil() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
             IF EXISTS (SELECT FROM pg_class WHERE relname LIKE 'idx_advised%') THEN
                 UPDATE pg_class SET relpages = 100000000 WHERE relname LIKE 'idx_advised%';

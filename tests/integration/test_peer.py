@@ -12,8 +12,8 @@ import pytest
 
 import redis_cluster
 import rig
+from postgres import Postgres
 from test_loadgen import SMALL, play
-from test_postgres import Postgres
 
 PEER = rig.ROOT / "bench" / "peers" / "node"
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import rig
-from test_postgres import SCHEMA
+from postgres import SCHEMA
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 import processes  # noqa: E402

@@ -13,10 +13,9 @@ import urllib.parse
 import pytest
 
 import rig
+from postgres import turnout
 from rig import create_key, eventually, ok
-from test_cache import postgres, redis  # noqa: F401 (fixtures)
 from test_http import ATTACKS, read_all
-from test_postgres import turnout
 from test_proxies import Front
 
 PERSON = {"token": "quoxtokenquox", "name": "Quoxname Quoxfamily",
@@ -87,7 +86,7 @@ def test_a_node_on_sqlite_keeps_no_byte(make_server, tmp_path):
 
 
 def test_a_node_on_postgresql_with_redis_keeps_none_and_the_database_none_that_is_read(
-        postgres, redis, tmp_path):  # noqa: F811
+        postgres, redis, tmp_path):
     data = pathlib.Path(postgres.sql("SHOW data_directory"))
     database = postgres.create()
     turnout("db", "migrate", "--store", postgres.url(database))
@@ -233,7 +232,7 @@ HOSTILE = ["'; DROP TABLE participants; --", '" OR 1=1 --', "' OR '1'='1", "x' U
 
 
 @pytest.fixture(scope="module")
-def on_postgres(postgres, tmp_path_factory):  # noqa: F811
+def on_postgres(postgres, tmp_path_factory):
     database = postgres.create()
     turnout("db", "migrate", "--store", postgres.url(database))
     node = rig.Server(tmp_path_factory.mktemp("injection"), store=postgres.url(database)).start()

@@ -7,7 +7,6 @@ and back, TURNOUT_SEED repeats a run.
 
 import http.client
 import os
-import pathlib
 import random
 import re
 import shutil

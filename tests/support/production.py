@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -15,7 +16,7 @@ import urllib.request
 import cluster
 import haproxy
 import redis_cluster
-from processes import Missing, children, end, end_all, program, started_at, until
+from processes import Missing, end, end_all, program, started_at, until
 
 SBIN = ("/usr/sbin", "/usr/local/sbin")
 CONTROLLERS = ("control1", "control2")
