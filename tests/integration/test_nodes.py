@@ -16,7 +16,6 @@ import rig
 from rig import eventually
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
-import processes  # noqa: E402
 from fake_node import FakeNode, make_ask, seal  # noqa: E402
 from postgres_pair import DATABASE  # noqa: E402
 
@@ -78,11 +77,7 @@ class Database:
 @pytest.fixture
 def own_database(pair):
     name = f"own_{os.getpid()}_{next(_numbers)}"
-    pair.primary.sql(f"CREATE DATABASE {name} OWNER turnout")
-    # A client that asks the standby first and does not find the database looks no further.
-    processes.until(lambda: all(
-        server.sql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'") == "1"
-        for server in pair.servers))
+    pair.create(name)
     done = rig.run("db", "migrate", "--store", pair.url(name), env=pair.environment())
     assert done.returncode == 0, done.stderr
     yield Database(pair, name)

@@ -78,7 +78,7 @@ def test_a_wrong_password_is_told_without_it(pair):
 
 
 def test_a_schema_of_something_else_is_left_alone(pair):
-    pair.primary.sql("CREATE DATABASE other OWNER turnout")
+    pair.create("other")
     pair.primary.sql("CREATE TABLE turnout_schema (version int);"
                      f"INSERT INTO turnout_schema VALUES ({SCHEMA});"
                      "GRANT ALL ON turnout_schema TO turnout", "other")

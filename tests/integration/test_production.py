@@ -253,6 +253,7 @@ def test_a_killed_node_costs_no_request_and_another_comes(site):
     before, mark = site.reaches(2), site.mark()
     with Load(site) as load:
         os.kill(before[0].pid, signal.SIGKILL)
+        processes.until(lambda: not before[0].is_running)
         after = site.reaches(2)
         load.goes_on()
     [new] = [node for node in after if node.server != before[0].server and

@@ -96,7 +96,7 @@ def _slow(pair, tmp_path):
     """A node on a database whose records have every index but one, and statistics of no rows."""
     name = "provoked"
     primary = pair.primary
-    primary.sql(f"CREATE DATABASE {name} OWNER turnout")
+    pair.create(name)
     server = None
     try:
         done = rig.run("db", "migrate", "--store", pair.url(name), env=pair.environment())

@@ -400,6 +400,13 @@ class Pair:
         self.copy_standby()
         self.be_synchronous()
 
+    def create(self, name):
+        """A database that both servers have: a client that asks the standby first and does not
+        find it looks no further."""
+        self.primary.sql(f"CREATE DATABASE {name} OWNER turnout")
+        until(lambda: all(server.sql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'") == "1"
+                          for server in self.servers))
+
     def url(self, database=DATABASE, user="turnout"):
         hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
         return f"postgres://{user}@{hosts}/{database}"
