@@ -161,6 +161,7 @@ static void write_snapshot(struct controller *controller, struct json_writer *w)
     struct node_figures nodes[CONTROLLER_NODES_MAX];
     struct told_effect effects[SNAPSHOT_EFFECTS_MAX];
     struct snapshot snapshot = {.t = t_of(controller),
+                                .is_standby = !controller->leadership.is_ours,
                                 .has_nodes = sensed->knows_nodes,
                                 .nodes = nodes,
                                 .nodes_len = sensed->nodes_len,

@@ -111,6 +111,7 @@ struct past_action {
     char rule[ALERT_NAME_SIZE]; /* that asked; empty: none */
     int64_t age_ms;
     bool is_worse; /* it did harm */
+    bool is_cut;   /* its controller ended in the middle of it */
 };
 enum { PAST_ACTIONS_MAX = 64 };
 

@@ -400,6 +400,12 @@ static bool is_old_news(struct controller *controller, const struct action *acti
     return is_same || controller->options.is_lone;
 }
 
+/* The scaler mends its limits and follows the load by itself, which is no run for a rule. And a
+ * number of nodes that was not reached is asked for again: it is the same number. */
+static bool is_no_run(const struct past_action *past) {
+    return past->action == ACTION_AUTO_SCALE && (past->rule[0] == '\0' || past->is_cut);
+}
+
 /* What an earlier controller did for this rule counts, too. */
 static bool is_in_memory(const struct controller *controller, const struct action *action,
                          char ret_why[ACT_DETAIL_SIZE]) {
@@ -410,7 +416,7 @@ static bool is_in_memory(const struct controller *controller, const struct actio
         const struct past_action *past = &controller->past[i];
         int64_t age_ms = past->age_ms + since_ms;
         bool harmed = past->is_worse && strcmp(past->rule, rule->name) == 0;
-        if (past->action == action->action &&
+        if (past->action == action->action && !is_no_run(past) &&
             (age_ms < rule->cooldown_ms || (harmed && age_ms < HARM_REST_MS))) {
             snprintf(ret_why, ACT_DETAIL_SIZE, "an earlier controller did it %lld s ago%s",
                      (long long)(age_ms / 1000),

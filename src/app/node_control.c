@@ -235,6 +235,7 @@ static bool take_past(const struct action_record *record, int64_t now_ms, struct
     }
     ret_past->age_ms = ret_past->age_ms < 0 ? 0 : ret_past->age_ms;
     ret_past->is_worse = slice_eq_text(record->outcome, action_outcome_text(OUTCOME_WORSE));
+    ret_past->is_cut = slice_eq_text(record->outcome, action_outcome_text(OUTCOME_INTERRUPTED));
     return ret_past->action != ACTION_NONE && slice_eq_text(record->system, SYSTEM);
 }
 

@@ -180,6 +180,9 @@ static void describe_cause(const struct signals *signals, const struct load *loa
 static void take_up(struct scaler_history *history, const struct signals *signals,
                     const struct scale_request *request, struct scale_decision *decision) {
     int64_t now_ms = request->moment.now_ms;
+    if (request->is_idle) {
+        return;
+    }
     history->last_up_ms = now_ms;
     history->last_change_ms = now_ms;
     history->up_since_ms = TIME_NONE;
@@ -273,8 +276,8 @@ static void decide_down(struct scaler_history *history, const struct scaler_poli
         decision->desired = wanted;
         say(decision, "down: %s, so %" PRId64 " nodes become %" PRId64, cause, load->healthy,
             wanted);
-        history->last_change_ms = now_ms;
-        history->down_since_ms = TIME_NONE;
+        history->last_change_ms = request->is_idle ? history->last_change_ms : now_ms;
+        history->down_since_ms = request->is_idle ? history->down_since_ms : TIME_NONE;
     }
 }
 

@@ -53,6 +53,7 @@ struct scale_request {
     const struct load *load;
     struct moment moment;
     enum scale_wish_e wish;
+    bool is_idle; /* the step is not carried out: it starts no cooldown */
 };
 
 enum wish_outcome_e {

@@ -108,6 +108,7 @@ struct told_effect {
 
 struct snapshot {
     double t; /* seconds from any start */
+    bool is_standby; /* another controller leads: nobody carries out what is decided here */
     bool has_nodes; /* false: nothing is known of the nodes, which is not the same as none */
     const struct node_figures *nodes;
     size_t nodes_len;

@@ -235,6 +235,15 @@ static enum err_e read_effects(struct arena *arena, const struct json_t *array,
     return ERR_OK;
 }
 
+static enum err_e read_standby(const struct json_t *value, struct snapshot *ret_snapshot,
+                               struct problem *ret_problem) {
+    bool is_there = value != NULL && json_kind(value) == JSON_KIND_BOOLEAN;
+    ret_snapshot->is_standby = is_there && json_truth(value);
+    return is_there || value == NULL
+               ? ERR_OK
+               : problem_set(ret_problem, ERR_INVALID_FIELD, "standby", "expected true or false");
+}
+
 enum err_e snapshot_read(struct arena *arena, struct slice line, struct snapshot *ret_snapshot,
                          struct problem *ret_problem) {
     struct json_t *object;
@@ -248,6 +257,7 @@ enum err_e snapshot_read(struct arena *arena, struct slice line, struct snapshot
     if (!figure_is_known(ret_snapshot->t)) {
         return problem_set(ret_problem, ERR_INVALID_FIELD, "t", "expected a number of seconds");
     }
+    TRY(read_standby(json_get(object, "standby"), ret_snapshot, ret_problem));
     TRY(read_nodes(arena, json_get(object, "nodes"), ret_snapshot, ret_problem));
     TRY(read_metrics(json_get(object, "metrics"), ret_snapshot, ret_problem));
     return read_effects(arena, json_get(object, "effects"), ret_snapshot, ret_problem);

@@ -50,6 +50,9 @@ static void write_effects(struct json_writer *w, const struct snapshot *snapshot
 
 void snapshot_write(struct json_writer *w, const struct snapshot *snapshot) {
     put_number(w, "t", snapshot->t);
+    if (snapshot->is_standby) {
+        json_put_bool(w, "standby", true);
+    }
     if (snapshot->has_nodes) {
         json_key(w, "nodes");
         json_begin_array(w);

@@ -282,6 +282,17 @@ static void turns(int seconds) {
     }
 }
 
+static void set_rule(const char *name, const char *key, const char *value) {
+    char section[64];
+    struct buf errors;
+    buf_init(&errors, 1024);
+    snprintf(section, sizeof section, "alert.%s", name);
+    const struct policy_line line = {
+        .section = slice_of(section), .key = slice_of(key), .value = slice_of(value)};
+    assert_int_equal(policy_set(&world.policy, &line, &errors), ERR_OK);
+    buf_fini(&errors);
+}
+
 static const struct row *last_row(void) {
     assert_true(world.rows_len > 0);
     return &world.rows[world.rows_len - 1];
@@ -594,7 +605,8 @@ static void start_after(size_t len, const struct past_action *past) {
 
 static void a_cooldown_outlives_its_controller(void **state) {
     (void)state;
-    const struct past_action past = {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 100000, false};
+    const struct past_action past = {
+        .action = ACTION_OPTIMIZE_QUERIES, .rule = "database_slow_query", .age_ms = 100000};
     start_after(1, &past);
     turns(2);
     assert_int_equal(world.acts, 0);
@@ -605,11 +617,37 @@ static void a_cooldown_outlives_its_controller(void **state) {
     assert_int_equal(world.acts > 0, true);
 }
 
+static void scaling_that_no_rule_asked_for_or_that_was_cut_off_holds_no_rule_back(void **state) {
+    (void)state;
+    static const struct {
+        const char *rule;
+        bool is_cut;
+        int acts;
+    } cases[] = {{"", false, 1}, {"database_slow_query", true, 1},
+                 {"database_slow_query", false, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        drop(NULL);
+        make(NULL);
+        world.can_scale = true;
+        world.policy.scaler.min = 1; /* as many as there are */
+        struct past_action past = {
+            .action = ACTION_AUTO_SCALE, .age_ms = 1000, .is_cut = cases[i].is_cut};
+        snprintf(past.rule, sizeof past.rule, "%s", cases[i].rule);
+        start_after(1, &past);
+        set_rule("database_slow_query", "action", "AUTO_SCALE");
+        turns(1);
+        assert_int_equal(world.acts, cases[i].acts);
+        assert_string_equal(world.rows[0].action, "AUTO_SCALE");
+        assert_int_equal(strcmp(world.rows[0].outcome, "held") == 0, cases[i].acts == 0);
+    }
+}
+
 static void the_budget_outlives_its_controller(void **state) {
     (void)state;
     struct past_action past[6];
     for (size_t i = 0; i < 6; i++) {
-        past[i] = (struct past_action){ACTION_INVALIDATE_CACHE, "other", 3000000, false};
+        past[i] = (struct past_action){
+            .action = ACTION_INVALIDATE_CACHE, .rule = "other", .age_ms = 3000000};
     }
     start_after(6, past);
     turns(2);
@@ -624,7 +662,8 @@ static void the_budget_outlives_its_controller(void **state) {
 
 static void what_made_it_worse_is_not_repeated_by_the_next_controller(void **state) {
     (void)state;
-    struct past_action past = {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 1200000, true};
+    struct past_action past = {.action = ACTION_OPTIMIZE_QUERIES, .rule = "database_slow_query",
+                               .age_ms = 1200000, .is_worse = true};
     start_after(1, &past);
     turns(2);
     assert_int_equal(world.acts, 0);
@@ -702,17 +741,6 @@ static void what_ends_with_its_controller_is_done_if_it_was_meant_so(void **stat
         turns(1);
         assert_string_equal(world.rows[0].outcome, cases[i].outcome);
     }
-}
-
-static void set_rule(const char *name, const char *key, const char *value) {
-    char section[64];
-    struct buf errors;
-    buf_init(&errors, 1024);
-    snprintf(section, sizeof section, "alert.%s", name);
-    const struct policy_line line = {
-        .section = slice_of(section), .key = slice_of(key), .value = slice_of(value)};
-    assert_int_equal(policy_set(&world.policy, &line, &errors), ERR_OK);
-    buf_fini(&errors);
 }
 
 /* ---- acting ---- */
@@ -1397,6 +1425,7 @@ int main(void) {
         EACH(what_is_approved_and_held_until_too_late_expires),
         EACH(a_silenced_rule_is_shown_as_such_until_its_time_is_over),
         EACH(a_cooldown_outlives_its_controller),
+        EACH(scaling_that_no_rule_asked_for_or_that_was_cut_off_holds_no_rule_back),
         EACH(the_budget_outlives_its_controller),
         EACH(what_made_it_worse_is_not_repeated_by_the_next_controller),
         EACH(nothing_is_done_before_the_journal_was_read),

@@ -255,6 +255,29 @@ static void a_rule_on_a_derived_metric_sees_the_nodes(void **state) {
     assert_int_equal(fixture_state(&f, "lost"), ALERT_FIRING);
 }
 
+static void what_a_standby_would_do_holds_nothing_back_when_it_leads(void **state) {
+    (void)state;
+    fixture_set(&f, "alert.crowd", "metric", "connections_total");
+    fixture_set(&f, "alert.crowd", "threshold", "15");
+    fixture_set(&f, "alert.crowd", "action", "AUTO_SCALE");
+    f.snapshot.metrics[METRIC_SLOW_QUERY_COUNT] = 100;
+    f.snapshot.is_standby = true;
+    for (int t = 0; t < 5; t++) {
+        (void)fixture_load(&f, t, 2, 50, 50);
+        assert_non_null(fixture_action(&f, ACTION_AUTO_SCALE));
+        assert_non_null(fixture_action(&f, ACTION_OPTIMIZE_QUERIES));
+        assert_int_equal(f.decision.scale.desired, 3);
+    }
+    f.snapshot.is_standby = false;
+    (void)fixture_load(&f, 5, 2, 50, 50);
+    assert_non_null(fixture_action(&f, ACTION_AUTO_SCALE));
+    assert_non_null(fixture_action(&f, ACTION_OPTIMIZE_QUERIES));
+    assert_int_equal(f.decision.scale.desired, 3);
+    (void)fixture_load(&f, 6, 2, 50, 50); /* now that was done */
+    assert_null(fixture_action(&f, ACTION_AUTO_SCALE));
+    assert_null(fixture_action(&f, ACTION_OPTIMIZE_QUERIES));
+}
+
 #define CLAIM(test) cmocka_unit_test_setup_teardown(test, fresh, done)
 
 int main(void) {
@@ -272,6 +295,7 @@ int main(void) {
         CLAIM(a_snapshot_reads_back_as_it_was_written),
         CLAIM(a_rule_over_nodes_lists_the_nodes_that_have_something_to_say),
         CLAIM(a_rule_on_a_derived_metric_sees_the_nodes),
+        CLAIM(what_a_standby_would_do_holds_nothing_back_when_it_leads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
