@@ -201,15 +201,23 @@ def grow(bench):
     site, seconds = site_of(bench), Sizes(bench.quick).seconds
     bring(site, 2)
     site.want(2, 4, **CROWD)
-    until(lambda: site.get(site.controllers[0].url, "/v1/alerts") is not None)
+    def is_answered():
+        return site.get(site.controllers[0].url, "/v1/alerts") is not None
+
+    def is_crowded():
+        return most_connections(site) > CROWD_CONNECTIONS
+
+    def are_four():
+        return len(site.front.serving()) == 4
+    until(is_answered)
     crowd = machine.Process([bench.drive, "scan", "--port", site.front.port, "--connections", 128,
                              "--seconds", 3600, "--people", PEOPLE - 1000,
                              "--tag", f"{time.time_ns():x}"],
                             bench.path("drive.log"))
     try:
         with Load(site.front.port) as out:
-            begun = until(lambda: most_connections(site) > CROWD_CONNECTIONS)
-            serving_s = until(lambda: len(site.front.serving()) == 4) - begun
+            begun = until(is_crowded)
+            serving_s = until(are_four) - begun
             out.goes_on()
         if crowd.process.poll() is not None:
             raise Failed(f"the crowd ended: {crowd.tail()}")
