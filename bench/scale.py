@@ -42,7 +42,8 @@ CALM = {
 }
 CROWD_CONNECTIONS = 20  # of a node, above which the rule asks for more nodes
 CROWD = {"alert.crowd": {"metric": "node_connections", "op": ">", "threshold": CROWD_CONNECTIONS,
-                         "for": "0s", "severity": "info", "action": "AUTO_SCALE"}}
+                         "for": "0s", "severity": "info", "action": "AUTO_SCALE",
+                         "cooldown": "5s"}}  # rounds are further apart; the journal remembers
 
 
 class Sizes:
