@@ -328,6 +328,22 @@ def test_two_become_four_and_two_again_and_no_request_fails(site):
         assert names.index(("HAPROXY_DELETE", server)) > into
 
 
+def test_every_node_is_started_anew_and_no_request_through_haproxy_fails(site):
+    site.want(2)
+    before, mark = site.reaches(2), site.mark()
+    with Load(site) as load:
+        site.want(2, recovery={"verify": "0s", "restart_after": "0s"}, **{
+            "alert.anew": {"metric": "healthy_nodes", "op": ">=", "threshold": 2, "for": "1s",
+                           "action": "RESTART_SERVICE", "cooldown": "1h"}})
+        entry = site.finds(mark, "RESTART_SERVICE", outcome="done")
+        assert entry["detail"].startswith("2 started anew: "), entry
+        load.goes_on()
+        after = site.reaches(2)
+    assert {node.server for node in after} == {node.server for node in before}
+    assert not {node.pid for node in after} & {node.pid for node in before}
+    assert find(site.journal(mark), "HAPROXY_DELETE") is None  # the new process has its socket
+
+
 # Of a node, on the average: with two of them there are more, with three there are fewer.
 CROWD = {"metric": "connections_total", "per": "healthy_nodes", "op": ">", "threshold": 60,
          "action": "AUTO_SCALE", "cooldown": "1s"}
