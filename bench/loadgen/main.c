@@ -4,8 +4,9 @@
  *
  *   set up the event ─► open every connection ─► play ─► ask some scans again ─► compare the books
  *
- * One line of JSON on standard output; what goes wrong, on standard error. Exit 0: played whole and
- * every book agrees; 1: a fault, an empty run, or it could not be played; 2: usage.
+ * SIGTERM ends the planning; what was planned is decided and compared all the same. One line of
+ * JSON on standard output; what goes wrong, on standard error. Exit 0: played, and every book
+ * agrees; 1: a fault, an empty run, or it could not be played; 2: usage.
  */
 #include "audit.h"
 #include "report.h"
@@ -36,6 +37,13 @@
     X("seed", REAL, seed, "of everything random (1)")                                              \
     X("database", TEXT, database, "postgres://… or sqlite:PATH, compared too (none)")              \
     X("watch", TEXT, watch, "process ids whose memory, descriptors and CPU are sampled (none)")
+
+static volatile sig_atomic_t is_told_to_end;
+
+static void on_signal(int number) {
+    (void)number;
+    is_told_to_end = 1;
+}
 
 static void usage(FILE *to) {
     fputs("usage: loadgen LOAD --url http://ADDRESS:PORT,… [options]\n"
@@ -184,10 +192,11 @@ int main(int argc, char **argv) {
     static struct run run;
     static struct outcome outcome;
     struct options options = {.scale = "1", .timeout_s = 5, .patience_s = 60, .replays = 1000,
-                              .seed = 1};
+                              .seed = 1, .is_told_to_end = &is_told_to_end};
     parse_options(&options, argc, argv);
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, on_signal);
     if (!run_init(&run, &options)) {
         return 2;
     }

@@ -568,6 +568,9 @@ static void forget(struct run *run) {
 /* The next planned time of any stream, after everything that is due has been planned. */
 static double plan_due(struct run *run, int64_t start_ns, double now_s) {
     double next_s = INFINITY;
+    if (*run->options->is_told_to_end != 0) {
+        return next_s;
+    }
     for (size_t i = 0; i < run->load.streams_len; i++) {
         while (run->next_s[i] <= now_s) {
             plan(run, i, start_ns + (int64_t)(run->next_s[i] * NS));

@@ -19,6 +19,8 @@
 #include "samples.h"
 #include "stat/histogram.h"
 
+#include <signal.h>
+
 enum { EVENT_CODE_SIZE = CODE_MAX + 1, STATUSES_MAX = 600, KEY_SIZE = 256 };
 
 struct options {
@@ -38,6 +40,7 @@ struct options {
     const char *database;    /* compared too; NULL: not */
     const char *watch;       /* pids whose memory and descriptors are sampled; NULL: none */
     bool keeps_quiet;
+    const volatile sig_atomic_t *is_told_to_end; /* not 0: nothing more is planned */
 };
 
 struct measure { /* of one kind */

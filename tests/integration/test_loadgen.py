@@ -61,14 +61,18 @@ class Played:
         return self
 
 
-def play(load, *urls, **options):
-    """`load` is a file, or the text of one."""
+def command(load, *urls, **options):
     words = [LOADGEN, load, "--url", ",".join(urls), "--quiet"]
     for name, value in options.items():
         words += ["--" + name.replace("_", "-"), str(value)]
     assert os.access(LOADGEN, os.X_OK), f"no program at {LOADGEN}: build it"
-    return Played(subprocess.run(words, capture_output=True, text=True, timeout=300, check=False,
-                                 preexec_fn=rig.raise_fd_limit))
+    return words
+
+
+def play(load, *urls, **options):
+    """`load` is a file, or the text of one."""
+    return Played(subprocess.run(command(load, *urls, **options), capture_output=True, text=True,
+                                 timeout=300, check=False, preexec_fn=rig.raise_fd_limit))
 
 
 @pytest.fixture
@@ -194,6 +198,19 @@ def test_a_node_that_dies_under_way_loses_nothing(make_server, small):
     door.close()
     assert played.report["connections"]["lost"] + played.report["connections"]["lost_idle"] > 0
     assert played.report["connections"]["opened"] > 8
+
+
+def test_a_load_that_is_told_to_end_is_compared_all_the_same(server, small):
+    text = SMALL.replace("seconds = 0.6", "seconds = 250").replace("people = 60", "people = 600")
+    before = scans_on(server)
+    with subprocess.Popen(command(small(text=text), server.url, database=server.store_url),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
+        rig.eventually(lambda: scans_on(server), lambda scans: scans > before + 50, 30)
+        load.terminate()
+        out, errors = load.communicate(timeout=200)
+    done = subprocess.CompletedProcess(load.args, load.returncode, out, errors)
+    report = Played(done).check().report
+    assert 0 < report["planned"] < 250 * 200 / 2
 
 
 @pytest.fixture
