@@ -233,10 +233,14 @@ def git(root, *args):
     return done.stdout.strip()
 
 
+# Made by runs, and no part of what they measure: sets that ran before are no change.
+MADE = [":!bench/results", ":!docs/performance.md", ":!docs/performance"]
+
+
 def facts(root):
     cpu = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
     commit = git(root, "rev-parse", "--short", "HEAD") or "unknown"
-    if git(root, "status", "--porcelain", "--untracked-files=no"):
+    if git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *MADE):
         commit += "+changes"
     return {"commit": commit,
             "load_before": round(os.getloadavg()[0], 2),

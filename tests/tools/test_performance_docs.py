@@ -18,9 +18,9 @@ def row(name, value, goal, status):
 @pytest.fixture(name="bench")
 def _bench(tmp_path, monkeypatch):
     """Results and reasons of a test's own."""
-    def fill(rows, reasons=()):
+    def fill(rows, reasons=(), **more):
         (tmp_path / "results").mkdir(exist_ok=True)
-        document = {"commit": "abc", "load_before": 0.1, "machine": MACHINE, "rows": rows}
+        document = {"commit": "abc", "load_before": 0.1, "machine": MACHINE, "rows": rows, **more}
         (tmp_path / "results" / "step1.json").write_text(json.dumps(document))
         (tmp_path / "reasons.toml").write_text("reason = []\n" if not reasons else "".join(
             f'[[reason]]\nset = "node"\nrow = "{name}"\nwhy = "{why}"\n' for name, why in reasons))
@@ -36,6 +36,15 @@ def test_the_page_has_each_row_and_the_reasons_of_misses(bench):
     assert "| fast | 2 ms |  |  |  | ≤ 5: met |" in text
     assert "| slow | 9 ms |  |  |  | ≤ 5: missed |" in text
     assert "- **slow.** the disk" in text
+
+
+@pytest.mark.parametrize("more, told", [
+    ({"took_s": 150.2}, "load 0.1 before the run, 2.5 minutes long (`"),
+    ({}, "load 0.1 before the run (`"),
+])
+def test_the_page_says_how_long_a_set_took(bench, more, told):
+    bench([row("fast", 2.0, "≤ 5", "met")], **more)
+    assert told in page.build()[page.PAGE]
 
 
 def test_a_missed_goal_without_a_reason_is_an_error(bench):
