@@ -20,6 +20,7 @@ LOAD = ROOT / "bench" / "loads" / "upgrade.ini"
 TAKEOVER_S = 120
 LOOK_S = 0.005
 SETTLE_S = 1  # of load before the first takeover and behind the last
+LOAD_S = 600  # more than upgrades take: the load is told to end
 
 
 def is_there(pid):
@@ -167,9 +168,10 @@ def built_before(bench):
     if len(commits) < 2:
         raise Failed("no commit to upgrade from: name a program in TURNOUT_PREVIOUS")
     folder = bench.path("previous")
-    machine.run(["git", "-C", ROOT, "worktree", "add", "--detach", folder, commits[1]])
-    bench.at_end(lambda: machine.git(ROOT, "worktree", "remove", "--force", folder))
-    machine.run([folder / "tools" / "build", "release", "turnout"], timeout=3600)
+    with bench.times.preparing():
+        machine.run(["git", "-C", ROOT, "worktree", "add", "--detach", folder, commits[1]])
+        bench.at_end(lambda: machine.git(ROOT, "worktree", "remove", "--force", folder))
+        machine.run([folder / "tools" / "build", "release", "turnout"], timeout=3600)
     return folder / "build" / "turnout", commits[1]
 
 
@@ -198,7 +200,7 @@ def upgrades(bench):
         [str(word) for word in (
             bench.build / "bench" / "loadgen", LOAD, "--quiet", "--url",
             f"http://127.0.0.1:{chain.port}", "--database", f"sqlite:{store}", "--seconds",
-            25 if bench.quick else 240)],
+            LOAD_S)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(SETTLE_S)
     took = []
@@ -208,6 +210,8 @@ def upgrades(bench):
         took.append(chain.take_over()[0])
         if load.poll() is not None:
             raise Failed(f"the load ended before {count} upgrades: {load.communicate()[1][-2000:]}")
+    time.sleep(SETTLE_S)
+    load.terminate()
     out, errors = load.communicate(timeout=900)
     if not out:
         raise Failed(f"loadgen: {errors[-2000:]}")

@@ -22,6 +22,7 @@ from table import LESS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
+import processes  # noqa: E402
 import production  # noqa: E402
 
 EVENT = "/v1/events/demo"
@@ -43,14 +44,15 @@ CALM = {
 CROWD_CONNECTIONS = 20  # of a node, above which the rule asks for more nodes
 CROWD = {"alert.crowd": {"metric": "node_connections", "op": ">", "threshold": CROWD_CONNECTIONS,
                          "for": "0s", "severity": "info", "action": "AUTO_SCALE",
-                         "cooldown": "5s"}}  # rounds are further apart; the journal remembers
+                         "cooldown": "1s"}}  # the journal remembers the round before
 
 
 class Sizes:
     def __init__(self, quick):
-        self.rounds = 1 if quick else 5
+        self.rounds = 1 if quick else 3
+        self.counts = 1 if quick else 2
         self.pairs = 1 if quick else 3
-        self.seconds = 3 if quick else 10
+        self.seconds = 2 if quick else 3
         self.keys = 3000  # three times what one L1 holds, less than four of them do
 
 
@@ -121,7 +123,7 @@ class Load:
             print(f"    failed: {failure}", file=sys.stderr, flush=True)
 
 
-def site_of(bench):
+def make_site(bench):
     """Production with the demo event, shared by the set; its disk is a real one."""
     if getattr(bench, "production", None) is None:
         home = pathlib.Path(tempfile.mkdtemp(prefix="turnout-scale-", dir="/var/tmp"))
@@ -139,6 +141,11 @@ def site_of(bench):
         drive(bench.drive, "import", site.front.port, connections=1, requests=PEOPLE // 1000)
         bench.production = site
     return bench.production
+
+
+def site_of(bench):
+    with bench.times.preparing():
+        return make_site(bench)
 
 
 def until(what, seconds=WAIT_S, pause=0.005):
@@ -199,9 +206,10 @@ def node_lost(bench):
 
 def grow(bench):
     """(seconds from the threshold to four that serve, requests failed, those while two go)."""
-    site, seconds = site_of(bench), Sizes(bench.quick).seconds
+    site = site_of(bench)
     bring(site, 2)
     site.want(2, 4, **CROWD)
+
     def is_answered():
         return site.get(site.controllers[0].url, "/v1/alerts") is not None
 
@@ -224,7 +232,6 @@ def grow(bench):
             raise Failed(f"the crowd ended: {crowd.tail()}")
     finally:
         crowd.kill()
-    time.sleep(seconds)
     with Load(site.front.port) as down:
         bring(site, 2)
         down.goes_on()
@@ -244,7 +251,7 @@ def port_of(node):
 
 def node_count(bench):
     """From two nodes to four when their connections pass a threshold, and back."""
-    serving_s, out, down = zip(*[grow(bench) for _ in range(Sizes(bench.quick).rounds)])
+    serving_s, out, down = zip(*[grow(bench) for _ in range(Sizes(bench.quick).counts)])
     table = bench.table
     table.add_values("2 nodes become 4: from the threshold to serving", "s", serving_s, (LESS, 10))
     table.add_values("2 nodes become 4: requests failed, of all rounds", "", [sum(out)], (LESS, 0))
@@ -327,7 +334,7 @@ def cpu_s(pids):
 def parts_of(site):
     """{name: pids} of what a request goes through."""
     servers = [pid for server in site.postgres.servers
-               for pid in (server.process.pid, *production.children(server.process.pid))]
+               for pid in (server.process.pid, *processes.children(server.process.pid))]
     return {"nodes": [node.pid for node in site.started()],
             "HAProxy": [site.front.process.pid], "PostgreSQL": servers,
             "Redis": [node.process.pid for node in site.redis.nodes]}
@@ -354,8 +361,9 @@ def throughput(bench):
     """Check-ins and reads of 1, 2 and 4 nodes, and who used the cores."""
     site, counts = site_of(bench), (1, 2, 4)
     scans, reads, cores = ({count: [] for count in counts} for _ in range(3))
-    for _ in range(Sizes(bench.quick).pairs):
-        for count in counts:
+    for number in range(Sizes(bench.quick).pairs):
+        # Back and forth, so that few nodes come and go; the last of an odd number ends with one.
+        for count in counts[::1 if number % 2 else -1]:
             bring(site, count)
             rate, used = scan_rate(bench, site)
             scans[count].append(rate)
