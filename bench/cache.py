@@ -15,6 +15,7 @@ import time
 
 import machine
 from machine import Failed
+from postgres import Postgres
 from table import LESS, MORE
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -24,14 +25,14 @@ import redis_cluster  # noqa: E402
 
 class Sizes:
     def __init__(self, quick):
-        self.gets = 300_000 if quick else 2_000_000
+        self.gets = 300_000 if quick else 1_000_000
         self.counted_gets = 100_000           # under callgrind: exact, however few
         self.requests = 100_000 if quick else 400_000
-        self.redis_gets = 50_000 if quick else 300_000
+        self.redis_gets = 50_000 if quick else 200_000
         self.storm_gets = 10_000
-        self.sweep_keys = 200_000 if quick else 1_000_000
+        self.sweep_keys = 100_000 if quick else 1_000_000
         self.sweeps = 1
-        self.crowd = 1_000 if quick else 8_000
+        self.crowd = 1_000 if quick else 4_000
 
 
 def program(bench, name):
@@ -49,6 +50,16 @@ def redis():
         yield cluster.start()
     finally:
         cluster.stop()
+
+
+def redis_of(bench):
+    """The cluster that the scenarios of a set share, empty."""
+    with bench.times.preparing():
+        if bench.redis is None:
+            bench.redis = bench.endings.enter_context(redis())
+        for primary in bench.redis.primaries():
+            primary.cli("FLUSHALL")
+    return bench.redis
 
 
 # L1 --------------------------------------------------------------------------------------------
@@ -122,9 +133,8 @@ def policies(bench):
 
 def l2(bench):
     """Pipelined gets through the Redis client against plain hiredis, on the same primary."""
-    with redis() as cluster:
-        output = machine.run([program(bench, "l2_speed"), cluster.seeds,
-                              Sizes(bench.quick).redis_gets, bench.sizes.rounds])
+    output = machine.run([program(bench, "l2_speed"), redis_of(bench).seeds,
+                          Sizes(bench.quick).redis_gets, bench.sizes.rounds])
     rounds = json.loads(output)["rounds"]
     bench.table.add_pairs("L2 gets, 32 under way", "1/s",
                           [(one["client_per_s"], one["plain_per_s"]) for one in rounds],
@@ -139,9 +149,8 @@ def l2(bench):
 def storm(bench):
     """Ten thousand gets of one key that nobody has, at once, through three nodes."""
     gets = Sizes(bench.quick).storm_gets
-    with redis() as cluster:
-        output = machine.run([program(bench, "cache_nodes"), "storm", cluster.seeds, gets,
-                              bench.sizes.rounds])
+    output = machine.run([program(bench, "cache_nodes"), "storm", redis_of(bench).seeds, gets,
+                          bench.sizes.rounds])
     rounds = json.loads(output)["rounds"]
     bench.table.add_values(f"most store loads for {gets} simultaneous misses of one key, 3 nodes",
                            "loads", [max(one["loads"] for one in rounds)], (LESS, 1))
@@ -154,10 +163,10 @@ def sweep(bench):
     keys = Sizes(bench.quick).sweep_keys
     seen = []
     for _ in range(Sizes(bench.quick).sweeps):
-        with redis() as cluster:
-            seen.append(json.loads(machine.run(
-                [program(bench, "cache_nodes"), "sweep", cluster.seeds, keys])))
-            left = sum(int(primary.cli("EVAL", COUNT_KEYS, 0)) for primary in cluster.primaries())
+        cluster = redis_of(bench)
+        seen.append(json.loads(machine.run(
+            [program(bench, "cache_nodes"), "sweep", cluster.seeds, keys])))
+        left = sum(int(primary.cli("EVAL", COUNT_KEYS, 0)) for primary in cluster.primaries())
         # What the nodes have read anew since may be there again.
         if left > 100 or seen[-1]["unlinked"] < keys - 100:
             raise Failed(f"{keys} keys were to go: {seen[-1]}, {left} are left")
@@ -179,23 +188,6 @@ CROWD_THREADS = 8
 WARM_TIMEOUT_S = 120
 STORE_READS = re.compile(r'^turnout_store_operation_duration_seconds_count\{[^}]*operation="'
                          r'((?:load|list|read)_[a-z_]+)"[^}]*\} (\d+)', re.M)
-
-
-@contextlib.contextmanager
-def postgres():
-    """Addresses of databases on a server of the run's own."""
-    server = subprocess.Popen(
-        [ROOT / "tests" / "contract" / "with-postgres", "sh", "-c",
-         'echo "$TURNOUT_CONTRACT_POSTGRES"; exec cat'], stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True)
-    try:
-        fields = dict(part.split("=", 1) for part in server.stdout.readline().split())
-        if "port" not in fields:
-            raise Failed("no PostgreSQL: tools/setup bench installs it")
-        yield f"postgres://turnout@127.0.0.1:{fields['port']}/postgres"
-    finally:
-        server.stdin.close()
-        server.wait()
 
 
 def arrivals(first, count, chance):
@@ -318,18 +310,25 @@ def crowd_once(bench, url, people, seeds):
 def crowd(bench):
     """People who come in through two nodes on PostgreSQL, with the cache and without."""
     people = Sizes(bench.quick).crowd
+    with bench.times.preparing():
+        database = Postgres(bench.folder, bench.path("postgres.log"))
+        database.sql("postgres", "CREATE DATABASE demo")
+        machine.run([bench.turnout, "db", "migrate", "--store", database.url("demo")])
+        bench.serve(database.url("demo"), "--demo").stop()
+
+    def come(seeds):
+        database.copy("demo", "crowd")
+        figures = crowd_once(bench, database.url("crowd"), people, seeds)
+        database.drop("crowd")
+        return figures
+
     pairs, rates, hit_rates = [], [], []
     for _ in range(1 if bench.quick else 3):
-        figures = {}
-        for seeds_wanted in (False, True):
-            with postgres() as url, redis() if seeds_wanted else contextlib.nullcontext() as found:
-                machine.run([bench.turnout, "db", "migrate", "--store", url])
-                bench.serve(url, "--demo").stop()
-                figures[seeds_wanted] = crowd_once(bench, url, people,
-                                                   found.seeds if found else None)
-        pairs.append((figures[True][0], figures[False][0]))
-        rates.append((figures[True][1], figures[False][1]))
-        hit_rates.append(100 * figures[True][2])
+        without, cached = come(None), come(redis_of(bench).seeds)
+        pairs.append((cached[0], without[0]))
+        rates.append((cached[1], without[1]))
+        hit_rates.append(100 * cached[2])
+    database.stop()
     table = bench.table
     table.add_values("demo crowd: hit rate of L1 and L2 after preloading and warming", "%",
                      hit_rates, (MORE, 85))

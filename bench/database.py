@@ -21,16 +21,15 @@ class Sizes:
     """How much of everything; a quick run shows the same rows with less to go by."""
 
     def __init__(self, quick):
-        self.rounds = 2 if quick else 5
-        self.scans = 40_000 if quick else 200_000
-        self.pgbench_seconds = 3 if quick else 8
+        self.rounds = 1 if quick else 3
+        self.scans = {64: 20_000, 1000: 40_000} if quick else {64: 100_000, 1000: 150_000}
+        self.pgbench_seconds = 2 if quick else 4
         self.few_records = 100_000 if quick else 1_000_000
         self.many_records = 1_000_000 if quick else 10_000_000
         self.hours = 1 if quick else 10  # of doors: every minute has scans at each gate
-        self.reads = 300 if quick else 2_000
-        self.load_seconds = 20 if quick else 40
+        self.reads = 300 if quick else 1_000
         self.batch_scans = 100_000 if quick else 1_000_000
-        self.batch_rounds = 1 if quick else 2
+        self.batch_rounds = 1  # a million scans are a minute
 
 
 class Database:
@@ -53,12 +52,13 @@ class Database:
 
     def demo_copy(self, name):
         """A database with the demo event and no scans."""
-        if not self.demo_is_made:
-            self.create("demo")
-            self.serve("demo", "--demo").stop()
-            self.server.sql("demo", "VACUUM (FREEZE, ANALYZE)")
-            self.demo_is_made = True
-        self.server.copy("demo", name)
+        with self.bench.times.preparing():
+            if not self.demo_is_made:
+                self.create("demo")
+                self.serve("demo", "--demo").stop()
+                self.server.sql("demo", "VACUUM (FREEZE, ANALYZE)")
+                self.demo_is_made = True
+            self.server.copy("demo", name)
 
     def serve(self, name, *args, env=None):
         return Turnout(self.bench.turnout, self.server.url(name),
@@ -113,21 +113,20 @@ def pgbench_rate(db, script):
 
 
 def checkins(bench):
-    """Durable check-ins through HTTP against pgbench on the same schema."""
+    """Durable check-ins through HTTP against pgbench on the same schema, which runs between those
+    with few and those with many connections."""
     db = database_of(bench)
-    for connections in (64, 1000):
-        latencies = []
-
-        def measure():
-            result = scan_rate(db, connections, db.sizes.scans)
-            latencies.append(result["p99_us"] / 1000)
-            return result["items_per_s"], pgbench_rate(db, "pgbench_checkin.sql")
-
-        pairs = bench.rounds(measure, db.sizes.rounds)
-        bench.table.add_pairs(f"PostgreSQL check-ins, {connections} connections", "1/s", pairs,
+    few_, many, peers = [], [], []
+    for _ in range(db.sizes.rounds):
+        few_.append(scan_rate(db, 64, db.sizes.scans[64]))
+        peers.append(pgbench_rate(db, "pgbench_checkin.sql"))
+        many.append(scan_rate(db, 1000, db.sizes.scans[1000]))
+    for connections, seen in ((64, few_), (1000, many)):
+        bench.table.add_pairs(f"PostgreSQL check-ins, {connections} connections", "1/s",
+                              [(one["items_per_s"], peer) for one, peer in zip(seen, peers)],
                               "pgbench, 32 clients, prepared", (MORE, 3))
         bench.table.add_values(f"PostgreSQL check-in p99, {connections} connections", "ms",
-                               latencies)
+                               [one["p99_us"] / 1000 for one in seen])
     bench.table.add_values("pgbench, the check-in as one statement", "1/s",
                            [pgbench_rate(db, "pgbench_checkin_one.sql")
                             for _ in range(db.sizes.rounds)])
@@ -135,18 +134,42 @@ def checkins(bench):
 
 # Reads of few and of many records --------------------------------------------------------------
 
-def fill(db, name, records, people):
-    """A database with the records of eight quarters, every index, and fresh statistics."""
-    db.create(name)
-    variables = {"records": records, "people": people, "gates": GATES, "hours": db.sizes.hours}
-    db.server.script(name, BENCH / "fill_records.sql", variables)
-    parts = [db.server.start_script(name, BENCH / "fill_part.sql", {**variables, "part": part})
+INDEXES = """SELECT replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') FROM pg_index
+    WHERE indrelid IN ('attendance_records'::regclass, 'participants'::regclass)
+    AND NOT indisprimary"""
+
+
+def both(db, name, script, variables):
+    """A script's two parts at once, one for each core."""
+    parts = [db.server.start_script(name, BENCH / script, {**variables, "part": part})
              for part in (0, 1)]
     for part in parts:
         db.server.finish_script(part)
+
+
+def build_indexes(db, name, definitions):
+    """Without a load there is nothing to build them beside: two at once, as the tables stand."""
+    running = [db.server.start(name, "SET maintenance_work_mem = '256MB'; "
+                               + "; ".join(definitions[share::2])) for share in (0, 1)]
+    for each in running:
+        db.server.finish_script(each)
     db.turnout("db", "indexes", "--store", db.server.url(name))
-    db.server.script(name, BENCH / "fill_counts.sql", {})
-    db.server.sql(name, "CHECKPOINT")
+
+
+def fill(db, name, records, people):
+    """A database with the records of eight quarters, every index, and fresh statistics."""
+    with db.bench.times.preparing():
+        db.create(name)
+        definitions = db.server.sql(name, INDEXES).splitlines()
+        variables = {"records": records, "people": people, "gates": GATES,
+                     "hours": db.sizes.hours}
+        db.server.script(name, BENCH / "fill_records.sql", variables)
+        both(db, name, "fill_part.sql", variables)
+        build_indexes(db, name, definitions)
+        both(db, name, "fill_minutes.sql", {})
+        db.server.script(name, BENCH / "fill_counts.sql", {})
+        db.server.vacuum(name)
+        db.server.sql(name, "ANALYZE attendance_records; CHECKPOINT")
     if db.server.number(name, "SELECT count(*) FROM attendance_records") != records:
         raise Failed(f"{name} has not {records} records")
 
@@ -192,19 +215,20 @@ def reads(bench):
 
 # Changes of the schema beside a load -----------------------------------------------------------
 
+SETTLE_S = 2  # of load before the changes; half of it behind them
+
+
 class Load:
-    """Check-ins for some seconds, beside whatever is done meanwhile."""
+    """Check-ins beside whatever is done meanwhile, until they are told to end."""
 
     def __init__(self, db, port):
         self.process = subprocess.Popen(
             [str(db.bench.drive), "scan", "--port", str(port), "--connections", "64", "--people",
-             str(PEOPLE), "--gates", str(GATES), "--seconds", str(db.sizes.load_seconds)],
+             str(PEOPLE), "--gates", str(GATES), "--seconds", "86400"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def is_running(self):
-        return self.process.poll() is None
-
     def longest_ms(self):
+        self.process.terminate()
         output, errors = self.process.communicate(timeout=600)
         if self.process.returncode != 0:
             raise Failed(f"drive ended with {self.process.returncode}: {errors[-2000:]}")
@@ -223,32 +247,38 @@ COUNT_MADE = """SELECT (SELECT count(*) FROM pg_inherits JOIN pg_class c ON c.oi
     WHERE c.relname = 'idx_attendance_gate_timestamp' AND indisvalid)"""
 
 
-def longest_wait(db, change):
-    """Of a scan in ms, while `change` runs beside the load."""
-    db.server.copy(few(db), "stalls")
-    db.server.sql("stalls", "DROP INDEX idx_attendance_gate_timestamp")
-    partitions, _ = db.row("stalls", COUNT_MADE)
+def longest_wait(db, act):
+    """Of a scan in ms beside the load, and how long `act` took."""
+    with db.bench.times.preparing():
+        db.server.copy(few(db), "stalls", "FILE_COPY")
+        db.server.sql("stalls", "DROP INDEX idx_attendance_gate_timestamp")
     server = db.serve("stalls")
     load = Load(db, server.port)
-    if change is not None:
-        time.sleep(db.sizes.load_seconds / 10)
-        change(db, "stalls")
-        if not load.is_running():
-            raise Failed("the changes took longer than the load beside them")
+    time.sleep(SETTLE_S)
+    begun = time.monotonic()
+    act()
+    took_s = time.monotonic() - begun
+    time.sleep(SETTLE_S / 2)
     longest_ms = load.longest_ms()
     server.stop()
     made = db.row("stalls", COUNT_MADE)
-    if change is not None and (made[0] < partitions + 8 or made[1] != 1):
-        raise Failed(f"{partitions} partitions and no index became {made}")
     db.server.drop("stalls")
-    return longest_ms
+    return longest_ms, took_s, made
+
+
+def stall(db):
+    """(with the changes, without for as long)"""
+    longest_ms, took_s, made = longest_wait(db, lambda: change_schema(db, "stalls"))
+    calm_ms, _, before = longest_wait(db, lambda: time.sleep(took_s))
+    if made[0] < before[0] + 8 or made[1] != 1 or before[1] != 0:
+        raise Failed(f"partitions and indexes were {before}, and became {made}")
+    return longest_ms, calm_ms
 
 
 def stalls(bench):
     """The longest that a scan waits while partitions and an index are made beside it."""
     db = database_of(bench)
-    times = bench.rounds(lambda: (longest_wait(db, change_schema), longest_wait(db, None)),
-                         db.sizes.rounds)
+    times = bench.rounds(lambda: stall(db), db.sizes.rounds)
     bench.table.add_values("longest stall of a scan beside DDL", "ms",
                            [changed for changed, _ in times], (LESS, 100))
     bench.table.add_values("longest stall of a scan without", "ms", [calm for _, calm in times])

@@ -20,7 +20,7 @@ SCAN = "POST /v1/events/{event}/checkins"
 def cost(bench):
     """A value, a request and a tick; quantiles against an exact sort."""
     program = bench.build / "bench" / "bench_monitor_cost"
-    count = 200_000 if bench.quick else 5_000_000
+    count = 200_000 if bench.quick else 2_000_000
     runs = [json.loads(machine.run([program, count])) for _ in range(bench.sizes.rounds)]
 
     def values(name):
@@ -75,8 +75,9 @@ def p99(bench):
 
 def unmeasured(bench):
     """The program without its measuring."""
-    done = subprocess.run([ROOT / "tools" / "build", "unmeasured", "turnout"],
-                          capture_output=True, text=True, check=False)
+    with bench.times.preparing():
+        done = subprocess.run([ROOT / "tools" / "build", "unmeasured", "turnout"],
+                              capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failed(f"tools/build unmeasured: {done.stderr[-2000:]}")
     return ROOT / "build-unmeasured" / "turnout"
@@ -89,7 +90,7 @@ def overhead(bench):
     programs = bench.turnout, unmeasured(bench)
     servers = [Turnout(program, bench.demo_copy(), bench.path("turnout.log"))
                for program in programs]
-    seconds, count = (1, 4) if bench.quick else (2, 20)
+    seconds, count = (1, 2) if bench.quick else (1, 12)
     costs, turns = [], itertools.count()
 
     def in_turn(measure):
@@ -133,7 +134,7 @@ def overhead(bench):
         return used / bench.sizes.scans * 1e6
 
     bench.table.add_pairs("CPU for a check-in with all measuring on", "µs",
-                          bench.rounds(lambda: in_turn(scan_cost), 2 if bench.quick else 10),
+                          bench.rounds(lambda: in_turn(scan_cost), 2 if bench.quick else 4),
                           "the same, measuring compiled out")
     on, off = ([rate for one, rate in rates if one == which] for which in (0, 1))
     bench.table.add_pairs("check-ins with all measuring on", "1/s", list(zip(on, off)),
@@ -156,7 +157,7 @@ def profile(bench):
     from memory, which costs the least there is, so that measuring takes the largest share of it."""
     server = bench.serve(bench.demo_copy())
     names = functions_of_measuring(bench)
-    seconds, shares = (2 if bench.quick else 6), []
+    seconds, shares = (2 if bench.quick else 3), []
     for _ in range(bench.sizes.rounds):
         data = bench.path("perf.data")
         with subprocess.Popen(
@@ -186,7 +187,7 @@ def dashboard(bench):
     modules = ROOT / "web" / "node_modules" / "playwright-core"
     if not modules.exists():
         raise Failed(f"no {modules}: tools/setup web")
-    rounds = 3 if bench.quick else 10
+    rounds = 2 if bench.quick else 5
     seen = json.loads(machine.run(["node", ROOT / "bench" / "first_paint.mjs", rounds],
                                   env={"TURNOUT_BIN": str(bench.turnout)}))
     bench.table.add_values("dashboard: first paint", "ms", [one["paint_ms"] for one in seen],

@@ -143,6 +143,16 @@ class Postgres(Process):
         return subprocess.Popen(self._psql(database, path, variables), stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, text=True)
 
+    def start(self, database, text):
+        return subprocess.Popen(
+            [self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c",
+             text], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def vacuum(self, database):
+        """Every table of a database, two at once: frozen, and with fresh statistics."""
+        run([self.bin / "vacuumdb", "-q", "-j", 2, "--freeze", "--analyze", "--dbname",
+             self.url(database)], 1800)
+
     def finish_script(self, process):
         _, errors = process.communicate(timeout=1800)
         if process.returncode != 0:
@@ -151,9 +161,11 @@ class Postgres(Process):
     def number(self, database, text):
         return int(self.sql(database, text))
 
-    def copy(self, template, database):
-        """A database like another that nobody is connected to; both are on disk then."""
-        self.sql("postgres", f"CREATE DATABASE {database} TEMPLATE {template}")
+    def copy(self, template, database, strategy="WAL_LOG"):
+        """A database like another that nobody is connected to; both are on disk then. FILE_COPY
+        suits large ones."""
+        self.sql("postgres",
+                 f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY {strategy}")
         self.sql("postgres", "CHECKPOINT")
 
     def drop(self, database):
