@@ -153,13 +153,15 @@ def test_only_the_leader_acts(group, tmp_path):
             eventually(lambda: [rule["state"] for rule in client.get("/v1/alerts").json["items"]
                                 if rule["rule"] == "always"], lambda states: states == ["firing"],
                        WAIT_S)
-    rows = "SELECT actor || ' ' || count(*) FROM action_journal" \
-           " WHERE system = 'recovery' AND action = 'OPTIMIZE_QUERIES' GROUP BY actor"
+    rows = "SELECT actor || ' ' || count(*) FROM action_journal WHERE system = 'recovery'" \
+           " AND action = 'OPTIMIZE_QUERIES' AND outcome {} 'held' GROUP BY actor"
+    held, rows = rows.format("="), rows.format("<>")
     eventually(lambda: group.sql(rows), bool, WAIT_S)
     assert group.sql(rows) == f"{id_of(leader)} 1"
     other = b if leader is a else a
     leader.kill()
     group.leader(other)
+    eventually(lambda: group.sql(held), lambda found: found == f"{id_of(other)} 1", WAIT_S)
     assert group.sql(rows) == f"{id_of(leader)} 1"  # it knows that this was done
 
 
