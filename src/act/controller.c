@@ -149,8 +149,10 @@ static size_t take_effects(struct controller *controller,
         const struct untold *untold = &controller->untold[i];
         ret_effects[i] = (struct told_effect){
             .rule = slice_of(controller->options.policy->rules[untold->rule].name),
-            .action = slice_of(action_text(untold->action)),
-            .effect = untold->effect};
+            .action = slice_of(untold->action == ACTION_NONE ? CALL_ACTION
+                                                             : action_text(untold->action)),
+            .effect = untold->effect,
+            .age_ms = untold->age_ms};
     }
     controller->untold_len = 0;
     return len;
@@ -350,7 +352,7 @@ MAY_BLOCK void controller_turn(struct controller *controller) {
     orders_take(controller);
     bool leads = controller->leadership.is_ours;
     if (leads) {
-        actions_settle(controller);
+        past_settle(controller);
         actions_hold(controller);
     }
     err = err == ERR_OK ? look(controller, state) : err;

@@ -105,15 +105,14 @@ struct act_report {
     char detail[ACT_DETAIL_SIZE];
 };
 
-/* An action that began before this controller led. */
+/* An action that began, or a person who was called, before this controller led. */
 struct past_action {
-    enum action_e action;
+    enum action_e action;       /* ACTION_NONE: a person was called */
     char rule[ALERT_NAME_SIZE]; /* that asked; empty: none */
     int64_t age_ms;
-    bool is_worse; /* it did harm */
-    bool is_cut;   /* its controller ended in the middle of it */
+    enum action_outcome_e outcome;
 };
-enum { PAST_ACTIONS_MAX = 64 };
+enum { PAST_ACTIONS_MAX = SNAPSHOT_EFFECTS_MAX };
 
 struct control_state;
 
@@ -149,8 +148,8 @@ struct controller_seams {
     /* Ends what an earlier run left `was`, on any node if several could have led. */
     MAY_BLOCK enum err_e (*journal_settle)(void *data, const char *was,
                                            const struct journal_entry *entry);
-    /* Those that may have begun within the last hour, the newest first: rows that are as old as
-     * that and the time for an approval. NULL: nothing is remembered. */
+    /* Those that may have begun within the last hour, and calls, the newest first: rows that are as
+     * old as that and the time for an approval. NULL: nothing is remembered. */
     MAY_BLOCK enum err_e (*journal_past)(void *data,
                                          struct past_action ret_past[PAST_ACTIONS_MAX],
                                          size_t *ret_len);

@@ -56,7 +56,6 @@ static const struct {
 
 static const char over_budget[] = "the budget of this hour is used up: see recovery.budget";
 
-#define CALL_ACTION "CALL_PERSON"
 #define CALL_TARGET "person"
 
 void actions_init(struct controller *controller) {
@@ -164,21 +163,26 @@ MAY_BLOCK static bool end_row(struct controller *controller, const struct ongoin
 /* ---- what the deciders are told ---- */
 
 /* Beyond the room for them effects are lost: the rule asks again. */
-static void tell(struct controller *controller, int rule, enum action_e action,
-                 enum effect_e effect) {
-    if (rule >= 0 && controller->untold_len < SNAPSHOT_EFFECTS_MAX) {
-        controller->untold[controller->untold_len++] = (struct untold){rule, action, effect};
+void actions_tell(struct controller *controller, const struct untold *untold) {
+    if (untold->rule >= 0 && controller->untold_len < SNAPSHOT_EFFECTS_MAX) {
+        controller->untold[controller->untold_len++] = *untold;
     }
+}
+
+bool action_effect(enum action_outcome_e outcome, enum effect_e *ret_effect) {
+    bool is_none = outcome == OUTCOME_NO_EFFECT || outcome == OUTCOME_FAILED ||
+                   outcome == OUTCOME_CALLED;
+    *ret_effect = outcome == OUTCOME_BETTER  ? EFFECT_HELPED
+                  : outcome == OUTCOME_WORSE ? EFFECT_HARMED
+                                             : EFFECT_NONE;
+    return is_none || *ret_effect != EFFECT_NONE;
 }
 
 static void tell_outcome(struct controller *controller, const struct ongoing *ongoing,
                          enum action_outcome_e outcome) {
-    if (outcome == OUTCOME_BETTER) {
-        tell(controller, ongoing->rule, ongoing->action, EFFECT_HELPED);
-    } else if (outcome == OUTCOME_NO_EFFECT || outcome == OUTCOME_FAILED) {
-        tell(controller, ongoing->rule, ongoing->action, EFFECT_NONE);
-    } else if (outcome == OUTCOME_WORSE) {
-        tell(controller, ongoing->rule, ongoing->action, EFFECT_HARMED);
+    struct untold untold = {.rule = ongoing->rule, .action = ongoing->action};
+    if (action_effect(outcome, &untold.effect)) {
+        actions_tell(controller, &untold);
     }
 }
 
@@ -203,7 +207,7 @@ static struct ongoing *free_place(struct ongoing *places, size_t len) {
     return NULL;
 }
 
-static void watch(struct controller *controller, const struct ongoing *done) {
+void actions_watch(struct controller *controller, const struct ongoing *done) {
     struct ongoing *place = free_place(controller->watched, CONTROLLER_WATCHED_MAX);
     if (place == NULL || done->rule < 0 || controller->options.verify_ms == 0) {
         return; /* it stays "done" */
@@ -219,7 +223,7 @@ MAY_BLOCK static void conclude(struct controller *controller, struct ongoing *on
     (void)end_row(controller, ongoing, outcome, SLICE_NONE);
     tell_outcome(controller, ongoing, outcome);
     if (err == ERR_OK) {
-        watch(controller, ongoing);
+        actions_watch(controller, ongoing);
     }
 }
 
@@ -400,33 +404,6 @@ static bool is_old_news(struct controller *controller, const struct action *acti
     return is_same || controller->options.is_lone;
 }
 
-/* The scaler mends its limits and follows the load by itself, which is no run for a rule. And a
- * number of nodes that was not reached is asked for again: it is the same number. */
-static bool is_no_run(const struct past_action *past) {
-    return past->action == ACTION_AUTO_SCALE && (past->rule[0] == '\0' || past->is_cut);
-}
-
-/* What an earlier controller did for this rule counts, too. */
-static bool is_in_memory(const struct controller *controller, const struct action *action,
-                         char ret_why[ACT_DETAIL_SIZE]) {
-    int64_t since_ms = (now_us(controller) - controller->past_us) / 1000;
-    const struct alert_rule *rule =
-        action->rule < 0 ? NULL : &controller->options.policy->rules[action->rule];
-    for (size_t i = 0; rule != NULL && i < controller->past_len; i++) {
-        const struct past_action *past = &controller->past[i];
-        int64_t age_ms = past->age_ms + since_ms;
-        bool harmed = past->is_worse && strcmp(past->rule, rule->name) == 0;
-        if (past->action == action->action && !is_no_run(past) &&
-            (age_ms < rule->cooldown_ms || (harmed && age_ms < HARM_REST_MS))) {
-            snprintf(ret_why, ACT_DETAIL_SIZE, "an earlier controller did it %lld s ago%s",
-                     (long long)(age_ms / 1000),
-                     harmed ? ", and it made it worse" : ": its cooldown is not over");
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Both change nodes, and each waits until all of them are healthy. */
 static bool is_in_the_way(const struct controller *controller, enum action_e action) {
     return (action == ACTION_RESTART_SERVICE &&
@@ -444,14 +421,14 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
         stay_idle(controller, state, action, OUTCOME_HELD, why_held);
     } else if (!controller->is_settled) {
         stay_idle(controller, state, action, OUTCOME_HELD, "the journal could not be read yet");
-    } else if (is_in_memory(controller, action, why_held)) {
+    } else if (past_holds(controller, action, why_held)) {
         stay_idle(controller, state, action, OUTCOME_HELD, why_held);
     } else if (is_in_the_way(controller, action->action)) {
         stay_idle(controller, state, action, OUTCOME_HELD,
                   "nodes are being changed: one change at a time");
     } else if (why_not != NULL) {
         stay_idle(controller, state, action, OUTCOME_ADVISED, why_not);
-        tell(controller, action->rule, action->action, EFFECT_NONE);
+        actions_tell(controller, &(struct untold){action->rule, action->action, EFFECT_NONE, 0});
     } else if (controller->options.mode == RECOVERY_ADVISE) {
         stay_idle(controller, state, action, OUTCOME_ADVISED, "recovery.mode is advise");
     } else if (!is_within_budget(controller)) {
@@ -683,93 +660,4 @@ void actions_forget(struct controller *controller) {
     controller->untold_len = 0;
     controller->is_settled = false;
     actions_init(controller);
-}
-
-/* Budget and cooldowns outlive the controller: else one that ends again and again, or starts its
- * own process anew, would repeat what it did each time. False: with the next look. */
-MAY_BLOCK static bool recall(struct controller *controller) {
-    const struct controller_seams *seams = &controller->options.seams;
-    size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
-    if (seams->journal_past == NULL) {
-        return true;
-    }
-    controller->past_len = 0;
-    if (seams->journal_past(seams->data, controller->past, &controller->past_len) != ERR_OK) {
-        return false;
-    }
-    /* A row has the time when it was asked for: it may have been begun that much later. */
-    int64_t waited_ms =
-        controller->options.mode == RECOVERY_ASK ? controller->options.approve_ms : 0;
-    controller->past_us = now_us(controller);
-    controller->acted = 0;
-    for (size_t i = controller->past_len; i > 0; i--) { /* the newest last */
-        struct past_action *past = &controller->past[i - 1];
-        past->age_ms = past->age_ms < waited_ms ? 0 : past->age_ms - waited_ms;
-        controller->acted_us[controller->acted++ % size] =
-            controller->past_us - controller->past[i - 1].age_ms * 1000;
-    }
-    return true;
-}
-
-static bool is_another_process(const struct controller *controller,
-                               const struct standing_restart *restart) {
-    const struct sensed *sensed = &controller->sensed;
-    for (size_t i = 0; i < sensed->nodes_len; i++) {
-        if (slice_eq(sensed->nodes[i].figures.id, restart->node)) {
-            return sensed->nodes[i].started_at_ms != TIME_NONE &&
-                   sensed->nodes[i].started_at_ms != restart->started_at_ms;
-        }
-    }
-    return false;
-}
-
-/* A controller that started its own process anew cannot judge whether that helped: the next one
- * does. */
-static void adopt_watches(struct controller *controller) {
-    const struct policy *policy = controller->options.policy;
-    const struct order_page *page = controller->orders;
-    for (size_t i = 0; page != NULL && i < page->orders.restarts_len; i++) {
-        const struct standing_restart *restart = &page->orders.restarts[i];
-        struct ongoing ongoing = {.id = restart->action_id,
-                                  .action = ACTION_RESTART_SERVICE,
-                                  .rule = -1,
-                                  .before = restart->before};
-        for (size_t k = 0; k < policy->rules_len; k++) {
-            ongoing.rule = slice_eq_text(restart->rule, policy->rules[k].name) ? (int)k
-                                                                               : ongoing.rule;
-        }
-        snprintf(ongoing.detail, sizeof ongoing.detail, "a new process of %.128s serves",
-                 restart->node.at);
-        if (restart->is_own && restart->action_id > 0 &&
-            is_another_process(controller, restart)) {
-            watch(controller, &ongoing);
-        }
-    }
-}
-
-/* Once the journal can be written, before anything new goes into it. */
-MAY_BLOCK void actions_settle(struct controller *controller) {
-    static const struct {
-        enum action_outcome_e was, now;
-        const char *detail;
-    } rows[] = {
-        {OUTCOME_BEGUN, OUTCOME_INTERRUPTED,
-         "its controller ended, or lost the lead, in the middle of it"},
-        {OUTCOME_WAITING, OUTCOME_EXPIRED,
-         "its controller ended, or lost the lead, before somebody approved it"},
-    };
-    const struct controller_seams *seams = &controller->options.seams;
-    for (size_t i = 0; !controller->is_settled && i < sizeof rows / sizeof rows[0]; i++) {
-        struct journal_entry entry = {.outcome = action_outcome_text(rows[i].now),
-                                      .detail = slice_of(rows[i].detail),
-                                      .term = controller->leadership.term};
-        if (seams->journal_settle(seams->data, action_outcome_text(rows[i].was), &entry) !=
-            ERR_OK) {
-            return; /* with the next look */
-        }
-    }
-    if (!controller->is_settled && recall(controller)) {
-        controller->is_settled = true;
-        adopt_watches(controller);
-    }
 }

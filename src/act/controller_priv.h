@@ -19,8 +19,9 @@ struct alert_times {
 /* What an action did, until the next look takes it. */
 struct untold {
     int rule;
-    enum action_e action;
+    enum action_e action; /* ACTION_NONE: a person was called */
     enum effect_e effect;
+    int64_t age_ms; /* 0: since the last look; else an earlier controller did it */
 };
 
 /* The last row about an action that was not carried out: the same again is no news for a while. */
@@ -89,11 +90,23 @@ MAY_BLOCK void actions_take(struct controller *controller, const struct control_
 MAY_BLOCK void actions_go_on(struct controller *controller, const struct control_state *state);
 /* Leaves what is under way where it is when acting is stopped. */
 MAY_BLOCK void actions_hold(struct controller *controller);
-MAY_BLOCK void actions_settle(struct controller *controller);
 /* It ends or loses the lead: tells what is done by that. */
 MAY_BLOCK void actions_part(struct controller *controller);
 /* The lead was lost or begins anew: nothing is under way any more. */
 void actions_forget(struct controller *controller);
+/* For the deciders at the next look. */
+void actions_tell(struct controller *controller, const struct untold *untold);
+/* It is done: its effect will be judged, where that can be. */
+void actions_watch(struct controller *controller, const struct ongoing *done);
+/* False: nothing is known of its effect. */
+bool action_effect(enum action_outcome_e outcome, enum effect_e *ret_effect);
+
+/* controller_past.c: ends what earlier controllers left open in the journal, and takes over budget,
+ * cooldowns and ladders. */
+MAY_BLOCK void past_settle(struct controller *controller);
+/* One of them did this a short while ago: a sentence. */
+bool past_holds(const struct controller *controller, const struct action *action,
+                char ret_why[ACT_DETAIL_SIZE]);
 
 /* controller_judge.c: of an action that is done, and watched for a rule. */
 bool judge_can(const struct controller *controller, const struct ongoing *watched);

@@ -212,31 +212,42 @@ MAY_BLOCK static enum err_e journal_settle(void *data, const char *was,
     return end_rows(data, 0, was, entry);
 }
 
+/* ACTION_COUNT: of another time. */
+static enum action_e action_of(struct slice word) {
+    int action = 0;
+    while (action < ACTION_COUNT && !slice_eq_text(word, action_text((enum action_e)action))) {
+        action++;
+    }
+    return slice_eq_text(word, CALL_ACTION) ? ACTION_NONE : (enum action_e)action;
+}
+
+/* False: nothing was done. */
+static bool outcome_of(struct slice word, enum action_outcome_e *ret_outcome) {
+    static const enum action_outcome_e done[] = {
+        OUTCOME_BEGUN,     OUTCOME_DONE,  OUTCOME_FAILED,      OUTCOME_BETTER,
+        OUTCOME_NO_EFFECT, OUTCOME_WORSE, OUTCOME_INTERRUPTED, OUTCOME_CALLED};
+    for (size_t i = 0; i < sizeof done / sizeof done[0]; i++) {
+        *ret_outcome = done[i];
+        if (slice_eq_text(word, action_outcome_text(done[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool take_past(const struct action_record *record, int64_t now_ms, struct arena *arena,
                       struct past_action *ret_past) {
-    static const enum action_outcome_e idle[] = {OUTCOME_ADVISED, OUTCOME_HELD, OUTCOME_WAITING,
-                                                 OUTCOME_EXPIRED, OUTCOME_CALLED};
     struct json_t *evidence = NULL;
-    *ret_past = (struct past_action){.action = ACTION_NONE, .age_ms = now_ms - record->at_ms};
-    for (size_t i = 0; i < sizeof idle / sizeof idle[0]; i++) {
-        if (slice_eq_text(record->outcome, action_outcome_text(idle[i]))) {
-            return false;
-        }
-    }
-    for (int i = ACTION_NONE + 1; i < ACTION_COUNT; i++) {
-        if (slice_eq_text(record->action, action_text((enum action_e)i))) {
-            ret_past->action = (enum action_e)i;
-        }
-    }
+    *ret_past = (struct past_action){.action = action_of(record->action),
+                                     .age_ms = now_ms - record->at_ms};
     if (json_parse(arena, record->evidence, &evidence, NULL) != ERR_OK ||
         !slice_to_cstr(json_text_at(evidence, "rule", SLICE_LIT("")), ret_past->rule,
                        sizeof ret_past->rule)) {
         ret_past->rule[0] = '\0';
     }
     ret_past->age_ms = ret_past->age_ms < 0 ? 0 : ret_past->age_ms;
-    ret_past->is_worse = slice_eq_text(record->outcome, action_outcome_text(OUTCOME_WORSE));
-    ret_past->is_cut = slice_eq_text(record->outcome, action_outcome_text(OUTCOME_INTERRUPTED));
-    return ret_past->action != ACTION_NONE && slice_eq_text(record->system, SYSTEM);
+    return ret_past->action != ACTION_COUNT && slice_eq_text(record->system, SYSTEM) &&
+           outcome_of(record->outcome, &ret_past->outcome);
 }
 
 MAY_BLOCK static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTIONS_MAX],

@@ -65,6 +65,12 @@ static inline bool alert_is_firing_now(const struct alert *alert) {
     return alert->state == ALERT_FIRING && alert->is_true;
 }
 
+/* It was seen not to fire: neither silence nor an alert that begins to hold says so. */
+static inline bool alert_is_calm(const struct alert *alert) {
+    return alert->state == ALERT_RESOLVED ||
+           (alert->state == ALERT_INACTIVE && figure_is_known(alert->value));
+}
+
 /* Whether people are shown it: some built-in rules have nothing to say most of the time. */
 static inline bool alert_is_listed(const struct alert_rule *rule, const struct alert *alert) {
     return !rule->disabled && (rule->listed == LISTED_ALWAYS || alert->state != ALERT_INACTIVE);

@@ -9,6 +9,9 @@
  *
  * A rule whose ladder has ended goes on asking for its last action at its cooldown: what did no
  * good may do some later. What did harm is barred for HARM_REST_MS, also when the rule fires anew.
+ *
+ * Who takes the lead, or starts, is told what earlier controllers saw, and stands where they stood:
+ * unless this history saw the rule calm since then.
  */
 #include "control/recovery.h"
 
@@ -21,7 +24,7 @@ void recovery_history_init(struct recovery_history *history) {
         history->last_run_ms[i] = TIME_NONE;
     }
     for (int i = 0; i < ALERT_RULES_MAX; i++) {
-        history->climbs[i] = (struct climb){.rung = 0};
+        history->climbs[i] = (struct climb){.rung = 0, .calm_ms = TIME_NONE};
         for (int k = 0; k < RUNGS_MAX; k++) {
             history->climbs[i].barred_ms[k] = TIME_NONE;
         }
@@ -51,26 +54,11 @@ static enum action_e wanted(const struct recovery_history *history, const struct
     return rung == RUNGS_MAX ? ACTION_NONE : rule_action(&alerts->rules[rule], rung);
 }
 
-static void call(struct climb *climb, size_t rule, struct calls *calls) {
-    if (!climb->is_called) {
-        climb->is_called = true;
-        calls->rules[calls->len++] = (int)rule;
-    }
-}
-
-static bool is_of(const struct told_effect *told, const struct alert_rule *rule, size_t rung) {
-    enum action_e action = rule_action(rule, rung);
-    return action != ACTION_NONE && slice_eq_text(told->action, action_text(action)) &&
-           told->effect != EFFECT_HELPED;
-}
-
-/* The rung that did not help; RUNGS_MAX: none of this rule's. */
-static size_t bar(struct climb *climb, const struct alert_rule *rule,
-                  const struct told_effect *told, int64_t now_ms) {
+/* The rung that this is about; RUNGS_MAX: none of this rule's. */
+static size_t rung_of(const struct alert_rule *rule, const struct told_effect *told) {
     for (size_t i = 0; i < RUNGS_MAX; i++) {
-        if (is_of(told, rule, i)) {
-            climb->barred_ms[i] =
-                told->effect == EFFECT_HARMED ? now_ms + HARM_REST_MS : climb->barred_ms[i];
+        enum action_e action = rule_action(rule, i);
+        if (action != ACTION_NONE && slice_eq_text(told->action, action_text(action))) {
             return i;
         }
     }
@@ -81,26 +69,70 @@ static bool is_last(const struct alert_rule *rule, size_t rung) {
     return rung + 1 == RUNGS_MAX || rule_action(rule, rung + 1) == ACTION_NONE;
 }
 
+/* The rule has not stopped firing since, as far as is known: what nobody looked at is not known. */
+static bool is_of_this_run(const struct climb *climb, const struct told_effect *told, bool fires,
+                           int64_t now_ms) {
+    return told->age_ms == 0 ? fires
+                             : climb->calm_ms == TIME_NONE ||
+                                   climb->calm_ms <= now_ms - told->age_ms + LOOKS_APART_MS;
+}
+
+/* What is told of a rung that the rule has left moves it no further. */
+static void step_on(struct climb *climb, const struct alert_rule *rule, size_t rung) {
+    if (rung == climb->rung && is_last(rule, rung)) {
+        climb->is_spent = true;
+    } else if (rung == climb->rung) {
+        climb->rung++;
+    }
+}
+
+static void begin_anew(struct climb *climb) {
+    climb->rung = 0;
+    climb->is_spent = climb->is_called = false;
+}
+
+static void take_effect(struct climb *climb, const struct alert_rule *rule,
+                        const struct told_effect *told, bool fires, int64_t now_ms) {
+    size_t rung = rung_of(rule, told);
+    bool counts = is_of_this_run(climb, told, fires, now_ms);
+    if (counts && slice_eq_text(told->action, CALL_ACTION)) {
+        climb->is_called = true;
+    } else if (rung != RUNGS_MAX && told->effect == EFFECT_HELPED) {
+        if (told->age_ms > now_ms) { /* nobody knows whether it ended thereby: mostly it did */
+            begin_anew(climb);
+        }
+    } else if (rung != RUNGS_MAX) {
+        if (told->effect == EFFECT_HARMED) {
+            climb->barred_ms[rung] = now_ms - told->age_ms + HARM_REST_MS;
+        }
+        if (counts) {
+            step_on(climb, rule, rung);
+        }
+    }
+}
+
 void recovery_look(struct recovery_history *history, const struct alerts *alerts,
                    const struct snapshot *snapshot, int64_t now_ms, struct calls *ret_calls) {
     ret_calls->len = 0;
     for (size_t i = 0; i < alerts->len; i++) {
         const struct alert_rule *rule = &alerts->rules[i];
+        const struct alert *alert = &alerts->states->alerts[i];
         struct climb *climb = &history->climbs[i];
-        bool fires = alerts->states->alerts[i].state == ALERT_FIRING;
+        bool fires = alert->state == ALERT_FIRING;
+        bool is_over = alert_is_calm(alert) || (climb->fires && !fires);
+        climb->fires = fires;
+        climb->calm_ms = is_over ? now_ms : climb->calm_ms;
         for (size_t k = 0; k < snapshot->effects_len; k++) {
-            if (!slice_eq_text(snapshot->effects[k].rule, rule->name) ||
-                bar(climb, rule, &snapshot->effects[k], now_ms) != climb->rung || !fires) {
-                continue; /* what is told of a rung that the rule has left moves it no further */
-            }
-            if (is_last(rule, climb->rung)) {
-                call(climb, i, ret_calls);
-            } else {
-                climb->rung++;
+            if (slice_eq_text(snapshot->effects[k].rule, rule->name)) {
+                take_effect(climb, rule, &snapshot->effects[k], fires, now_ms);
             }
         }
-        climb->rung = fires ? climb->rung : 0;
-        climb->is_called = fires && climb->is_called;
+        if (is_over) {
+            begin_anew(climb);
+        } else if (fires && climb->is_spent && !climb->is_called) {
+            climb->is_called = true;
+            ret_calls->rules[ret_calls->len++] = (int)i;
+        }
     }
 }
 

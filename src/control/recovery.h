@@ -3,8 +3,9 @@
  * Which automatic actions run at a decision. A rule's action is due while the rule fires on a fresh
  * sample and the action last ran its cooldown ago; an action that several rules ask for runs once.
  * When an action is told not to have helped, the rule climbs its ladder, and calls a person where
- * the ladder ends. Choosing is all that happens here: carrying out, checking and undoing belong to
- * the actuators. Pure. Thread: the owner of the history.
+ * the ladder ends; what an earlier controller was told counts while the rule fires on. Choosing is
+ * all that happens here: carrying out, checking and undoing belong to the actuators. Pure. Thread:
+ * the owner of the history.
  */
 #ifndef TURNOUT_CONTROL_RECOVERY_H
 #define TURNOUT_CONTROL_RECOVERY_H
@@ -15,12 +16,16 @@
 enum {
     RUNGS_MAX = LADDER_MAX + 1,
     HARM_REST_MS = 60 * 60 * 1000, /* so long a rule does not ask again for what made it worse */
+    LOOKS_APART_MS = 10 * 1000,    /* by less than this two controllers see the same differently */
 };
 
 /* Of one rule. Drawn in recovery.c. */
 struct climb {
     size_t rung;                     /* of the action that is asked for now */
-    bool is_called;                  /* a person, since it fires */
+    bool fires;                      /* at the last look */
+    bool is_spent;                   /* its last one did not help, since it fires */
+    bool is_called;                  /* a person, likewise */
+    int64_t calm_ms;                 /* it was last seen not to fire; TIME_NONE: never was */
     int64_t barred_ms[RUNGS_MAX];    /* until then; TIME_NONE: never */
 };
 

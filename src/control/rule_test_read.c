@@ -318,6 +318,7 @@ static enum err_e read_effect(const struct reading *reading, const struct json_t
         return refuse(reading, "", "expected a rule, an action and an effect");
     }
     ret_effect->told.effect = (enum effect_e)word;
+    ret_effect->told.age_ms = 0;
     return ERR_OK;
 }
 

@@ -102,9 +102,11 @@ const char *effect_text(enum effect_e effect);
 /* Told by whoever carried it out and looked again; a rule and an action that are not known are
  * passed over. */
 struct told_effect {
-    struct slice rule, action;
+    struct slice rule, action; /* or CALL_ACTION: a person was called */
     enum effect_e effect;
+    int64_t age_ms; /* 0: since the last snapshot; else an earlier controller saw it so long ago */
 };
+#define CALL_ACTION "CALL_PERSON"
 
 struct snapshot {
     double t; /* seconds from any start */
@@ -113,7 +115,7 @@ struct snapshot {
     const struct node_figures *nodes;
     size_t nodes_len;
     double metrics[METRIC_GIVEN_COUNT];
-    const struct told_effect *effects; /* since the last snapshot */
+    const struct told_effect *effects; /* those of earlier controllers in their order */
     size_t effects_len;
 };
 

@@ -196,21 +196,29 @@ static enum err_e read_metrics(const struct json_t *object, struct snapshot *ret
     return ERR_OK;
 }
 
-static enum err_e read_effect(const struct json_t *object, size_t index,
-                              struct told_effect *ret_effect, struct problem *ret_problem) {
-    struct slice word = json_text_at(object, "effect", SLICE_NONE);
-    ret_effect->rule = json_text_at(object, "rule", SLICE_NONE);
-    ret_effect->action = json_text_at(object, "action", SLICE_NONE);
-    for (size_t i = 0; i < EFFECTS && ret_effect->rule.at != NULL; i++) {
-        if (word.at != NULL && slice_eq_text(word, effect_words[i]) &&
-            ret_effect->action.at != NULL) {
-            ret_effect->effect = (enum effect_e)i;
-            return ERR_OK;
+static bool find_effect(struct slice word, enum effect_e *ret_effect) {
+    for (size_t i = 0; i < EFFECTS; i++) {
+        if (word.at != NULL && slice_eq_text(word, effect_words[i])) {
+            *ret_effect = (enum effect_e)i;
+            return true;
         }
     }
-    return problem_set(ret_problem, ERR_INVALID_FIELD, "effects",
-                       "effects[%zu]: expected a rule, an action and an effect: helped, none or "
-                       "harmed", index);
+    return false;
+}
+
+static enum err_e read_effect(const struct json_t *object, size_t index,
+                              struct told_effect *ret_effect, struct problem *ret_problem) {
+    char name[32];
+    ret_effect->rule = json_text_at(object, "rule", SLICE_NONE);
+    ret_effect->action = json_text_at(object, "action", SLICE_NONE);
+    if (ret_effect->rule.at == NULL || ret_effect->action.at == NULL ||
+        !find_effect(json_text_at(object, "effect", SLICE_NONE), &ret_effect->effect)) {
+        return problem_set(ret_problem, ERR_INVALID_FIELD, "effects",
+                           "effects[%zu]: expected a rule, an action and an effect: helped, none "
+                           "or harmed", index);
+    }
+    snprintf(name, sizeof name, "effects[%zu].age", index);
+    return read_age(object, name, &ret_effect->age_ms, ret_problem);
 }
 
 static enum err_e read_effects(struct arena *arena, const struct json_t *array,

@@ -43,6 +43,9 @@ static void write_effects(struct json_writer *w, const struct snapshot *snapshot
         json_put_text(w, "rule", snapshot->effects[i].rule);
         json_put_text(w, "action", snapshot->effects[i].action);
         json_put_cstr(w, "effect", effect_text(snapshot->effects[i].effect));
+        if (snapshot->effects[i].age_ms > 0) {
+            put_number(w, "age", (double)snapshot->effects[i].age_ms / 1000);
+        }
         json_end_object(w);
     }
     json_end_array(w);

@@ -160,6 +160,43 @@ def test_it_acts_and_writes_it_down(plant, tmp_path):
     assert {row["actor"] for row in rows if row["system"] == "recovery"} == {id_of(controller)}
 
 
+# The figure stays as it is, whatever is done.
+LADDER = """[recovery]
+verify = 1s
+budget = {budget}
+[alert.always]
+metric = healthy_nodes
+threshold = 0
+action = OPTIMIZE_QUERIES
+then = SHED_LOAD
+cooldown = 1h
+"""
+
+
+def test_the_next_one_goes_on_where_the_ladder_stood(plant, tmp_path):
+    def controller(budget):
+        path = tmp_path / f"{budget}.ini"
+        path.write_text(LADDER.format(budget=budget))
+        return plant.controller("--config", str(path))
+
+    def rows(process):
+        with process.client() as client:
+            return [(row["action"], row["outcome"], row["actor"])
+                    for row in client.get("/v1/actions").json["items"]
+                    if row["system"] == "recovery" and row["evidence"].get("rule") == "always"]
+
+    plant.node()
+    first = controller(1)  # may not take the second rung any more
+    judged = ("OPTIMIZE_QUERIES", "no effect", id_of(first))
+    eventually(lambda: rows(first), lambda seen: judged in seen, WAIT_S)
+    first.kill()
+    second = controller(6)
+    seen = eventually(lambda: rows(second), lambda seen: any(
+        row[0] == "SHED_LOAD" and row[1] in ("done", "no effect") for row in seen), WAIT_S)
+    assert [row for row in seen if row[0] == "OPTIMIZE_QUERIES"] == [judged]
+    assert {row[2] for row in seen if row[:2] == seen[0][:2]} == {id_of(second)}
+
+
 def test_nodes_hear_what_a_controller_elsewhere_sheds(plant, tmp_path):
     path = tmp_path / "turnout.ini"
     path.write_text("[recovery]\nverify = 0s\nshed_for = 1m\n[alert.always]\n"

@@ -605,8 +605,10 @@ static void start_after(size_t len, const struct past_action *past) {
 
 static void a_cooldown_outlives_its_controller(void **state) {
     (void)state;
-    const struct past_action past = {
-        .action = ACTION_OPTIMIZE_QUERIES, .rule = "database_slow_query", .age_ms = 100000};
+    const struct past_action past = {.action = ACTION_OPTIMIZE_QUERIES,
+                                     .rule = "database_slow_query",
+                                     .age_ms = 100000,
+                                     .outcome = OUTCOME_DONE};
     start_after(1, &past);
     turns(2);
     assert_int_equal(world.acts, 0);
@@ -630,8 +632,10 @@ static void scaling_that_no_rule_asked_for_or_that_was_cut_off_holds_no_rule_bac
         make(NULL);
         world.can_scale = true;
         world.policy.scaler.min = 1; /* as many as there are */
-        struct past_action past = {
-            .action = ACTION_AUTO_SCALE, .age_ms = 1000, .is_cut = cases[i].is_cut};
+        struct past_action past = {.action = ACTION_AUTO_SCALE,
+                                   .age_ms = 1000,
+                                   .outcome = cases[i].is_cut ? OUTCOME_INTERRUPTED
+                                                              : OUTCOME_DONE};
         snprintf(past.rule, sizeof past.rule, "%s", cases[i].rule);
         start_after(1, &past);
         set_rule("database_slow_query", "action", "AUTO_SCALE");
@@ -646,8 +650,10 @@ static void the_budget_outlives_its_controller(void **state) {
     (void)state;
     struct past_action past[6];
     for (size_t i = 0; i < 6; i++) {
-        past[i] = (struct past_action){
-            .action = ACTION_INVALIDATE_CACHE, .rule = "other", .age_ms = 3000000};
+        past[i] = (struct past_action){.action = ACTION_INVALIDATE_CACHE,
+                                       .rule = "other",
+                                       .age_ms = 3000000,
+                                       .outcome = OUTCOME_DONE};
     }
     start_after(6, past);
     turns(2);
@@ -662,19 +668,58 @@ static void the_budget_outlives_its_controller(void **state) {
 
 static void what_made_it_worse_is_not_repeated_by_the_next_controller(void **state) {
     (void)state;
-    struct past_action past = {.action = ACTION_OPTIMIZE_QUERIES, .rule = "database_slow_query",
-                               .age_ms = 1200000, .is_worse = true};
+    struct past_action past = {.action = ACTION_OPTIMIZE_QUERIES,
+                               .rule = "database_slow_query",
+                               .age_ms = 1200000,
+                               .outcome = OUTCOME_WORSE};
     start_after(1, &past);
     turns(2);
     assert_int_equal(world.acts, 0);
-    assert_string_equal(last_row()->detail,
-                        "an earlier controller did it 1200 s ago, and it made it worse");
+    assert_int_equal(world.rows_len, 1); /* nothing else is on its ladder */
+    assert_string_equal(last_row()->action, "CALL_PERSON");
     drop(NULL);
     make(NULL);
     snprintf(past.rule, sizeof past.rule, "other");
     start_after(1, &past);
     turns(2);
     assert_int_equal(world.acts, 1);
+}
+
+static void start_on_a_ladder(size_t len, const struct past_action *past) {
+    struct alert_rule *slow = &world.policy.rules[1];
+    assert_string_equal(slow->name, "database_slow_query");
+    slow->then.at[slow->then.len++] = ACTION_SHED_LOAD;
+    world.can_shed = true;
+    start_after(len, past);
+    turns(2);
+}
+
+static void the_ladder_outlives_its_controller(void **state) {
+    (void)state;
+    const struct past_action past[] = {
+        {ACTION_SHED_LOAD, "database_slow_query", 301000, OUTCOME_NO_EFFECT},
+        {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 700000, OUTCOME_FAILED},
+    };
+    start_on_a_ladder(1, &past[1]);
+    assert_int_equal(world.acts, 1);
+    assert_string_equal(world.rows[0].action, "SHED_LOAD");
+    drop(NULL);
+    make(NULL);
+    start_on_a_ladder(2, past); /* the newest first */
+    assert_string_equal(world.rows[0].action, "CALL_PERSON");
+    assert_string_equal(world.rows[1].action, "SHED_LOAD");
+}
+
+static void a_person_is_not_called_anew_by_the_next_controller(void **state) {
+    (void)state;
+    const struct past_action past[] = {
+        {ACTION_NONE, "database_slow_query", 200000, OUTCOME_CALLED},
+        {ACTION_SHED_LOAD, "database_slow_query", 301000, OUTCOME_NO_EFFECT},
+        {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 700000, OUTCOME_WORSE},
+    };
+    start_on_a_ladder(3, past);
+    assert_int_equal(world.rows_len, 1);
+    assert_string_equal(world.rows[0].action, "SHED_LOAD");
 }
 
 static void nothing_is_done_before_the_journal_was_read(void **state) {
@@ -1428,6 +1473,8 @@ int main(void) {
         EACH(scaling_that_no_rule_asked_for_or_that_was_cut_off_holds_no_rule_back),
         EACH(the_budget_outlives_its_controller),
         EACH(what_made_it_worse_is_not_repeated_by_the_next_controller),
+        EACH(the_ladder_outlives_its_controller),
+        EACH(a_person_is_not_called_anew_by_the_next_controller),
         EACH(nothing_is_done_before_the_journal_was_read),
         EACH(an_action_that_hangs_is_ended_and_said),
         EACH(what_ends_with_its_controller_is_done_if_it_was_meant_so),

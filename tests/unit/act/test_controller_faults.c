@@ -204,13 +204,21 @@ static enum err_e journal_settle(void *data, const char *was, const struct journ
 }
 
 static bool is_idle(const char *outcome) {
-    static const char *const idle[] = {"advised", "held", "waiting", "expired", "called"};
+    static const char *const idle[] = {"advised", "held", "waiting", "expired"};
     for (size_t i = 0; i < sizeof idle / sizeof idle[0]; i++) {
         if (strcmp(outcome, idle[i]) == 0) {
             return true;
         }
     }
     return false;
+}
+
+static enum action_outcome_e outcome_of(const char *word) {
+    int outcome = OUTCOME_ADVISED;
+    while (strcmp(word, action_outcome_text((enum action_outcome_e)outcome)) != 0) {
+        outcome++;
+    }
+    return (enum action_outcome_e)outcome;
 }
 
 static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTIONS_MAX],
@@ -220,11 +228,11 @@ static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTI
     for (size_t i = world.rows_len; i > 0 && *ret_len < PAST_ACTIONS_MAX; i--) {
         const struct row *row = &world.rows[i - 1];
         int64_t age_ms = wall_ms() - row->at_ms;
-        if (row->action != ACTION_NONE && !is_idle(row->outcome) && age_ms < 3600000 + APPROVE_MS) {
+        if (!is_idle(row->outcome) && age_ms < 3600000 + APPROVE_MS) {
             struct past_action *past = &ret_past[(*ret_len)++];
             *past = (struct past_action){.action = row->action,
                                          .age_ms = age_ms,
-                                         .is_worse = strcmp(row->outcome, "worse") == 0};
+                                         .outcome = outcome_of(row->outcome)};
             memcpy(past->rule, row->rule, sizeof past->rule);
         }
     }

@@ -140,6 +140,8 @@ static void a_wrong_line_is_refused_with_the_field_named(void **state) {
         {"{\"t\":1,\"effects\":[{\"rule\":\"a\",\"action\":\"b\",\"effect\":\"good\"}]}",
          "effects"},
         {"{\"t\":1,\"effects\":[{\"action\":\"b\",\"effect\":\"none\"}]}", "effects"},
+        {"{\"t\":1,\"effects\":[{\"rule\":\"a\",\"action\":\"b\",\"effect\":\"none\","
+         "\"age\":-1}]}", "effects[0].age"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct problem problem = {0};
@@ -213,7 +215,8 @@ static void a_snapshot_reads_back_as_it_was_written(void **state) {
         "12.5,\"memory\":null,\"connections\":3,\"hit_rate\":0.1,\"age\":2.5}],\"metrics\":{"
         "\"avg_response_time_ms\":0.3,\"slow_query_count\":null,\"memory_usage\":null,"
         "\"cache_hit_rate\":null,\"avg_query_time_ms\":1e-05},\"effects\":[{\"rule\":\"r\","
-        "\"action\":\"SHED_LOAD\",\"effect\":\"harmed\"}]}";
+        "\"action\":\"SHED_LOAD\",\"effect\":\"harmed\"},{\"rule\":\"r\",\"action\":"
+        "\"CALL_PERSON\",\"effect\":\"none\",\"age\":61.5}]}";
     assert_int_equal(read_line(line, &problem), ERR_OK);
     struct buf out;
     struct json_writer w;

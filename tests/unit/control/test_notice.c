@@ -264,7 +264,7 @@ static void that_a_person_is_needed_is_told_at_once_and_once(void **state) {
     look(5, 150);
     assert_int_equal(heard[0].calls, 0);
     const struct told_effect effect = {SLICE_LIT("slow"), SLICE_LIT("OPTIMIZE_QUERIES"),
-                                       EFFECT_NONE};
+                                       EFFECT_NONE, 0};
     f.snapshot.effects = &effect;
     f.snapshot.effects_len = 1;
     look(20, 150);

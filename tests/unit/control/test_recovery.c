@@ -36,7 +36,7 @@ static enum action_e look(double t, double value) {
 
 /* What the next look is told. */
 static void tell(const char *action, enum effect_e word) {
-    effect = (struct told_effect){SLICE_LIT("slow"), slice_of(action), word};
+    effect = (struct told_effect){SLICE_LIT("slow"), slice_of(action), word, 0};
     f.snapshot.effects = &effect;
     f.snapshot.effects_len = 1;
 }
@@ -138,6 +138,93 @@ static void a_ladder_may_ask_the_scaler(void **state) {
     assert_int_equal(f.decision.scale.desired, 6);
 }
 
+/* ---- what earlier controllers were told ---- */
+
+#define TOLD(action, word, age_s)                                                                  \
+    {{"slow", 4}, {action, sizeof(action) - 1}, EFFECT_##word, (age_s) * 1000}
+
+static void who_takes_the_lead_stands_where_the_last_one_stood(void **state) {
+    (void)state;
+    static const struct {
+        const char *what;
+        double begun, calm_from, calm_to; /* it looks since `begun`, and takes the lead at 100 */
+        size_t len;
+        struct told_effect told[4];
+        enum action_e next;
+        size_t calls;
+    } cases[] = {
+        {"nothing was done", 100, 0, 0, 0, {{.age_ms = 0}}, ACTION_OPTIMIZE_QUERIES, 0},
+        {"a first rung in vain", 100, 0, 0, 1, {TOLD("OPTIMIZE_QUERIES", NONE, 60)},
+         ACTION_INVALIDATE_CACHE, 0},
+        {"a first rung that did harm", 100, 0, 0, 1, {TOLD("OPTIMIZE_QUERIES", HARMED, 60)},
+         ACTION_INVALIDATE_CACHE, 0},
+        {"two rungs in vain", 100, 0, 0, 2,
+         {TOLD("OPTIMIZE_QUERIES", NONE, 90), TOLD("INVALIDATE_CACHE", NONE, 30)},
+         ACTION_SHED_LOAD, 0},
+        {"all in vain, and it ended before it called", 100, 0, 0, 3,
+         {TOLD("OPTIMIZE_QUERIES", NONE, 90), TOLD("INVALIDATE_CACHE", NONE, 30),
+          TOLD("SHED_LOAD", NONE, 1)},
+         ACTION_SHED_LOAD, 1},
+        {"a person was called", 100, 0, 0, 4,
+         {TOLD("OPTIMIZE_QUERIES", NONE, 90), TOLD("INVALIDATE_CACHE", NONE, 30),
+          TOLD("SHED_LOAD", NONE, 2), TOLD("CALL_PERSON", NONE, 1)},
+         ACTION_SHED_LOAD, 0},
+        {"the second rung helped: it ended thereby", 100, 0, 0, 2,
+         {TOLD("OPTIMIZE_QUERIES", NONE, 90), TOLD("INVALIDATE_CACHE", HELPED, 30)},
+         ACTION_OPTIMIZE_QUERIES, 0},
+        {"fires on, as the next one saw", 0, 0, 0, 1, {TOLD("OPTIMIZE_QUERIES", NONE, 60)},
+         ACTION_INVALIDATE_CACHE, 0},
+        {"fires on though the second rung helped", 0, 0, 0, 2,
+         {TOLD("OPTIMIZE_QUERIES", NONE, 90), TOLD("INVALIDATE_CACHE", HELPED, 30)},
+         ACTION_INVALIDATE_CACHE, 0},
+        {"was calm since", 0, 70, 80, 1, {TOLD("OPTIMIZE_QUERIES", NONE, 60)},
+         ACTION_OPTIMIZE_QUERIES, 0},
+        {"was calm before", 0, 10, 30, 1, {TOLD("OPTIMIZE_QUERIES", NONE, 60)},
+         ACTION_INVALIDATE_CACHE, 0},
+        {"the next one saw it later", 0, 0, 45, 1, {TOLD("OPTIMIZE_QUERIES", NONE, 60)},
+         ACTION_INVALIDATE_CACHE, 0},
+        {"called for an earlier time", 0, 70, 80, 2,
+         {TOLD("OPTIMIZE_QUERIES", NONE, 60), TOLD("CALL_PERSON", NONE, 59)},
+         ACTION_OPTIMIZE_QUERIES, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        (void)fresh(NULL);
+        fixture_set(&f, rule, "cooldown", "0s");
+        for (double t = cases[i].begun; t < 100; t++) {
+            (void)look(t, t >= cases[i].calm_from && t < cases[i].calm_to ? 50 : 150);
+        }
+        f.snapshot.effects = cases[i].told;
+        f.snapshot.effects_len = cases[i].len;
+        enum action_e next = look(100, 150);
+        if (next != cases[i].next || f.decision.calls.len != cases[i].calls) {
+            fail_msg("%s: %s, %zu calls", cases[i].what, action_text(next), f.decision.calls.len);
+        }
+    }
+}
+
+static void a_rule_that_must_hold_for_a_while_keeps_its_place_until_it_fires(void **state) {
+    (void)state;
+    static const struct told_effect told = TOLD("OPTIMIZE_QUERIES", NONE, 60);
+    fixture_set(&f, rule, "for", "30s");
+    f.snapshot.effects = &told;
+    f.snapshot.effects_len = 1;
+    assert_int_equal(look(0, 150), ACTION_NONE);
+    assert_int_equal(look(10, FIGURE_MISSING), ACTION_NONE); /* silence says nothing */
+    assert_int_equal(look(20, 150), ACTION_NONE);
+    assert_int_equal(look(50, 150), ACTION_INVALIDATE_CACHE);
+}
+
+static void a_rule_that_is_calm_when_the_next_one_looks_begins_anew(void **state) {
+    (void)state;
+    static const struct told_effect told = TOLD("OPTIMIZE_QUERIES", HARMED, 3000);
+    f.snapshot.effects = &told;
+    f.snapshot.effects_len = 1;
+    assert_int_equal(look(0, 50), ACTION_NONE);
+    assert_int_equal(look(1, 150), ACTION_NONE); /* what did harm rests for its hour */
+    assert_int_equal(look(599, 150), ACTION_NONE);
+    assert_int_equal(look(600, 150), ACTION_OPTIMIZE_QUERIES);
+}
+
 /* Whatever is told and whatever the figures: an action runs at most once in a cooldown, a call
  * comes at most once while a rule fires, and no barred action runs. */
 static void no_story_breaks_the_bounds(void **state) {
@@ -188,6 +275,9 @@ int main(void) {
         CLAIM(above_a_barred_rung_the_next_one_down_is_taken),
         CLAIM(what_is_told_late_or_of_others_moves_nothing),
         CLAIM(a_ladder_may_ask_the_scaler),
+        CLAIM(who_takes_the_lead_stands_where_the_last_one_stood),
+        CLAIM(a_rule_that_must_hold_for_a_while_keeps_its_place_until_it_fires),
+        CLAIM(a_rule_that_is_calm_when_the_next_one_looks_begins_anew),
         CLAIM(no_story_breaks_the_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

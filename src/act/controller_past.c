@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What earlier controllers did: how it goes on with this one, and ends in the journal. */
+#include "act/controller_priv.h"
+
+#include <stdio.h>
+
+/* The scaler mends its limits and follows the load by itself, which is no run for a rule. And a
+ * number of nodes that was not reached is asked for again: it is the same number. */
+static bool is_no_run(const struct past_action *past) {
+    return past->action == ACTION_AUTO_SCALE &&
+           (past->rule[0] == '\0' || past->outcome == OUTCOME_INTERRUPTED);
+}
+
+bool past_holds(const struct controller *controller, const struct action *action,
+                char ret_why[ACT_DETAIL_SIZE]) {
+    int64_t since_ms = (clock_mono_us(controller->options.clock) - controller->past_us) / 1000;
+    const struct alert_rule *rule =
+        action->rule < 0 ? NULL : &controller->options.policy->rules[action->rule];
+    for (size_t i = 0; rule != NULL && i < controller->past_len; i++) {
+        const struct past_action *past = &controller->past[i];
+        int64_t age_ms = past->age_ms + since_ms;
+        if (past->action == action->action && !is_no_run(past) &&
+            age_ms < rule->cooldown_ms) {
+            snprintf(ret_why, ACT_DETAIL_SIZE,
+                     "an earlier controller did it %lld s ago: its cooldown is not over",
+                     (long long)(age_ms / 1000));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What became of it is told to the deciders as it would have been then: an effect is seen verify_ms
+ * after the action, at the earliest. */
+static void recall_effect(struct controller *controller, const struct past_action *past) {
+    const struct policy *policy = controller->options.policy;
+    bool was_judged = past->outcome != OUTCOME_FAILED && past->outcome != OUTCOME_CALLED;
+    int64_t age_ms = past->age_ms - (was_judged ? controller->options.verify_ms : 0);
+    struct untold untold = {
+        .rule = -1, .action = past->action, .age_ms = age_ms > 1000 ? age_ms : 1000};
+    for (size_t i = 0; i < policy->rules_len; i++) {
+        untold.rule = strcmp(policy->rules[i].name, past->rule) == 0 ? (int)i : untold.rule;
+    }
+    if (action_effect(past->outcome, &untold.effect)) {
+        actions_tell(controller, &untold);
+    }
+}
+
+/* Budget, cooldowns and the ladders' places outlive the controller: else one that ends again and
+ * again, or starts its own process anew, would repeat what it did each time. False: with the next
+ * look. */
+MAY_BLOCK static bool recall(struct controller *controller) {
+    const struct controller_seams *seams = &controller->options.seams;
+    size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
+    if (seams->journal_past == NULL) {
+        return true;
+    }
+    controller->past_len = 0;
+    if (seams->journal_past(seams->data, controller->past, &controller->past_len) != ERR_OK) {
+        return false;
+    }
+    /* A row has the time when it was asked for: it may have been begun that much later. */
+    int64_t waited_ms =
+        controller->options.mode == RECOVERY_ASK ? controller->options.approve_ms : 0;
+    controller->past_us = clock_mono_us(controller->options.clock);
+    controller->acted = 0;
+    for (size_t i = controller->past_len; i > 0; i--) { /* the newest last */
+        struct past_action *past = &controller->past[i - 1];
+        past->age_ms = past->age_ms < waited_ms ? 0 : past->age_ms - waited_ms;
+        recall_effect(controller, past);
+        if (past->action != ACTION_NONE) {
+            controller->acted_us[controller->acted++ % size] =
+                controller->past_us - past->age_ms * 1000;
+        }
+    }
+    return true;
+}
+
+static bool is_another_process(const struct controller *controller,
+                               const struct standing_restart *restart) {
+    const struct sensed *sensed = &controller->sensed;
+    for (size_t i = 0; i < sensed->nodes_len; i++) {
+        if (slice_eq(sensed->nodes[i].figures.id, restart->node)) {
+            return sensed->nodes[i].started_at_ms != TIME_NONE &&
+                   sensed->nodes[i].started_at_ms != restart->started_at_ms;
+        }
+    }
+    return false;
+}
+
+/* A controller that started its own process anew cannot judge whether that helped: the next one
+ * does. */
+static void adopt_watches(struct controller *controller) {
+    const struct policy *policy = controller->options.policy;
+    const struct order_page *page = controller->orders;
+    for (size_t i = 0; page != NULL && i < page->orders.restarts_len; i++) {
+        const struct standing_restart *restart = &page->orders.restarts[i];
+        struct ongoing ongoing = {.id = restart->action_id,
+                                  .action = ACTION_RESTART_SERVICE,
+                                  .rule = -1,
+                                  .before = restart->before};
+        for (size_t k = 0; k < policy->rules_len; k++) {
+            ongoing.rule = slice_eq_text(restart->rule, policy->rules[k].name) ? (int)k
+                                                                               : ongoing.rule;
+        }
+        snprintf(ongoing.detail, sizeof ongoing.detail, "a new process of %.128s serves",
+                 restart->node.at);
+        if (restart->is_own && restart->action_id > 0 &&
+            is_another_process(controller, restart)) {
+            actions_watch(controller, &ongoing);
+        }
+    }
+}
+
+/* Once the journal can be written, before anything new goes into it. */
+MAY_BLOCK void past_settle(struct controller *controller) {
+    static const struct {
+        enum action_outcome_e was, now;
+        const char *detail;
+    } rows[] = {
+        {OUTCOME_BEGUN, OUTCOME_INTERRUPTED,
+         "its controller ended, or lost the lead, in the middle of it"},
+        {OUTCOME_WAITING, OUTCOME_EXPIRED,
+         "its controller ended, or lost the lead, before somebody approved it"},
+    };
+    const struct controller_seams *seams = &controller->options.seams;
+    for (size_t i = 0; !controller->is_settled && i < sizeof rows / sizeof rows[0]; i++) {
+        struct journal_entry entry = {.outcome = action_outcome_text(rows[i].now),
+                                      .detail = slice_of(rows[i].detail),
+                                      .term = controller->leadership.term};
+        if (seams->journal_settle(seams->data, action_outcome_text(rows[i].was), &entry) !=
+            ERR_OK) {
+            return; /* with the next look */
+        }
+    }
+    if (!controller->is_settled && recall(controller)) {
+        controller->is_settled = true;
+        adopt_watches(controller);
+    }
+}
