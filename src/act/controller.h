@@ -156,6 +156,10 @@ struct controller_seams {
     /* A notice for this receiver of the policy. False: its queue is full, the notice is made anew
      * later. NULL: nobody is told anything. */
     bool (*tell)(void *data, size_t receiver, const char *key, struct slice body);
+    /* What receivers were told lately, by this controller or another, the oldest first. It lives in
+     * the arena. NULL: nothing is remembered. */
+    MAY_BLOCK enum err_e (*told)(void *data, struct arena *arena, struct told_before **ret_told,
+                                 size_t *ret_len);
     void *data;
 };
 

@@ -32,6 +32,7 @@ void notices_forget(struct controller *controller) {
     if (controller->notices != NULL) {
         notices_init(controller->notices);
     }
+    controller->is_recalled = false;
 }
 
 static void make_key(struct rng *rng, char ret_key[NOTICE_KEY_SIZE]) {
@@ -63,7 +64,24 @@ static bool send_notice(const struct notice *notice, void *data) {
     return taken;
 }
 
-void notices_tell(struct controller *controller, int64_t wall_ms) {
+/* Once: when the log cannot be read, what fires is told anew. */
+MAY_BLOCK static void recall(struct controller *controller, const struct notice_scene *scene) {
+    const struct controller_seams *seams = &controller->options.seams;
+    struct told_before *told;
+    size_t len;
+    if (controller->is_recalled || seams->told == NULL) {
+        return;
+    }
+    controller->is_recalled = true;
+    enum err_e err = seams->told(seams->data, &controller->scratch, &told, &len);
+    if (err == ERR_OK) {
+        notices_recall(controller->notices, scene, told, len);
+    } else {
+        log_event(LOG_WARN, "notices_not_recalled", "err=%s", err_code(err));
+    }
+}
+
+MAY_BLOCK void notices_tell(struct controller *controller, int64_t wall_ms) {
     if (controller->notices == NULL) {
         return;
     }
@@ -73,8 +91,10 @@ void notices_tell(struct controller *controller, int64_t wall_ms) {
         .climbs = controller->history.recovery.climbs,
         .silences = controller->silences,
         .silences_len = controller->silences_len,
+        .knows_nodes = controller->sensed.knows_nodes,
         .now_ms = controller->history.now_ms,
         .wall_ms = wall_ms,
     };
+    recall(controller, &scene);
     notices_step(controller->notices, &scene, send_notice, controller);
 }

@@ -78,6 +78,7 @@ struct controller {
     size_t silences_len;
     bool is_settled;         /* what an earlier run left in the journal was ended */
     struct notices *notices; /* NULL: nobody is told anything */
+    bool is_recalled;        /* what was told before is in them */
     struct sensed sensed;
     struct buf line, text;
     struct arena scratch; /* of one look: what goes into the journal */
@@ -131,7 +132,7 @@ bool orders_hold(const struct controller *controller, char ret_why[ACT_DETAIL_SI
 /* controller_notices.c */
 bool notices_open(struct controller *controller); /* false without memory */
 void notices_close(struct controller *controller);
-void notices_tell(struct controller *controller, int64_t wall_ms);
+MAY_BLOCK void notices_tell(struct controller *controller, int64_t wall_ms);
 void notices_forget(struct controller *controller); /* another controller tells, or did */
 
 /* controller_documents.c: what is written lives in the state's arena. False without memory. */

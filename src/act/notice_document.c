@@ -212,11 +212,48 @@ void notice_write(struct json_writer *w, const struct notice *notice, const stru
     buf_fini(&text);
 }
 
-/* ---- what receivers get ---- */
-
 static struct slice text_at(const struct json_t *object, const char *key) {
     return json_text_at(object, key, SLICE_LIT(""));
 }
+
+/* False: it is about nothing that this policy has. */
+static bool read_alert(const struct json_t *alert, const struct policy *policy,
+                       struct told_before *ret_told) {
+    struct slice rule = text_at(alert, "rule"), state = text_at(alert, "state");
+    size_t place = 0;
+    int word = 0;
+    while (place < policy->rules_len && !slice_eq_text(rule, policy->rules[place].name)) {
+        place++;
+    }
+    while (word <= NOTICE_RESOLVED &&
+           !slice_eq_text(state, notice_state_text((enum notice_state_e)word))) {
+        word++;
+    }
+    ret_told->rule = place;
+    ret_told->node = text_at(alert, "node");
+    ret_told->state = (enum notice_state_e)word;
+    ret_told->needs_person = json_is_true_at(alert, "needs_person");
+    return place < policy->rules_len && word <= NOTICE_RESOLVED &&
+           time_parse(text_at(alert, "since"), &ret_told->since_ms);
+}
+
+size_t notice_read(const struct json_t *document, const struct policy *policy, size_t receiver,
+                   struct told_before ret_told[NOTICE_ITEMS_MAX]) {
+    const struct json_t *alerts = json_get(document, "alerts");
+    int64_t at_ms;
+    size_t len = 0;
+    if (!time_parse(text_at(document, "at"), &at_ms)) {
+        return 0;
+    }
+    for (size_t i = 0; i < json_count(alerts) && len < NOTICE_ITEMS_MAX; i++) {
+        ret_told[len].receiver = receiver;
+        ret_told[len].at_ms = at_ms;
+        len += read_alert(json_at(alerts, i), policy, &ret_told[len]);
+    }
+    return len;
+}
+
+/* ---- what receivers get ---- */
 
 /* Slack gives a meaning to three characters. */
 static void add_for_slack(struct buf *to, struct slice text) {

@@ -30,6 +30,11 @@ struct notice_origin {
 void notice_write(struct json_writer *w, const struct notice *notice, const struct policy *policy,
                   const struct notice_origin *origin);
 
+/* What such a document told `receiver` of rules that this policy has: at most NOTICE_ITEMS_MAX,
+ * which live as long as the document. */
+size_t notice_read(const struct json_t *document, const struct policy *policy, size_t receiver,
+                   struct told_before ret_told[NOTICE_ITEMS_MAX]);
+
 /* What a receiver of this type gets as its body, made of such a document. The webhook gets the
  * document itself. EMAIL: the text. */
 void notice_render(struct buf *to, enum receiver_type_e type, const struct json_t *document,

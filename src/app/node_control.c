@@ -400,6 +400,12 @@ static bool tell(void *data, size_t receiver, const char *key, struct slice body
     return notifier_send(node_notices_notifier(control->notices), receiver, key, body, 0);
 }
 
+MAY_BLOCK static enum err_e told(void *data, struct arena *arena, struct told_before **ret_told,
+                                 size_t *ret_len) {
+    const struct node_control *control = data;
+    return node_notices_told(control->notices, arena, ret_told, ret_len);
+}
+
 struct notifier *node_control_notifier(struct node_control *control) {
     return control->notices == NULL ? NULL : node_notices_notifier(control->notices);
 }
@@ -493,6 +499,7 @@ MAY_BLOCK enum err_e node_control_open(const struct node_control_options *option
                   .journal_settle = journal_settle,
                   .journal_past = journal_past,
                   .tell = control->notices == NULL ? NULL : tell,
+                  .told = control->notices == NULL ? NULL : told,
                   .data = control},
         .orders = options->api_node->orders,
         .mode = (enum recovery_mode_e)config->recovery_mode,

@@ -7,7 +7,12 @@
 
 #include <stdlib.h>
 
-enum { LOG_DEADLINE_MS = 2000, RESUMED_MAX = 64 };
+enum {
+    LOG_DEADLINE_MS = 2000,
+    RESUMED_MAX = 64,
+    TOLD_MAX = 4096,         /* alerts in the latest notices that are looked at */
+    BODY_MEMORY_MAX = 4 << 20, /* for one of them, read */
+};
 
 struct node_notices {
     struct node_notices_options options;
@@ -113,6 +118,58 @@ MAY_BLOCK void node_notices_resume(struct node_notices *notices) {
         resume_one(notices, &op.notices.items[i - 1]);
     }
     store_op_fini(&op);
+}
+
+/* It went out, or this process sends it still. */
+static bool was_told(const struct node_notices *notices, const struct notice_record *record) {
+    return !slice_eq_text(record->state, delivery_text(DELIVERY_WAITING)) ||
+           notices->options.is_lone || slice_eq_text(record->actor, notices->options.node);
+}
+
+/* ERR_TOO_LARGE: there is no room for it. */
+static enum err_e read_told(const struct node_notices *notices, const struct notice_record *record,
+                            struct arena *arena, struct told_before **told, size_t room) {
+    struct told_before read[NOTICE_ITEMS_MAX];
+    struct json_t *document;
+    struct arena scratch;
+    int place = place_of(notices->options.policy, record->receiver);
+    size_t len = 0;
+    enum err_e err = ERR_OK;
+    arena_init(&scratch, BODY_MEMORY_MAX);
+    if (place >= 0 && was_told(notices, record) &&
+        json_parse(&scratch, record->body, &document, NULL) == ERR_OK) {
+        len = notice_read(document, notices->options.policy, (size_t)place, read);
+        err = len > room ? ERR_TOO_LARGE : ERR_OK;
+    }
+    for (size_t i = 0; i < len && err == ERR_OK; i++) {
+        read[i].node = arena_copy(arena, read[i].node);
+        err = read[i].node.at == NULL ? ERR_NO_MEMORY : ERR_OK;
+    }
+    if (err == ERR_OK) {
+        *told -= len;
+        memcpy(*told, read, len * sizeof *read);
+    }
+    arena_fini(&scratch);
+    return err;
+}
+
+MAY_BLOCK enum err_e node_notices_told(const struct node_notices *notices, struct arena *arena,
+                                       struct told_before **ret_told, size_t *ret_len) {
+    struct store_op op;
+    struct told_before *all = arena_alloc(arena, TOLD_MAX * sizeof *all), *told = all + TOLD_MAX;
+    if (all == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    begin_op(notices, &op, STORE_LIST_NOTICES);
+    op.notices.limit = STORE_PAGE_MAX;
+    enum err_e err = store_run(notices->options.api_node->store, &op);
+    for (size_t i = 0; err == ERR_OK && i < op.notices.len; i++) { /* the newest first */
+        err = read_told(notices, &op.notices.items[i], arena, &told, (size_t)(told - all));
+    }
+    store_op_fini(&op);
+    *ret_told = told;
+    *ret_len = (size_t)(all + TOLD_MAX - told);
+    return err == ERR_TOO_LARGE ? ERR_OK : err; /* the latest are enough */
 }
 
 /* ---- life ---- */

@@ -25,6 +25,10 @@ struct notifier *node_notices_notifier(struct node_notices *notices);
 /* Once this node leads: what an earlier run left is sent, the first time that it is called. Any one
  * thread. NULL: nothing. */
 MAY_BLOCK void node_notices_resume(struct node_notices *notices);
+/* What receivers were told lately, the oldest first; it lives in the arena. Any one thread. */
+MAY_BLOCK enum err_e node_notices_told(const struct node_notices *notices, struct arena *arena,
+                                       struct told_before **ret_told,
+                                       size_t *ret_len) MUST_CHECK;
 MAY_BLOCK void node_notices_stop(struct node_notices *notices);  /* NULL: nothing */
 MAY_BLOCK void node_notices_close(struct node_notices *notices); /* NULL: nothing */
 

@@ -15,6 +15,8 @@
  * 2. What fires and resolves before it was told is never told.
  * 3. While an alert flaps it counts as firing: it is told once, and resolved when it is calm.
  * 4. That a person is needed is told at once.
+ * 5. What an earlier controller told as firing fires until there is evidence, as a rule resolves on
+ *    evidence: neither a rule that must hold for a while nor a node that was not asked yet is any.
  */
 #include "control/notice.h"
 
@@ -93,7 +95,7 @@ static struct slice subject_id(const struct subject *subject) {
 
 /* The nodes' subjects are looked for from where the last one was: they come in the same order
  * mostly. NULL: there is none, and no room when `ret_free` is NULL too. */
-static struct subject *find_node(struct notices *notices, const struct node_alert *node,
+static struct subject *find_node(struct notices *notices, int rule, struct slice id,
                                  size_t *cursor, struct subject **ret_free) {
     size_t places = notices->node_places;
     *ret_free = places < NODE_ALERTS_MAX ? &notices->subjects[ALERT_RULES_MAX + places] : NULL;
@@ -102,8 +104,7 @@ static struct subject *find_node(struct notices *notices, const struct node_aler
         struct subject *subject = &notices->subjects[ALERT_RULES_MAX + place];
         if (!subject->is_used) {
             *ret_free = subject;
-        } else if (subject->rule == node->rule &&
-                   slice_eq(subject_id(subject), node_alert_id(node))) {
+        } else if (subject->rule == rule && slice_eq(subject_id(subject), id)) {
             *cursor = place + 1;
             return subject;
         }
@@ -121,8 +122,11 @@ static void observe(const struct notice_scene *scene, struct subject *subject,
     bool was_firing = subject->fires;
     subject->is_seen = true;
     subject->is_flapping = alert_is_flapping(alert, scene->now_ms);
-    subject->fires = alert->state == ALERT_FIRING || (was_firing && subject->is_flapping);
-    subject->is_absent = alert->data == ALERT_DATA_ABSENT;
+    subject->may_fire &= alert->state != ALERT_FIRING && !alert_is_calm(alert);
+    subject->may_be_absent &= alert->data == ALERT_DATA_MISSING;
+    subject->fires = alert->state == ALERT_FIRING || (was_firing && subject->is_flapping) ||
+                     subject->may_fire;
+    subject->is_absent = alert->data == ALERT_DATA_ABSENT || subject->may_be_absent;
     subject->is_called = is_called && subject->fires;
     subject->is_silenced = is_silenced(scene, rule, subject_id(subject));
     if (figure_is_known(alert->value)) {
@@ -176,7 +180,8 @@ static void look_at_nodes(struct notices *notices, const struct notice_scene *sc
     for (size_t i = 0; i < scene->rules->nodes_len; i++) {
         const struct node_alert *node = &scene->rules->nodes[i];
         struct subject *free_place;
-        struct subject *subject = find_node(notices, node, &cursor, &free_place);
+        struct subject *subject = find_node(notices, node->rule, node_alert_id(node), &cursor,
+                                            &free_place);
         if (subject == NULL && (free_place == NULL || !is_worth_telling(&node->alert))) {
             continue;
         }
@@ -191,12 +196,15 @@ static void look_at_nodes(struct notices *notices, const struct notice_scene *sc
 }
 
 /* The node left: nothing fires of it any more. */
-static void forget_unseen(struct notices *notices, int64_t wall_ms) {
+static void forget_unseen(struct notices *notices, const struct notice_scene *scene) {
     for (size_t i = 0; i < NOTICE_SUBJECTS_MAX; i++) {
         struct subject *subject = &notices->subjects[i];
-        if (subject->is_used && !subject->is_seen) {
-            subject->ended_ms = subject->fires ? wall_ms : subject->ended_ms;
+        bool may_come = subject->id_len > 0 && !scene->knows_nodes &&
+                        (subject->may_fire || subject->may_be_absent);
+        if (subject->is_used && !subject->is_seen && !may_come) {
+            subject->ended_ms = subject->fires ? scene->wall_ms : subject->ended_ms;
             subject->fires = subject->is_absent = subject->is_called = false;
+            subject->may_fire = subject->may_be_absent = false;
         }
         subject->is_seen = false;
     }
@@ -413,6 +421,66 @@ static void step_receiver(struct telling *telling, notice_fn fn, void *data) {
     }
 }
 
+/* ---- what an earlier controller told ---- */
+
+/* NULL: the rule is another by now, or there is no room. */
+static struct subject *recall_subject(struct notices *notices, const struct notice_scene *scene,
+                                      const struct told_before *told, size_t *cursor) {
+    bool is_of_node = told->node.len > 0 && told->node.len <= NODE_ID_MAX;
+    struct subject *subject = &notices->subjects[told->rule], *free_place = subject;
+    if (is_of_node != rule_is_per_node(&scene->policy->rules[told->rule])) {
+        return NULL;
+    }
+    if (is_of_node) {
+        subject = find_node(notices, (int)told->rule, told->node, cursor, &free_place);
+        subject = subject == NULL ? free_place : subject;
+    }
+    if (subject != NULL && !subject->is_used) {
+        begin_subject(subject, (int)told->rule, told->node, scene->wall_ms);
+        count_places(notices);
+    }
+    return subject;
+}
+
+static void recall_one(struct notices *notices, const struct notice_scene *scene,
+                       const struct told_before *told, size_t *cursor) {
+    const struct notice_pace pace = notice_pace_of(&scene->policy->receivers[told->receiver]);
+    struct subject *subject = recall_subject(notices, scene, told, cursor);
+    if (subject == NULL) {
+        return;
+    }
+    unsigned char *bits = &notices->receivers[told->receiver].told[subject - notices->subjects];
+    if (told->state == NOTICE_RESOLVED || scene->wall_ms - told->at_ms > 2 * pace.repeat_ms) {
+        *bits = 0;
+    } else if (told->state == NOTICE_ABSENT) {
+        *bits |= TOLD_ABSENT;
+    } else {
+        *bits = (unsigned char)(TOLD_FIRES | (told->needs_person ? TOLD_CALLED : 0));
+        subject->since_ms = told->since_ms < scene->wall_ms ? told->since_ms : scene->wall_ms;
+    }
+}
+
+void notices_recall(struct notices *notices, const struct notice_scene *scene,
+                    const struct told_before *told, size_t len) {
+    size_t cursor = 0;
+    for (size_t i = 0; i < len; i++) {
+        recall_one(notices, scene, &told[i], &cursor);
+    }
+    for (size_t i = 0; i < scene->policy->receivers_len; i++) {
+        struct notice_receiver *state = &notices->receivers[i];
+        const struct telling telling = {
+            .scene = scene, .pace = notice_pace_of(&scene->policy->receivers[i])};
+        for (size_t k = 0; k < NOTICE_SUBJECTS_MAX; k++) {
+            struct subject *subject = &notices->subjects[k];
+            if (state->told[k] != 0) {
+                state->groups[group_of(&telling, subject)].told_ms = scene->now_ms;
+                subject->fires = subject->may_fire |= (state->told[k] & TOLD_FIRES) != 0;
+                subject->is_absent = subject->may_be_absent |= (state->told[k] & TOLD_ABSENT) != 0;
+            }
+        }
+    }
+}
+
 /* What nobody has to be told of any more. */
 static void drop_subjects(struct notices *notices, size_t receivers_len) {
     for (size_t i = 0; i < NOTICE_SUBJECTS_MAX; i++) {
@@ -430,7 +498,7 @@ void notices_step(struct notices *notices, const struct notice_scene *scene, not
                   void *data) {
     look_at_rules(notices, scene);
     look_at_nodes(notices, scene);
-    forget_unseen(notices, scene->wall_ms);
+    forget_unseen(notices, scene);
     for (size_t i = 0; i < scene->policy->receivers_len; i++) {
         const struct receiver *receiver = &scene->policy->receivers[i];
         struct telling telling = {.notices = notices,

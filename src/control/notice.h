@@ -5,7 +5,8 @@
  * serves. Thread: the owner of the state.
  *
  * Nothing is queued: what was told is compared with what is. A receiver that takes nothing for an
- * hour is told the state of then, not an hour of changes.
+ * hour is told the state of then, not an hour of changes. What an earlier controller told counts:
+ * who leads next tells what ended meanwhile, and nothing twice.
  */
 #ifndef TURNOUT_CONTROL_NOTICE_H
 #define TURNOUT_CONTROL_NOTICE_H
@@ -59,6 +60,8 @@ struct notice {
 struct subject {
     bool is_used, is_seen;
     bool fires, is_absent, is_called, is_silenced, is_flapping;
+    bool may_fire, may_be_absent; /* was told so before this controller led, and nothing is known
+        yet that says otherwise */
     int rule;
     double value;
     int64_t since_ms, ended_ms; /* wall clock */
@@ -89,11 +92,25 @@ struct notice_scene {
     const struct climb *climbs; /* of each rule */
     const struct silence *silences;
     size_t silences_len;
+    bool knows_nodes; /* false: nobody has looked at them yet */
     int64_t now_ms;  /* the deciders' clock */
     int64_t wall_ms;
 };
 
+/* What a receiver was told of an alert by whoever led before. */
+struct told_before {
+    size_t receiver, rule;
+    struct slice node; /* empty: of the whole */
+    enum notice_state_e state;
+    bool needs_person;
+    int64_t at_ms, since_ms; /* wall clock: of the notice, and since when it fires */
+};
+
 void notices_init(struct notices *notices);
+/* Before the first step: the oldest first. What a receiver would have been told again by now, did
+ * it stand, counts no more. */
+void notices_recall(struct notices *notices, const struct notice_scene *scene,
+                    const struct told_before *told, size_t len);
 
 /* Takes a notice, which lives as long as the call. False: not now, it is made anew later. */
 typedef bool (*notice_fn)(const struct notice *notice, void *data);

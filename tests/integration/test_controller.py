@@ -3,6 +3,7 @@
 by for each other; they serve no events, act through their journal, and stop in order."""
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -15,6 +16,7 @@ from rig import eventually
 
 sys.path.insert(0, str(rig.ROOT / "tests" / "support"))
 from postgres_pair import DATABASE  # noqa: E402
+from receivers import Hook  # noqa: E402
 
 WAIT_S = 30
 BAD_CONFIG = 78
@@ -56,7 +58,7 @@ class Plant:
 def plant(pair, tmp_path):
     made = Plant(pair, tmp_path)
     made.sql("DELETE FROM action_journal; DELETE FROM leases; DELETE FROM nodes; "
-             "DELETE FROM control_orders")
+             "DELETE FROM control_orders; DELETE FROM notices")
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: [process.kill() for process in made.made])
         yield made
@@ -197,6 +199,41 @@ def test_the_next_one_goes_on_where_the_ladder_stood(plant, tmp_path):
     assert {row[2] for row in seen if row[:2] == seen[0][:2]} == {id_of(second)}
 
 
+ALONE = """[alert.alone]
+metric = healthy_nodes
+op = <
+threshold = 2
+[notify.team]
+type = webhook
+url = {url}
+group_wait = 0s
+group_interval = 1s
+"""
+
+
+def test_the_next_one_tells_what_ended_while_nobody_led(plant, tmp_path):
+    path = tmp_path / "turnout.ini"
+
+    def told(hook):
+        return [(alert["state"], document["from"])
+                for document in (json.loads(one["body"]) for one in hook.kept.all())
+                for alert in document["alerts"] if alert["rule"] == "alone"]
+
+    with Hook() as hook:
+        path.write_text(ALONE.format(url=hook.url))
+        first_node = plant.node()
+        first = plant.controller("--config", str(path))
+        fires = ("firing", id_of(first))
+        eventually(lambda: told(hook), lambda seen: seen == [fires], WAIT_S)
+        delivered = "SELECT count(*) FROM notices WHERE state = 'delivered'"
+        eventually(lambda: plant.sql(delivered), lambda count: count == "1", WAIT_S)
+        first.kill()
+        nodes_of(first_node, healthy(first_node, plant.node()))
+        second = plant.controller("--config", str(path))
+        eventually(lambda: told(hook), lambda seen: seen == [fires, ("resolved", id_of(second))],
+                   WAIT_S)
+
+
 def test_nodes_hear_what_a_controller_elsewhere_sheds(plant, tmp_path):
     path = tmp_path / "turnout.ini"
     path.write_text("[recovery]\nverify = 0s\nshed_for = 1m\n[alert.always]\n"
@@ -214,7 +251,7 @@ def test_nodes_hear_what_a_controller_elsewhere_sheds(plant, tmp_path):
         assert stopped.returncode == 0, stopped.stderr  # through any node
         eventually(lambda: rig.run("nodes", "--url", controller.url).stdout,
                    lambda text: "acting: stopped at " in text, WAIT_S)
-        plant.sql("DELETE FROM control_orders")
+        plant.sql("DELETE FROM control_orders; DELETE FROM notices")
         for client in first, second:
             eventually(lambda client=client: client.get(f"{event.path}/attendance").status,
                        lambda status: status == 200, WAIT_S)

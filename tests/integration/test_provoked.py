@@ -218,6 +218,7 @@ def test_memory_that_leaks_is_given_back_by_a_restart_that_loses_no_request(leak
         crowd.wait_for(50)
         row = row_is_judged(node, "RESTART_SERVICE")
     assert row["outcome"] == "better", row
+    told(hook, "memory_usage_high", "resolved")
     assert group.percent() < 50 and group.pids() == [node.pid]
     crowd.check()
     node.stop()

@@ -148,6 +148,30 @@ static void what_ended_is_told_as_resolved(void **state) {
     assert_member(json_at(json_get(whole, "alerts"), 0), "ended", "2026-09-21T14:14:20.000Z");
 }
 
+static void what_a_document_told_is_read_back(void **state) {
+    (void)state;
+    struct told_before told[NOTICE_ITEMS_MAX];
+    add("database_slow_query", "", NOTICE_FIRING);
+    notice.items[0].needs_person = true;
+    add("high_response_time", "n-7", NOTICE_ABSENT);
+    add("memory_usage_high", "", NOTICE_RESOLVED);
+    const struct json_t *whole = document();
+    assert_int_equal(notice_read(whole, &policy, 3, told), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(told[i].receiver, 3);
+        assert_int_equal(told[i].rule, notice.items[i].rule);
+        assert_int_equal(told[i].state, notice.items[i].state);
+        assert_true(slice_eq(told[i].node, notice.items[i].node));
+        assert_int_equal(told[i].needs_person, i == 0);
+        assert_int_equal(told[i].since_ms, 1790000000000);
+        assert_int_equal(told[i].at_ms, 1790000005000);
+    }
+    snprintf(policy.rules[notice.items[1].rule].name, ALERT_NAME_SIZE, "another");
+    assert_int_equal(notice_read(whole, &policy, 3, told), 2);
+    assert_int_equal(told[1].rule, notice.items[2].rule);
+    assert_int_equal(notice_read(NULL, &policy, 3, told), 0);
+}
+
 static void several_alerts_are_counted_in_the_title(void **state) {
     (void)state;
     notice.group = SLICE_LIT("all");
@@ -257,6 +281,7 @@ int main(void) {
         CLAIM(a_document_says_what_fires_since_when_and_why),
         CLAIM(a_document_speaks_korean),
         CLAIM(what_ended_is_told_as_resolved),
+        CLAIM(what_a_document_told_is_read_back),
         CLAIM(several_alerts_are_counted_in_the_title),
         CLAIM(a_full_notice_fits),
         CLAIM(slack_gets_one_text_in_which_nothing_is_markup),

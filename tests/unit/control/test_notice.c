@@ -88,6 +88,7 @@ static void step(double t) {
                                         .climbs = f.history.recovery.climbs,
                                         .silences = silences,
                                         .silences_len = silences_len,
+                                        .knows_nodes = f.snapshot.has_nodes,
                                         .now_ms = f.history.now_ms,
                                         .wall_ms = 1790000000000 + f.history.now_ms},
                  hear, NULL);
@@ -292,6 +293,122 @@ static void absent_data_is_told_and_that_it_is_back(void **state) {
     assert_int_equal(heard[1].resolved, 1);
 }
 
+/* ---- what an earlier controller told ---- */
+
+/* The next look is a new controller's first: the receiver was told so, a minute ago. */
+static void recall(const char *rule, const char *node, enum notice_state_e state) {
+    static const struct notice_scene scene = {.policy = &f.policy, .wall_ms = 1790000000000};
+    struct told_before told = {.node = slice_of(node),
+                               .state = state,
+                               .at_ms = scene.wall_ms - 60000,
+                               .since_ms = scene.wall_ms - 90000};
+    while (strcmp(f.policy.rules[told.rule].name, rule) != 0) {
+        told.rule++;
+    }
+    notices_recall(notices, &scene, &told, 1);
+}
+
+static void what_ended_between_two_controllers_is_told_as_resolved(void **state) {
+    (void)state;
+    recall("slow", "", NOTICE_FIRING);
+    for (int t = 0; t < 600; t++) {
+        look(t, 50);
+    }
+    assert_int_equal(heard_len, 1);
+    assert_true(heard[0].t == 60); /* group_interval */
+    assert_int_equal(heard[0].resolved, 1);
+    assert_string_equal(heard[0].first, "slow");
+}
+
+static void what_fires_on_is_not_told_anew_by_the_next_controller(void **state) {
+    (void)state;
+    recall("slow", "", NOTICE_FIRING);
+    for (int t = 0; t < 300; t++) {
+        look(t, 150);
+    }
+    assert_int_equal(heard_len, 0);
+    look(4 * 3600, 150);
+    assert_int_equal(heard_len, 1); /* repeat_interval */
+    assert_true(heard[0].is_repeat);
+    look(4 * 3600 + 60, 50);
+    assert_int_equal(heard_len, 2);
+    assert_int_equal(heard[1].resolved, 1);
+}
+
+static void a_new_controller_takes_neither_waiting_nor_silence_for_the_end(void **state) {
+    (void)state;
+    fixture_set(&f, "alert.slow", "for", "100s");
+    recall("slow", "", NOTICE_FIRING);
+    for (int t = 0; t < 80; t++) {
+        look(t, t < 30 ? FIGURE_MISSING : 150); /* nobody asked yet, then it is pending */
+    }
+    for (int t = 80; t < 300; t++) {
+        look(t, 150);
+    }
+    assert_int_equal(heard_len, 0);
+    look(300, 50);
+    assert_int_equal(heard_len, 1);
+    assert_int_equal(heard[0].resolved, 1);
+}
+
+static void a_nodes_alert_is_recalled_and_ends_when_the_node_is_not_there(void **state) {
+    (void)state;
+    fixture_set(&f, "alert.hot", "metric", "node_cpu");
+    fixture_set(&f, "alert.hot", "threshold", "90");
+    recall("hot", "n001", NOTICE_FIRING); /* which is there, and cool */
+    recall("hot", "n009", NOTICE_FIRING);
+    f.snapshot.has_nodes = false; /* nobody has looked yet */
+    f.snapshot.nodes_len = 0;
+    for (int t = 0; t < 100; t++) {
+        step(t);
+    }
+    assert_int_equal(heard_len, 0);
+    f.snapshot.has_nodes = true;
+    f.snapshot.nodes_len = 3;
+    step(100);
+    step(160);
+    assert_int_equal(heard_len, 1);
+    assert_int_equal(heard[0].resolved, 2);
+}
+
+static void the_last_word_of_an_earlier_controller_counts(void **state) {
+    (void)state;
+    recall("slow", "", NOTICE_FIRING);
+    recall("slow", "", NOTICE_RESOLVED);
+    for (int t = 0; t < 300; t++) {
+        look(t, 50);
+    }
+    assert_int_equal(heard_len, 0);
+    for (int t = 300; t < 600; t++) {
+        look(t, 150); /* told as anything that begins */
+    }
+    assert_int_equal(heard_len, 1);
+    assert_true(heard[0].t == 305);
+}
+
+static void what_would_have_been_told_again_by_now_counts_no_more(void **state) {
+    (void)state;
+    set_receiver("team", "repeat_interval", "29s"); /* twice that is less than a minute */
+    recall("slow", "", NOTICE_FIRING);
+    for (int t = 0; t < 300; t++) {
+        look(t, 50);
+    }
+    assert_int_equal(heard_len, 0);
+}
+
+static void absence_is_recalled_until_there_is_data_or_it_is_absent_again(void **state) {
+    (void)state;
+    fixture_set(&f, "alert.slow", "absent_after", "2m");
+    recall("slow", "", NOTICE_ABSENT);
+    for (int t = 0; t < 300; t++) {
+        look(t, FIGURE_MISSING);
+    }
+    assert_int_equal(heard_len, 0);
+    look(300, 50);
+    assert_int_equal(heard_len, 1);
+    assert_int_equal(heard[0].resolved, 1);
+}
+
 /* ---- silences ---- */
 
 static void a_silence_covers_what_it_names(void **state) {
@@ -464,6 +581,13 @@ int main(void) {
         CLAIM(a_disabled_receiver_is_told_nothing),
         CLAIM(that_a_person_is_needed_is_told_at_once_and_once),
         CLAIM(absent_data_is_told_and_that_it_is_back),
+        CLAIM(what_ended_between_two_controllers_is_told_as_resolved),
+        CLAIM(what_fires_on_is_not_told_anew_by_the_next_controller),
+        CLAIM(a_new_controller_takes_neither_waiting_nor_silence_for_the_end),
+        CLAIM(a_nodes_alert_is_recalled_and_ends_when_the_node_is_not_there),
+        CLAIM(the_last_word_of_an_earlier_controller_counts),
+        CLAIM(what_would_have_been_told_again_by_now_counts_no_more),
+        CLAIM(absence_is_recalled_until_there_is_data_or_it_is_absent_again),
         CLAIM(a_silence_covers_what_it_names),
         CLAIM(what_is_silenced_is_not_told_and_told_when_the_silence_ends),
         CLAIM(a_rule_that_flaps_is_told_once_until_it_is_calm),
