@@ -14,6 +14,12 @@ _turnout_words() {
     'control:--listen') return ;;
     'control:--redis') return ;;
     'control:--auth') printf '%s\n' required off; return ;;
+    'control approve:--url') return ;;
+    'control approve:--key') return ;;
+    'control approve:--config') printf '@files\n'; return ;;
+    'control refuse:--url') return ;;
+    'control refuse:--key') return ;;
+    'control refuse:--config') printf '@files\n'; return ;;
     'control haproxy:--config') printf '@files\n'; return ;;
     'control replay:--config') printf '@files\n'; return ;;
     'control silence add:--rule') return ;;
@@ -101,7 +107,9 @@ _turnout_words() {
     case "$1" in
     '') printf '%s\n' serve control import key db cache nodes kpi doctor version help ;;
     'serve') printf '%s\n' --config --listen --store --redis --auth --takeover --demo --help ;;
-    'control') printf '%s\n' haproxy replay silence stop-acting resume-acting test-rules --config --store --listen --redis --auth --help @files ;;
+    'control') printf '%s\n' approve refuse haproxy replay silence stop-acting resume-acting test-rules --config --store --listen --redis --auth --help @files ;;
+    'control approve') printf '%s\n' --url --key --config --help @files ;;
+    'control refuse') printf '%s\n' --url --key --config --help @files ;;
     'control haproxy') printf '%s\n' --config --help @files ;;
     'control replay') printf '%s\n' --config --help @files ;;
     'control silence') printf '%s\n' add list end ;;
@@ -153,7 +161,7 @@ _turnout_path() {
         -*) ;;
         *)
             case "${so_far:+$so_far }$word" in
-            'serve'|'control'|'control haproxy'|'control replay'|'control silence'|'control silence add'|'control silence list'|'control silence end'|'control stop-acting'|'control resume-acting'|'control test-rules'|'import'|'import participants'|'key'|'key create'|'key list'|'key revoke'|'db'|'db migrate'|'db analyze'|'db indexes'|'db partitions'|'db maintain'|'db optimize'|'db explain-file'|'cache'|'cache stats'|'cache preload'|'cache warm'|'cache invalidate'|'cache simulate'|'nodes'|'kpi'|'doctor'|'version'|'help') so_far="${so_far:+$so_far }$word" ;;
+            'serve'|'control'|'control approve'|'control refuse'|'control haproxy'|'control replay'|'control silence'|'control silence add'|'control silence list'|'control silence end'|'control stop-acting'|'control resume-acting'|'control test-rules'|'import'|'import participants'|'key'|'key create'|'key list'|'key revoke'|'db'|'db migrate'|'db analyze'|'db indexes'|'db partitions'|'db maintain'|'db optimize'|'db explain-file'|'cache'|'cache stats'|'cache preload'|'cache warm'|'cache invalidate'|'cache simulate'|'nodes'|'kpi'|'doctor'|'version'|'help') so_far="${so_far:+$so_far }$word" ;;
             esac
             ;;
         esac

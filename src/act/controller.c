@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -424,12 +425,15 @@ MAY_BLOCK void controller_stop(struct controller *controller) {
     actions_part(controller);
 }
 
-enum err_e controller_approve(struct controller *controller, int64_t id) {
+enum err_e controller_answer(struct controller *controller, int64_t id, enum answer_e answer,
+                             struct slice by) {
     enum err_e err = ERR_NOT_FOUND;
     pthread_mutex_lock(&controller->lock);
     for (size_t i = 0; i < CONTROLLER_WAITING_MAX && id != 0; i++) {
-        if (controller->waiting[i].id == id && !controller->waiting[i].is_approved) {
-            controller->waiting[i].is_approved = true;
+        struct ongoing *waiting = &controller->waiting[i];
+        if (waiting->id == id && waiting->answer == ANSWER_NONE) {
+            waiting->answer = answer;
+            snprintf(waiting->by, sizeof waiting->by, "%.*s", SLICE_ARG(by));
             controller->is_told = true;
             pthread_cond_signal(&controller->woken);
             err = ERR_OK;

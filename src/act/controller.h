@@ -15,7 +15,7 @@
  * they are warm, and do nothing: no action, no row of the journal. Who loses the lead forgets what
  * it had under way; whoever leads next ends those rows.
  *
- * Thread: create, start, stop and destroy from main; state and approve from any.
+ * Thread: create, start, stop and destroy from main; state and answer from any.
  */
 #ifndef TURNOUT_ACT_CONTROLLER_H
 #define TURNOUT_ACT_CONTROLLER_H
@@ -48,6 +48,7 @@ const char *recovery_mode_text(enum recovery_mode_e mode);
     X(HELD, "held", "Nothing was done: the hour's budget was used up, or acting is stopped.")      \
     X(WAITING, "waiting", "It waits for an approval.")                                             \
     X(EXPIRED, "expired", "Nobody approved it in time.")                                           \
+    X(REFUSED, "refused", "Somebody would not have it done.")                                      \
     X(BEGUN, "begun", "It is under way.")                                                          \
     X(DONE, "done", "It was done; its effect is not judged, or not yet.")                          \
     X(FAILED, "failed", "It was tried and failed.")                                                \
@@ -105,7 +106,7 @@ struct act_report {
     char detail[ACT_DETAIL_SIZE];
 };
 
-/* An action that began, or a person who was called, before this controller led. */
+/* An action that began or was refused, or a person who was called, before this controller led. */
 struct past_action {
     enum action_e action;       /* ACTION_NONE: a person was called */
     char rule[ALERT_NAME_SIZE]; /* that asked; empty: none */
@@ -148,8 +149,8 @@ struct controller_seams {
     /* Ends what an earlier run left `was`, on any node if several could have led. */
     MAY_BLOCK enum err_e (*journal_settle)(void *data, const char *was,
                                            const struct journal_entry *entry);
-    /* Those that may have begun within the last hour, and calls, the newest first: rows that are as
-     * old as that and the time for an approval. NULL: nothing is remembered. */
+    /* Those of which something may have become within the last hour, the newest first: rows that are
+     * as old as that and the time for an approval. NULL: nothing is remembered. */
     MAY_BLOCK enum err_e (*journal_past)(void *data,
                                          struct past_action ret_past[PAST_ACTIONS_MAX],
                                          size_t *ret_len);
@@ -215,7 +216,11 @@ struct control_state *controller_state(struct controller *controller);
 void control_state_unref(struct control_state *state); /* NULL: nothing */
 const struct policy *controller_policy(const struct controller *controller);
 
-/* ERR_NOT_FOUND: no action of this id waits for an approval. */
-enum err_e controller_approve(struct controller *controller, int64_t id) MUST_CHECK;
+/* What somebody says of an action that waits, and who: the id of a key. ERR_NOT_FOUND: none of this
+ * id waits here, or somebody was faster. */
+enum answer_e { ANSWER_NONE, ANSWER_APPROVED, ANSWER_REFUSED };
+enum { ANSWER_BY_SIZE = 64 };
+enum err_e controller_answer(struct controller *controller, int64_t id, enum answer_e answer,
+                             struct slice by) MUST_CHECK;
 
 #endif

@@ -4,7 +4,7 @@
  *
  *   chosen ──► ADVISED    the mode is advise, or this node cannot
  *      │   ──► HELD       the hour's budget is used up, or acting is stopped
- *      │   ──► (ADVISED) ──► WAITING ── nobody approves ──► EXPIRED
+ *      │   ──► (ADVISED) ──► WAITING ──► REFUSED, or EXPIRED when nobody says a word
  *      │                        │ approved
  *      └──────────────► BEGUN ──┴──► FAILED       (one that takes long goes on from look to look)
  *                         │   └──► DONE ── controller_judge.c ──► BETTER, NO_EFFECT, WORSE
@@ -12,8 +12,8 @@
  *                         ├── acting is stopped ──► INTERRUPTED
  *                         └── it takes longer than limit_ms ──► FAILED
  *
- * What did not help, or cannot be done here, is told to the deciders at the next look: the rule
- * climbs its ladder, or a person is CALLED.
+ * What did not help, was refused, or cannot be done here, is told to the deciders at the next look:
+ * the rule climbs its ladder, or a person is CALLED.
  *
  * 1. BEGUN is durable before anything is done; when it cannot be written, nothing is done.
  * 2. At most `budget` actions begin within an hour, whatever the rules ask for.
@@ -172,9 +172,10 @@ void actions_tell(struct controller *controller, const struct untold *untold) {
 bool action_effect(enum action_outcome_e outcome, enum effect_e *ret_effect) {
     bool is_none = outcome == OUTCOME_NO_EFFECT || outcome == OUTCOME_FAILED ||
                    outcome == OUTCOME_CALLED;
-    *ret_effect = outcome == OUTCOME_BETTER  ? EFFECT_HELPED
-                  : outcome == OUTCOME_WORSE ? EFFECT_HARMED
-                                             : EFFECT_NONE;
+    *ret_effect = outcome == OUTCOME_BETTER    ? EFFECT_HELPED
+                  : outcome == OUTCOME_WORSE   ? EFFECT_HARMED
+                  : outcome == OUTCOME_REFUSED ? EFFECT_REFUSED
+                                               : EFFECT_NONE;
     return is_none || *ret_effect != EFFECT_NONE;
 }
 
@@ -216,9 +217,18 @@ void actions_watch(struct controller *controller, const struct ongoing *done) {
     place->until_us = now_us(controller) + controller->options.verify_ms * 1000;
 }
 
+/* What it did, and who approved it. */
+static void add_words(struct ongoing *ongoing, const char *words) {
+    bool was_asked = ongoing->by[0] != '\0';
+    int room = ACT_DETAIL_SIZE - (was_asked ? ANSWER_BY_SIZE + (int)sizeof "; approved by " : 0);
+    snprintf(ongoing->detail, sizeof ongoing->detail, "%.*s%s%s%s", room, words,
+             was_asked && words[0] != '\0' ? "; " : "", was_asked ? "approved by " : "",
+             ongoing->by);
+}
+
 MAY_BLOCK static void conclude(struct controller *controller, struct ongoing *ongoing,
                                enum err_e err, const struct act_report *report) {
-    snprintf(ongoing->detail, sizeof ongoing->detail, "%s", report->detail);
+    add_words(ongoing, report->detail);
     enum action_outcome_e outcome = err == ERR_OK ? OUTCOME_DONE : OUTCOME_FAILED;
     (void)end_row(controller, ongoing, outcome, SLICE_NONE);
     tell_outcome(controller, ongoing, outcome);
@@ -551,11 +561,11 @@ MAY_BLOCK static void end_watch(struct controller *controller, const struct cont
     watched->id = 0;
 }
 
-static bool is_approved(struct controller *controller, const struct ongoing *place) {
+static enum answer_e answer_of(struct controller *controller, const struct ongoing *place) {
     pthread_mutex_lock(&controller->lock);
-    bool is_it = place->id != 0 && place->is_approved;
+    enum answer_e answer = place->id != 0 ? place->answer : ANSWER_NONE;
     pthread_mutex_unlock(&controller->lock);
-    return is_it;
+    return answer;
 }
 
 /* Takes what waited for a word when it `goes`, or has waited long enough. */
@@ -571,29 +581,40 @@ static bool take_waiting(struct controller *controller, struct ongoing *place, b
     return is_over;
 }
 
-/* What is approved while acting is stopped, or the budget is used up, goes on to wait. */
+MAY_BLOCK static void leave_undone(struct controller *controller, struct ongoing *ongoing,
+                                   enum action_outcome_e outcome) {
+    (void)end_row(controller, ongoing, outcome, SLICE_NONE);
+    tell_outcome(controller, ongoing, outcome);
+}
+
+/* Why what was approved must wait on: acting is stopped, or the budget is used up. */
+MAY_BLOCK static bool is_held_back(struct controller *controller, char ret_why[ACT_DETAIL_SIZE]) {
+    orders_take_anew(controller);
+    if (orders_hold(controller, ret_why)) {
+        return true;
+    }
+    snprintf(ret_why, ACT_DETAIL_SIZE, "%s", over_budget);
+    return !is_within_budget(controller);
+}
+
 MAY_BLOCK static void end_waiting(struct controller *controller, struct ongoing *place) {
     struct ongoing ongoing;
-    char why_held[ACT_DETAIL_SIZE];
-    bool has_word = is_approved(controller, place);
-    if (has_word) {
-        orders_take_anew(controller);
-    }
-    bool is_held = orders_hold(controller, why_held);
-    if (!is_held && has_word && !is_within_budget(controller)) {
-        is_held = true;
-        snprintf(why_held, sizeof why_held, "%s", over_budget);
-    }
-    if (!take_waiting(controller, place, has_word && !is_held, &ongoing)) {
+    char why[ACT_DETAIL_SIZE] = "nobody approved it in time";
+    enum answer_e answer = answer_of(controller, place);
+    bool is_held = answer == ANSWER_APPROVED && is_held_back(controller, why);
+    if (!take_waiting(controller, place, answer != ANSWER_NONE && !is_held, &ongoing)) {
         return;
     }
-    if (!has_word || is_held) {
-        snprintf(ongoing.detail, sizeof ongoing.detail, "%s",
-                 has_word ? why_held : "nobody approved it in time");
-        (void)end_row(controller, &ongoing, OUTCOME_EXPIRED, SLICE_NONE);
-        return;
-    }
-    if (end_row(controller, &ongoing, OUTCOME_BEGUN, SLICE_NONE)) {
+    bool is_refused = answer == ANSWER_REFUSED;
+    bool begins = answer == ANSWER_APPROVED && !is_held;
+    snprintf(ongoing.detail, sizeof ongoing.detail, "%s%s",
+             begins       ? "approved by "
+             : is_refused ? "refused by "
+                          : why,
+             begins || is_refused ? ongoing.by : "");
+    if (!begins) {
+        leave_undone(controller, &ongoing, is_refused ? OUTCOME_REFUSED : OUTCOME_EXPIRED);
+    } else if (end_row(controller, &ongoing, OUTCOME_BEGUN, SLICE_NONE)) {
         carry_out(controller, &ongoing);
     }
 }

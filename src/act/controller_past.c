@@ -4,11 +4,16 @@
 
 #include <stdio.h>
 
+static bool was_begun(const struct past_action *past) {
+    return past->outcome != OUTCOME_CALLED && past->outcome != OUTCOME_REFUSED;
+}
+
 /* The scaler mends its limits and follows the load by itself, which is no run for a rule. And a
  * number of nodes that was not reached is asked for again: it is the same number. */
-static bool is_no_run(const struct past_action *past) {
-    return past->action == ACTION_AUTO_SCALE &&
-           (past->rule[0] == '\0' || past->outcome == OUTCOME_INTERRUPTED);
+static bool is_run(const struct past_action *past) {
+    bool is_none = past->action == ACTION_AUTO_SCALE &&
+                   (past->rule[0] == '\0' || past->outcome == OUTCOME_INTERRUPTED);
+    return was_begun(past) && !is_none;
 }
 
 bool past_holds(const struct controller *controller, const struct action *action,
@@ -19,8 +24,7 @@ bool past_holds(const struct controller *controller, const struct action *action
     for (size_t i = 0; rule != NULL && i < controller->past_len; i++) {
         const struct past_action *past = &controller->past[i];
         int64_t age_ms = past->age_ms + since_ms;
-        if (past->action == action->action && !is_no_run(past) &&
-            age_ms < rule->cooldown_ms) {
+        if (past->action == action->action && is_run(past) && age_ms < rule->cooldown_ms) {
             snprintf(ret_why, ACT_DETAIL_SIZE,
                      "an earlier controller did it %lld s ago: its cooldown is not over",
                      (long long)(age_ms / 1000));
@@ -34,7 +38,7 @@ bool past_holds(const struct controller *controller, const struct action *action
  * after the action, at the earliest. */
 static void recall_effect(struct controller *controller, const struct past_action *past) {
     const struct policy *policy = controller->options.policy;
-    bool was_judged = past->outcome != OUTCOME_FAILED && past->outcome != OUTCOME_CALLED;
+    bool was_judged = was_begun(past) && past->outcome != OUTCOME_FAILED;
     int64_t age_ms = past->age_ms - (was_judged ? controller->options.verify_ms : 0);
     struct untold untold = {
         .rule = -1, .action = past->action, .age_ms = age_ms > 1000 ? age_ms : 1000};
@@ -68,7 +72,7 @@ MAY_BLOCK static bool recall(struct controller *controller) {
         struct past_action *past = &controller->past[i - 1];
         past->age_ms = past->age_ms < waited_ms ? 0 : past->age_ms - waited_ms;
         recall_effect(controller, past);
-        if (past->action != ACTION_NONE) {
+        if (was_begun(past)) {
             controller->acted_us[controller->acted++ % size] =
                 controller->past_us - past->age_ms * 1000;
         }

@@ -40,7 +40,8 @@ struct ongoing {
     struct act_order order; /* as decided; see order_of */
     char node[NODE_ID_MAX + 1];
     double before;
-    bool is_approved;
+    enum answer_e answer;
+    char by[ANSWER_BY_SIZE]; /* who said so */
     char detail[ACT_DETAIL_SIZE];
 };
 

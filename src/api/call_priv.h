@@ -88,6 +88,10 @@ void call_submit_raw(struct call *call, call_fn then);
 static inline struct store_op *call_op(struct call *call) {
     return &call->op->op;
 }
+/* Who asks, for what is written down: the id of the key. */
+static inline struct slice call_author(const struct call *call) {
+    return call->auth.id.len > 0 ? call->auth.id : SLICE_LIT("auth off");
+}
 /* Runs `fn` in the loop's next turn, so that long work does not hold up other requests. */
 void call_next_turn(struct call *call, call_fn fn);
 void call_begin_waiting(struct call *call); /* for checkin, which has its own completion */

@@ -2,6 +2,7 @@
 /* What the controller sees and decides, the best node for a request, and the journal. */
 #include "act/controller.h"
 #include "api/call_priv.h"
+#include "base/log.h"
 
 #include <stdio.h>
 
@@ -223,26 +224,45 @@ void handle_list_actions(struct call *call) {
 }
 
 /* It waits with the controller that leads, if anywhere. */
-static void refuse_approval(struct call *call, enum err_e err, struct controller *controller) {
+static void refuse_answer(struct call *call, struct controller *controller) {
     struct problem problem;
     struct control_state *state = controller == NULL ? NULL : controller_state(controller);
     bool is_elsewhere = state != NULL && !state->leadership.is_ours;
-    problem_set(&problem, err, "", "no such action waits for an approval%s%.160s",
-                is_elsewhere ? " here: ask the controller that leads, " : "",
-                is_elsewhere && state->leadership.url[0] != '\0' ? state->leadership.url : "");
+    const char *url = is_elsewhere ? state->leadership.url : "";
+    enum err_e err = is_elsewhere ? ERR_CONFLICT : ERR_NOT_FOUND;
+    if (!is_elsewhere) {
+        problem_set(&problem, err, "", "no such action waits for an approval");
+    } else if (url[0] == '\0') {
+        problem_set(&problem, err, "",
+                    "actions wait at the controller that leads, and nobody leads just now: ask "
+                    "again in some seconds");
+    } else {
+        problem_set(&problem, err, "", "actions wait at the controller that leads: ask %.160s",
+                    url);
+    }
     control_state_unref(state);
     call_fail(call, err, &problem);
 }
 
-void handle_approve_action(struct call *call) {
+static void answer_waiting(struct call *call, enum answer_e answer) {
     struct controller *controller = call->api->node->controller;
     int64_t id;
     bool is_id = slice_to_int(call->params[0], 1, INT64_MAX, &id);
-    enum err_e err = is_id && controller != NULL ? controller_approve(controller, id)
-                                                 : ERR_NOT_FOUND;
-    if (err != ERR_OK) {
-        refuse_approval(call, err, controller);
+    if (!is_id || controller == NULL ||
+        controller_answer(controller, id, answer, call_author(call)) != ERR_OK) {
+        refuse_answer(call, controller);
         return;
     }
+    log_event(LOG_INFO, "action_answered", "id=%lld answer=%s by=\"%.*s\"", (long long)id,
+              answer == ANSWER_APPROVED ? "approved" : "refused",
+              SLICE_ARG(call_author(call)));
     call_reply_empty(call, 202);
+}
+
+void handle_approve_action(struct call *call) {
+    answer_waiting(call, ANSWER_APPROVED);
+}
+
+void handle_refuse_action(struct call *call) {
+    answer_waiting(call, ANSWER_REFUSED);
 }

@@ -19,11 +19,6 @@ enum {
     SILENCES_STANDING_MAX = STORE_ORDERS_MAX - 100, /* the rest is for orders that matter more */
 };
 
-/* The id of the key. */
-static struct slice author_of(const struct call *call) {
-    return call->auth.id.len > 0 ? call->auth.id : SLICE_LIT("auth off");
-}
-
 static bool is_reason(struct slice text) {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.at[i];
@@ -57,7 +52,7 @@ struct stop {
 
 static void reply_acting(struct call *call, struct slice reason, bool is_stopped) {
     const struct orders orders = {.is_stopped = is_stopped,
-                                  .stop = {.author = author_of(call),
+                                  .stop = {.author = call_author(call),
                                            .reason = reason,
                                            .at_ms = clock_wall_ms(call->api->node->clock)}};
     struct json_writer *w = call_begin_json(call);
@@ -81,7 +76,7 @@ static struct slice evidence_of(struct call *call, struct slice trigger, const c
     struct json_writer *w = call_begin_json(call);
     json_begin_object(w);
     json_put_text(w, "trigger", trigger);
-    json_put_text(w, "by", author_of(call));
+    json_put_text(w, "by", call_author(call));
     json_put_cstr(w, "plan", plan);
     json_end_object(w);
     return keep_json(call);
@@ -96,7 +91,7 @@ static void write_down(struct call *call, const char *action, struct slice evide
     }
     op->action.values = (struct action_record){
         .system = SLICE_LIT("recovery"),
-        .actor = author_of(call),
+        .actor = call_author(call),
         .action = slice_of(action),
         .target = SLICE_LIT("controllers"),
         .outcome = slice_of(action_outcome_text(OUTCOME_DONE)),
@@ -146,7 +141,7 @@ void handle_stop_acting(struct call *call) {
     if (op != NULL) {
         op->order.values = (struct order_record){.name = SLICE_LIT(ORDER_ACTING),
                                                  .value = stop->value,
-                                                 .author = author_of(call),
+                                                 .author = call_author(call),
                                                  .until_ms = TIME_NONE};
         call_submit(call, on_stopped);
     }
@@ -343,7 +338,7 @@ void handle_create_silence(struct call *call) {
         call_fail(call, err, &problem);
         return;
     }
-    made->silence.order.author = author_of(call);
+    made->silence.order.author = call_author(call);
     make_id(call, made);
     call->state = made;
     if (begin_list(call) != NULL) {

@@ -72,6 +72,7 @@ enum route_body_e {
     X(list_alerts, "GET", "/v1/alerts", MAY_FIGURES, BODY_NONE)                                    \
     X(list_actions, "GET", "/v1/actions", MAY_FIGURES, BODY_NONE)                                  \
     X(approve_action, "POST", "/v1/actions/{id}:approve", MAY_ADMIN, BODY_NONE)                    \
+    X(refuse_action, "POST", "/v1/actions/{id}:refuse", MAY_ADMIN, BODY_NONE)                      \
     X(stop_acting, "POST", "/v1/actions:stop", MAY_ADMIN, BODY_JSON)                               \
     X(resume_acting, "POST", "/v1/actions:resume", MAY_ADMIN, BODY_NONE)                           \
     X(list_silences, "GET", "/v1/silences", MAY_FIGURES, BODY_NONE)                                \

@@ -221,11 +221,12 @@ static enum action_e action_of(struct slice word) {
     return slice_eq_text(word, CALL_ACTION) ? ACTION_NONE : (enum action_e)action;
 }
 
-/* False: nothing was done. */
+/* False: nothing became of it. */
 static bool outcome_of(struct slice word, enum action_outcome_e *ret_outcome) {
     static const enum action_outcome_e done[] = {
         OUTCOME_BEGUN,     OUTCOME_DONE,  OUTCOME_FAILED,      OUTCOME_BETTER,
-        OUTCOME_NO_EFFECT, OUTCOME_WORSE, OUTCOME_INTERRUPTED, OUTCOME_CALLED};
+        OUTCOME_NO_EFFECT, OUTCOME_WORSE, OUTCOME_INTERRUPTED, OUTCOME_CALLED,
+        OUTCOME_REFUSED};
     for (size_t i = 0; i < sizeof done / sizeof done[0]; i++) {
         *ret_outcome = done[i];
         if (slice_eq_text(word, action_outcome_text(done[i]))) {

@@ -8,7 +8,8 @@
  *     └─────────────────────────── the rule does not fire any more ────────────────────────────┘
  *
  * A rule whose ladder has ended goes on asking for its last action at its cooldown: what did no
- * good may do some later. What did harm is barred for HARM_REST_MS, also when the rule fires anew.
+ * good may do some later. What did harm, or was refused, is barred for HARM_REST_MS, also when the
+ * rule fires anew.
  *
  * Who takes the lead, or starts, is told what earlier controllers saw, and stands where they stood:
  * unless this history saw the rule calm since then.
@@ -78,9 +79,10 @@ static bool is_of_this_run(const struct climb *climb, const struct told_effect *
 }
 
 /* What is told of a rung that the rule has left moves it no further. */
-static void step_on(struct climb *climb, const struct alert_rule *rule, size_t rung) {
+static void step_on(struct climb *climb, const struct alert_rule *rule, size_t rung,
+                    enum effect_e effect) {
     if (rung == climb->rung && is_last(rule, rung)) {
-        climb->is_spent = true;
+        climb->is_spent |= effect != EFFECT_REFUSED; /* who refused it is there already */
     } else if (rung == climb->rung) {
         climb->rung++;
     }
@@ -102,11 +104,11 @@ static void take_effect(struct climb *climb, const struct alert_rule *rule,
             begin_anew(climb);
         }
     } else if (rung != RUNGS_MAX) {
-        if (told->effect == EFFECT_HARMED) {
+        if (told->effect == EFFECT_HARMED || told->effect == EFFECT_REFUSED) {
             climb->barred_ms[rung] = now_ms - told->age_ms + HARM_REST_MS;
         }
         if (counts) {
-            step_on(climb, rule, rung);
+            step_on(climb, rule, rung, told->effect);
         }
     }
 }

@@ -15,7 +15,8 @@
 
 enum {
     RUNGS_MAX = LADDER_MAX + 1,
-    HARM_REST_MS = 60 * 60 * 1000, /* so long a rule does not ask again for what made it worse */
+    HARM_REST_MS = 60 * 60 * 1000, /* so long a rule does not ask again for what made it worse, or
+                                      was refused */
     LOOKS_APART_MS = 10 * 1000,    /* by less than this two controllers see the same differently */
 };
 

@@ -92,8 +92,10 @@ struct node_figures {
     int64_t healthy_for_ms; /* since the node last became healthy; INT64_MAX: long ago */
 };
 
-/* X(NAME, word): what an action that a rule asked for did to the figure that fired. */
-#define EFFECT_TABLE(X) X(HELPED, "helped") X(NONE, "none") X(HARMED, "harmed")
+/* X(NAME, word): what an action that a rule asked for did to the figure that fired; or a person
+ * would not have it done. */
+#define EFFECT_TABLE(X)                                                                            \
+    X(HELPED, "helped") X(NONE, "none") X(HARMED, "harmed") X(REFUSED, "refused")
 #define X(name, text) EFFECT_##name,
 enum effect_e { EFFECT_TABLE(X) };
 #undef X

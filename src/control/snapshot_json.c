@@ -214,8 +214,8 @@ static enum err_e read_effect(const struct json_t *object, size_t index,
     if (ret_effect->rule.at == NULL || ret_effect->action.at == NULL ||
         !find_effect(json_text_at(object, "effect", SLICE_NONE), &ret_effect->effect)) {
         return problem_set(ret_problem, ERR_INVALID_FIELD, "effects",
-                           "effects[%zu]: expected a rule, an action and an effect: helped, none "
-                           "or harmed", index);
+                           "effects[%zu]: expected a rule, an action and an effect: helped, none, "
+                           "harmed or refused", index);
     }
     snprintf(name, sizeof name, "effects[%zu].age", index);
     return read_age(object, name, &ret_effect->age_ms, ret_problem);

@@ -196,7 +196,26 @@ def test_the_mode_ask_waits_for_an_admin(make_server, tmp_path):
             assert client.post(f"/v1/actions/{unknown}:approve").code == "not_found"
         assert client.post(f"/v1/actions/{row['id']}:approve").status == 202
         assert client.post(f"/v1/actions/{row['id']}:approve").status == 404
-    assert settled(server, "done")["id"] == row["id"]
+    done = settled(server, "done")
+    assert done["id"] == row["id"] and done["detail"].endswith("; approved by auth off")
+
+
+def test_what_an_admin_refuses_is_left_undone_and_not_asked_again(make_server, tmp_path):
+    server = make_server(*config(tmp_path, OPTIMIZE.format(mode="ask", verify="0s")))
+    with server.client() as client:
+        client.post("/v1/events", {"code": "e1", "name": "One"})
+    row = settled(server, "waiting")
+    wrong = rig.run("control", "refuse", "x", "--url", server.url)
+    assert wrong.returncode == 2 and "no id" in wrong.stderr
+    unknown = rig.run("control", "refuse", "99999", "--url", server.url)
+    assert unknown.returncode == 1 and "not_found" in unknown.stderr
+    done = rig.run("control", "refuse", row["id"], "--url", server.url)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    left = settled(server, "refused")
+    assert left["id"] == row["id"] and left["detail"] == "refused by auth off"
+    with server.client() as client:
+        for verdict in "refuse", "approve":
+            assert client.post(f"/v1/actions/{row['id']}:{verdict}").status == 404
 
 
 def test_what_was_under_way_when_a_node_died_is_told_as_interrupted(make_server):
@@ -271,6 +290,7 @@ def test_who_may_see_and_approve(secured, scope, read, approve):
         for path in "/v1/nodes", "/v1/nodes/optimal", "/v1/alerts", "/v1/actions":
             # its first figures are there after two seconds: no node is chosen without
             eventually(lambda: client.get(path).status, lambda status: status == read, WAIT_S)
-        assert client.post("/v1/actions/1:approve").status == approve
+        for verdict in "approve", "refuse":
+            assert client.post(f"/v1/actions/1:{verdict}").status == approve
     with secured.stranger() as client:
         assert client.get("/v1/actions").status == 401

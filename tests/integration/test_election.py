@@ -183,11 +183,17 @@ def test_who_is_no_candidate_never_leads(group):
     leader = group.add()
     assert group.leader(watcher, leader) is leader
     with watcher.client() as client:
-        refused = client.post("/v1/actions/1:approve")
-        assert refused.status == 404 and leader.url in refused.json["detail"]
+        for verdict in "approve", "refuse":
+            elsewhere = client.post(f"/v1/actions/1:{verdict}")
+            assert elsewhere.status == 409 and elsewhere.json["detail"].endswith(leader.url)
+            done = rig.run("control", verdict, "1", "--url", watcher.url)
+            assert done.returncode == 1 and leader.url in done.stderr
     leader.kill()
     eventually(lambda: group.word_of(watcher), lambda word: word and word["leader"] is None,
                WAIT_S)
+    with watcher.client() as client:
+        nobody = client.post("/v1/actions/1:refuse")
+        assert nobody.status == 409 and "nobody leads" in nobody.json["detail"]
 
 
 def test_a_node_on_a_file_leads_alone(make_server):

@@ -335,7 +335,7 @@ function actionOf(id, outcome, more) {
 }
 
 const OUTCOMES = [
-    'advised', 'held', 'waiting', 'expired', 'begun', 'done', 'failed', 'better', 'no effect',
+    'advised', 'held', 'waiting', 'expired', 'refused', 'begun', 'done', 'failed', 'better', 'no effect',
     'worse', 'undone', 'interrupted', 'called',
 ];
 
@@ -438,7 +438,8 @@ const TOLD = {
             'Analytics are refused until 2099-11-24',
         ],
         outcomes: [
-            'Advised', 'Held back', 'Waits for approval Approve', 'Not approved in time', 'Begun',
+            'Advised', 'Held back', 'Waits for approval Approve Refuse', 'Not approved in time',
+            'Refused', 'Begun',
             'Done', 'Failed', 'Helped', 'No effect', 'Made it worse', 'Undone', 'Interrupted',
             'For a person',
         ],
@@ -456,7 +457,7 @@ const TOLD = {
             '2099-11-24 18:23:29까지 분석 요청을 거절합니다',
         ],
         outcomes: [
-            '권고', '보류', '승인 대기 승인', '승인 시한 지남', '시작됨', '완료', '실패', '효과 있음',
+            '권고', '보류', '승인 대기 승인 거부', '승인 시한 지남', '거부됨', '시작됨', '완료', '실패', '효과 있음',
             '효과 없음', '악화', '되돌림', '중단됨', '사람이 필요함',
         ],
         states: ['대기 중', '전달됨', '거절됨', '포기함'],

@@ -322,6 +322,14 @@ static void read_orders(void) {
     assert_int_equal(order_book_look(world.book), world.orders_err);
 }
 
+static enum err_e approve(int64_t id) {
+    return controller_answer(world.controller, id, ANSWER_APPROVED, SLICE_LIT("kim"));
+}
+
+static enum err_e refuse_it(int64_t id) {
+    return controller_answer(world.controller, id, ANSWER_REFUSED, SLICE_LIT("kim"));
+}
+
 static void assert_shown(const char *text) {
     struct control_state *state = controller_state(world.controller);
     char shown[8192];
@@ -418,7 +426,7 @@ static void what_is_approved_while_acting_is_stopped_waits_on(void **state) {
     turns(1);
     assert_string_equal(last_row()->outcome, "waiting");
     world.stop_reason = "a test";
-    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    assert_int_equal(approve(1), ERR_OK);
     turns(10);
     assert_string_equal(world.rows[0].outcome, "waiting");
     world.stop_reason = NULL;
@@ -434,7 +442,7 @@ static void what_is_approved_and_held_until_too_late_expires(void **state) {
     world.slow_queries = 100;
     turns(1);
     world.stop_reason = "a test";
-    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    assert_int_equal(approve(1), ERR_OK);
     turns(61);
     assert_int_equal(world.acts, 0);
     assert_string_equal(world.rows[0].outcome, "expired");
@@ -1069,15 +1077,58 @@ static void the_mode_ask_waits_for_an_approval(void **state) {
     turns(5);
     assert_int_equal(world.acts, 0);
     assert_string_equal(last_row()->outcome, "waiting");
-    assert_int_equal(controller_approve(world.controller, 2), ERR_NOT_FOUND);
-    assert_int_equal(controller_approve(world.controller, 0), ERR_NOT_FOUND);
-    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
-    assert_int_equal(controller_approve(world.controller, 1), ERR_NOT_FOUND);
+    assert_int_equal(approve(2), ERR_NOT_FOUND);
+    assert_int_equal(approve(0), ERR_NOT_FOUND);
+    assert_int_equal(approve(1), ERR_OK);
+    assert_int_equal(approve(1), ERR_NOT_FOUND);
     turns(1);
     assert_int_equal(world.acts, 1);
     assert_string_equal(last_row()->outcome, "done");
     assert_string_equal(world.begun_at_act, "begun");
-    assert_int_equal(controller_approve(world.controller, 1), ERR_NOT_FOUND);
+    assert_int_equal(approve(1), ERR_NOT_FOUND);
+}
+
+static void an_approval_says_whose_it_was(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.mode = RECOVERY_ASK;
+    start(&options);
+    world.slow_queries = 14;
+    turns(2);
+    assert_int_equal(approve(1), ERR_OK);
+    turns(1);
+    assert_string_equal(last_row()->detail, "tried; approved by kim");
+}
+
+static void what_is_refused_is_left_undone_and_not_asked_for_again_within_an_hour(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.mode = RECOVERY_ASK;
+    start(&options);
+    world.slow_queries = 14;
+    turns(2);
+    assert_int_equal(refuse_it(2), ERR_NOT_FOUND);
+    assert_int_equal(refuse_it(1), ERR_OK);
+    assert_int_equal(refuse_it(1), ERR_NOT_FOUND);
+    assert_int_equal(approve(1), ERR_NOT_FOUND); /* the first word counts */
+    turns(1);
+    assert_string_equal(last_row()->outcome, "refused");
+    assert_string_equal(last_row()->detail, "refused by kim");
+    turns(3590);
+    assert_int_equal(world.rows_len, 1); /* who refused it is there: nobody is called */
+    turns(20);
+    assert_int_equal(world.rows_len, 2);
+    assert_string_equal(last_row()->outcome, "waiting");
+    assert_int_equal(world.acts, 0);
+}
+
+static void what_was_refused_is_not_asked_for_by_the_next_controller(void **state) {
+    (void)state;
+    const struct past_action past[] = {
+        {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 100000, OUTCOME_REFUSED}};
+    start_on_a_ladder(1, past);
+    assert_int_equal(world.acts, 1); /* the budget is not used up by it */
+    assert_string_equal(world.rows[0].action, "SHED_LOAD");
 }
 
 static void an_approved_action_needs_its_journal_too(void **state) {
@@ -1088,7 +1139,7 @@ static void an_approved_action_needs_its_journal_too(void **state) {
     world.slow_queries = 14;
     turns(2);
     world.journal_err = ERR_UNAVAILABLE;
-    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    assert_int_equal(approve(1), ERR_OK);
     turns(2);
     assert_int_equal(world.acts, 0);
 }
@@ -1101,7 +1152,7 @@ static void an_approval_that_does_not_come_expires(void **state) {
     world.slow_queries = 14;
     turns(62);
     assert_string_equal(last_row()->outcome, "expired");
-    assert_int_equal(controller_approve(world.controller, 1), ERR_NOT_FOUND);
+    assert_int_equal(approve(1), ERR_NOT_FOUND);
     assert_int_equal(world.acts, 0);
 }
 
@@ -1184,7 +1235,7 @@ static void who_loses_the_lead_lets_go_of_what_waits(void **state) {
     assert_string_equal(last_row()->outcome, "waiting");
     give_lead_away();
     turns(1);
-    assert_int_equal(controller_approve(world.controller, 1), ERR_NOT_FOUND);
+    assert_int_equal(approve(1), ERR_NOT_FOUND);
     turns(70);
     assert_string_equal(last_row()->outcome, "waiting"); /* it is the new leader's to end */
     assert_int_equal(world.acts, 0);
@@ -1292,7 +1343,7 @@ static void a_wish_that_waits_for_a_word_is_not_asked_for_again(void **state) {
     turns(5);
     assert_int_equal(world.rows_len, 1);
     assert_string_equal(last_row()->outcome, "waiting");
-    assert_int_equal(controller_approve(world.controller, 1), ERR_OK);
+    assert_int_equal(approve(1), ERR_OK);
     turns(5);
     assert_int_equal(world.acts, 1);
     assert_int_equal(world.order.nodes_to, 2); /* as it was decided when it was asked */
@@ -1443,6 +1494,9 @@ int main(void) {
         EACH(the_budget_of_an_hour_holds),
         EACH(the_mode_advise_does_nothing),
         EACH(the_mode_ask_waits_for_an_approval),
+        EACH(an_approval_says_whose_it_was),
+        EACH(what_is_refused_is_left_undone_and_not_asked_for_again_within_an_hour),
+        EACH(what_was_refused_is_not_asked_for_by_the_next_controller),
         EACH(an_approved_action_needs_its_journal_too),
         EACH(an_approval_that_does_not_come_expires),
         EACH(what_a_run_left_open_is_told_by_the_next),

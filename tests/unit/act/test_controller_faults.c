@@ -213,6 +213,10 @@ static bool is_idle(const char *outcome) {
     return false;
 }
 
+static enum err_e judge(int64_t id, enum answer_e answer) {
+    return controller_answer(world.controller, id, answer, SLICE_LIT("kim"));
+}
+
 static enum action_outcome_e outcome_of(const char *word) {
     int outcome = OUTCOME_ADVISED;
     while (strcmp(word, action_outcome_text((enum action_outcome_e)outcome)) != 0) {
@@ -321,7 +325,8 @@ static void disturb(enum recovery_mode_e mode) {
         be_born(mode);
     }
     if (mode == RECOVERY_ASK && world.rows_len > 0 && below(4) == 0) {
-        enum err_e ignored = controller_approve(world.controller, (int64_t)world.rows_len);
+        enum err_e ignored = judge((int64_t)world.rows_len,
+                                    below(4) == 0 ? ANSWER_REFUSED : ANSWER_APPROVED);
         (void)ignored;
     }
     if (below(2) == 0) { /* the thread of the book */

@@ -95,6 +95,21 @@ static void what_did_harm_is_not_done_again_for_an_hour_even_if_the_rule_flaps(v
     assert_int_equal(look(3601, 150), ACTION_OPTIMIZE_QUERIES);
 }
 
+static void what_was_refused_rests_as_if_it_did_harm_and_calls_nobody(void **state) {
+    (void)state;
+    fixture_set(&f, rule, "cooldown", "0s");
+    fixture_set(&f, rule, "then", "INVALIDATE_CACHE");
+    assert_int_equal(look(0, 150), ACTION_OPTIMIZE_QUERIES);
+    tell("OPTIMIZE_QUERIES", EFFECT_REFUSED);
+    assert_int_equal(look(1, 150), ACTION_INVALIDATE_CACHE);
+    tell("INVALIDATE_CACHE", EFFECT_REFUSED);
+    for (int t = 2; t < 3600; t++) {
+        assert_int_equal(look(t, 150), ACTION_NONE);
+        assert_int_equal(f.decision.calls.len, 0);
+    }
+    assert_int_equal(look(3602, 150), ACTION_INVALIDATE_CACHE);
+}
+
 static void above_a_barred_rung_the_next_one_down_is_taken(void **state) {
     (void)state;
     fixture_set(&f, rule, "cooldown", "0s");
@@ -157,6 +172,8 @@ static void who_takes_the_lead_stands_where_the_last_one_stood(void **state) {
         {"a first rung in vain", 100, 0, 0, 1, {TOLD("OPTIMIZE_QUERIES", NONE, 60)},
          ACTION_INVALIDATE_CACHE, 0},
         {"a first rung that did harm", 100, 0, 0, 1, {TOLD("OPTIMIZE_QUERIES", HARMED, 60)},
+         ACTION_INVALIDATE_CACHE, 0},
+        {"a first rung that was refused", 100, 0, 0, 1, {TOLD("OPTIMIZE_QUERIES", REFUSED, 60)},
          ACTION_INVALIDATE_CACHE, 0},
         {"two rungs in vain", 100, 0, 0, 2,
          {TOLD("OPTIMIZE_QUERIES", NONE, 90), TOLD("INVALIDATE_CACHE", NONE, 30)},
@@ -272,6 +289,7 @@ int main(void) {
         CLAIM(what_helped_stays_the_first_choice),
         CLAIM(a_person_is_called_once_while_it_fires_and_the_last_action_goes_on),
         CLAIM(what_did_harm_is_not_done_again_for_an_hour_even_if_the_rule_flaps),
+        CLAIM(what_was_refused_rests_as_if_it_did_harm_and_calls_nobody),
         CLAIM(above_a_barred_rung_the_next_one_down_is_taken),
         CLAIM(what_is_told_late_or_of_others_moves_nothing),
         CLAIM(a_ladder_may_ask_the_scaler),

@@ -142,8 +142,13 @@ export function resumeActing(key: Key): Promise<Problem | null> {
   return order('POST', '/v1/actions:resume', undefined, key);
 }
 
-export function approve(id: string, key: Key): Promise<Problem | null> {
-  return order('POST', `/v1/actions/${encodeURIComponent(id)}:approve`, undefined, key);
+// Of an action that waits.
+export function judge(
+  id: string,
+  verdict: 'approve' | 'refuse',
+  key: Key,
+): Promise<Problem | null> {
+  return order('POST', `/v1/actions/${encodeURIComponent(id)}:${verdict}`, undefined, key);
 }
 
 export function makeSilence(silence: NewSilence, key: Key): Promise<Problem | null> {

@@ -2,7 +2,7 @@
 // The journal: what was done by itself, why, with what evidence and outcome; and what waits.
 import { useState } from 'preact/hooks';
 
-import { approve, stopActing, type Action } from '../data/alerts';
+import { judge, stopActing, type Action } from '../data/alerts';
 import { usePolled } from '../data/poll';
 import { useText } from '../i18n';
 import { formatDateTime, parseTime } from '../logic/format';
@@ -30,16 +30,17 @@ function outcomeTone(row: Action): Tone {
   return OUTCOME_TONES[row.outcome] ?? 'none';
 }
 
-function ApproveButton({ row }: { row: Action }) {
+function JudgeButton({ row, verdict }: { row: Action; verdict: 'approve' | 'refuse' }) {
   const { t } = useText();
+  const title = `${t(`actions.${verdict}`)}: ${row.action}`;
   return (
-    <OrderButton text={t('actions.approve')} label={`${t('actions.approve')}: ${row.action}`}>
+    <OrderButton text={t(`actions.${verdict}`)} label={title}>
       {(onClose) => (
         <OrderDialog
-          title={`${t('actions.approve')}: ${row.action}`}
-          what={t('actions.approve.what')}
-          button={t('actions.approve')}
-          send={(_form, key) => approve(row.id, key)}
+          title={title}
+          what={t(`actions.${verdict}.what`)}
+          button={t(`actions.${verdict}`)}
+          send={(_form, key) => judge(row.id, verdict, key)}
           onClose={onClose}
         >
           {row.plan && <Said text={row.plan} />}
@@ -54,7 +55,11 @@ function Outcome({ row }: { row: Action }) {
   return (
     <>
       <Chip tone={outcomeTone(row)}>{word('outcome', wordOf(row.outcome))}</Chip>{' '}
-      {row.outcome === 'waiting' && <ApproveButton row={row} />}
+      {row.outcome === 'waiting' && (
+        <>
+          <JudgeButton row={row} verdict="approve" /> <JudgeButton row={row} verdict="refuse" />
+        </>
+      )}
     </>
   );
 }
