@@ -335,12 +335,16 @@ function sentencesOf(file: string, begins: string): string[] {
     .replace(/"\s*PRId64\s*"/g, 'd')
     .replace(/"\s*PRId64/g, 'd"')
     .replace(/"\n\s*"/g, '');
-  return [...source.matchAll(new RegExp(`"((?:${begins})[^"\\\\]*)"`, 'g'))].map((found) =>
-    found[1]!
-      .replace(/%\.?\d*l*[dgf]/g, '12.5')
-      .replace(/%(\.\*)?s/g, 'average CPU 12.5 % is above 80 %')
-      .replace(/%%/g, '%'),
-  );
+  const isMore = /(?<=\w)%s(%\.\d+s)?$/; // what may follow: a part of its own
+  const format = /%(\.(\*|\d+))?(l*[dugf]|zu|s)/g;
+  return [...source.matchAll(new RegExp(`"((?:${begins})[^"\\\\]*)"`, 'g'))]
+    .map((found) => found[1]!.replace(isMore, ''))
+    .filter((raw) => /[a-z]/i.test(raw.replace(format, '')))
+    .map((raw) =>
+      raw
+        .replace(format, (one) => (one.endsWith('s') ? 'average CPU 12.5 % is above 80 %' : '12.5'))
+        .replace(/%%/g, '%'),
+    );
 }
 
 test('what the controller decides and why has Korean words, every sentence of it', () => {
@@ -367,6 +371,61 @@ test('what the controller decides and why has Korean words, every sentence of it
     '확장: 평균 CPU 91.5 %, 80 % 초과. 노드 2개를 3개로 늘립니다',
   );
   assert.equal(translateSentence('ko', 'something that nobody thought of'), null);
+});
+
+test('every sentence of the journal of actions has Korean words', () => {
+  const any = '[a-z%][^"= ]* '; // lines of the log begin with a key
+  const all = [
+    ...sentencesOf('act/controller_actions.c', any),
+    ...sentencesOf('act/controller_past.c', any),
+    ...sentencesOf('act/controller_orders.c', any),
+    ...sentencesOf('control/restart.c', any),
+    ...sentencesOf('app/errands.c', any),
+    ...sentencesOf('app/restarter.c', '%.* could|a new '),
+    ...sentencesOf('app/hands.c', 'the scaler '),
+    ...sentencesOf('app/node_control.c', 'a SQLite|a node|there is|analytics '),
+    ...sentencesOf('act/fleet_scaling.c', '%|no |the |taken |too '),
+  ];
+  assert.ok(all.length > 60, all.join('\n'));
+  for (const sentence of all) {
+    // what a sentence begins or ends with may stand apart in the source
+    const whole = [sentence, `${sentence}x`, `x ${sentence}`];
+    assert.ok(whole.some((one) => translateSentence('ko', one) !== null), sentence);
+  }
+});
+
+test('why a rule asked, and what came of it, is told in Korean', () => {
+  const told: [string, string][] = [
+    [
+      'slow: avg_query_time_ms 101 > 100 for 30 s',
+      'slow: avg_query_time_ms 101 > 100, 30초 동안',
+    ],
+    [
+      'leak: node_memory a second 0.02 >= 0.0166 for 900 s on gate1:8080',
+      'leak: 초당 node_memory 0.02 >= 0.0166, 900초 동안, 노드 gate1:8080',
+    ],
+    ['few: healthy_nodes 1 < 2', 'few: healthy_nodes 1 < 2'],
+    [
+      'busy: cpu_avg 91.5 > 80; up: average CPU 91.5 % is above 80 %, so 2 nodes become 3',
+      'busy: cpu_avg 91.5 > 80; 확장: 평균 CPU 91.5 %, 80 % 초과. 노드 2개를 3개로 늘립니다',
+    ],
+    [
+      'the optimizer did 1 steps, left out 2, took back 0; 0 failed; approved by 9f0c',
+      '최적화기: 1단계 실행, 2단계 건너뜀, 0단계 되돌림, 0단계 실패; 승인: 9f0c',
+    ],
+    [
+      '2 started anew: n1, n2; no more was needed',
+      '2개 다시 시작: n1, n2; 더는 필요 없었습니다',
+    ],
+    [
+      'analytics are refused until 2026-11-24T18:23:29.000Z; taken back',
+      '2026-11-24T18:23:29.000Z까지 분석 요청을 거절합니다; 되돌림',
+    ],
+  ];
+  for (const [english, korean] of told) {
+    assert.equal(translateSentence('ko', english), korean);
+  }
+  assert.equal(translateSentence('ko', 'taken back; something that nobody thought of'), null);
 });
 
 test('a difference of clocks shows its sign', () => {
