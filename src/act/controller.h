@@ -149,8 +149,9 @@ struct controller_seams {
     /* Ends what an earlier run left `was`, on any node if several could have led. */
     MAY_BLOCK enum err_e (*journal_settle)(void *data, const char *was,
                                            const struct journal_entry *entry);
-    /* Those of which something may have become within the last hour, the newest first: rows that are
-     * as old as that and the time for an approval. NULL: nothing is remembered. */
+    /* Those of which something may have become within the last hour, or the longest cooldown, the
+     * newest first: rows that are as old as that and the time for an approval. NULL: nothing is
+     * remembered. */
     MAY_BLOCK enum err_e (*journal_past)(void *data,
                                          struct past_action ret_past[PAST_ACTIONS_MAX],
                                          size_t *ret_len);

@@ -251,11 +251,20 @@ static bool take_past(const struct action_record *record, int64_t now_ms, struct
            outcome_of(record->outcome, &ret_past->outcome);
 }
 
+/* So long something that was done is of interest. */
+static int64_t past_ms(const struct node_control *control) {
+    int64_t most_ms = HARM_REST_MS;
+    for (size_t i = 0; i < control->policy.rules_len; i++) {
+        int64_t cooldown_ms = control->policy.rules[i].cooldown_ms;
+        most_ms = cooldown_ms > most_ms ? cooldown_ms : most_ms;
+    }
+    return most_ms + control->options.config->recovery_approve_within_ms;
+}
+
 MAY_BLOCK static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTIONS_MAX],
                                          size_t *ret_len) {
     const struct node_control *control = data;
     int64_t now_ms = clock_wall_ms(control->options.api_node->clock);
-    int64_t approve_ms = control->options.config->recovery_approve_within_ms;
     struct store_op op;
     struct arena arena;
     arena_init(&arena, PAST_MEMORY);
@@ -265,7 +274,7 @@ MAY_BLOCK static enum err_e journal_past(void *data, struct past_action ret_past
     *ret_len = 0;
     for (size_t i = 0; err == ERR_OK && i < op.actions.len && *ret_len < PAST_ACTIONS_MAX; i++) {
         arena_reset(&arena);
-        if (now_ms - op.actions.items[i].at_ms >= HARM_REST_MS + approve_ms) {
+        if (now_ms - op.actions.items[i].at_ms >= past_ms(control)) {
             break;
         }
         *ret_len += take_past(&op.actions.items[i], now_ms, &arena, &ret_past[*ret_len]);

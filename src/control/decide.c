@@ -3,7 +3,6 @@
 #include "control/decide.h"
 
 #include <math.h>
-#include <string.h>
 
 /*
  * Time. The deciders count the milliseconds between snapshots. When t stands still or goes back, no
@@ -134,12 +133,10 @@ void decide(struct history *history, const struct snapshot *snapshot, const stru
     };
     ret_decision->t = snapshot->t;
     scaler_decide(&history->scaler, &policy->scaler, &request, &ret_decision->scale);
-    int64_t last_run_ms[ACTION_COUNT];
-    memcpy(last_run_ms, history->recovery.last_run_ms, sizeof last_run_ms);
     recovery_choose(&history->recovery, &alerts, &ret_decision->scale, moment.now_ms,
                     &ret_decision->actions);
-    if (snapshot->is_standby) { /* what nobody runs starts no cooldown */
-        memcpy(history->recovery.last_run_ms, last_run_ms, sizeof last_run_ms);
+    if (!snapshot->is_standby) { /* what nobody runs starts no cooldown */
+        recovery_note(&history->recovery, &ret_decision->actions, moment.now_ms);
     }
     for (int i = 0; i < REQUEST_COUNT; i++) {
         const struct node_figures *best =

@@ -205,7 +205,7 @@ static struct action *add_action(struct actions *actions, enum action_e action, 
 }
 
 /* The scaler's own change and a rule's wish are one action: the scaler's reason says who asked. */
-static void choose_scaling(struct recovery_history *history, const struct alerts *alerts,
+static void choose_scaling(const struct recovery_history *history, const struct alerts *alerts,
                            const struct scale_decision *scale, int64_t now_ms,
                            struct actions *actions) {
     bool served = scale->wish == WISH_GRANTED || scale->wish == WISH_IMPOSSIBLE;
@@ -217,13 +217,12 @@ static void choose_scaling(struct recovery_history *history, const struct alerts
     char cause[REASON_SIZE] = "";
     if (rule >= 0) {
         recovery_describe(alerts, (size_t)rule, cause);
-        history->last_run_ms[ACTION_AUTO_SCALE] = now_ms;
     }
     snprintf(action->reason, sizeof action->reason, "%s%s%s", cause, rule >= 0 ? "; " : "",
              scale->reason);
 }
 
-void recovery_choose(struct recovery_history *history, const struct alerts *alerts,
+void recovery_choose(const struct recovery_history *history, const struct alerts *alerts,
                      const struct scale_decision *scale, int64_t now_ms,
                      struct actions *ret_actions) {
     ret_actions->len = 0;
@@ -238,6 +237,14 @@ void recovery_choose(struct recovery_history *history, const struct alerts *aler
         bool fits = slice_to_cstr(rules_worst_node(alerts->states, (size_t)rule), action->node,
                                   sizeof action->node);
         ASSERT(fits); /* ids are at most NODE_ID_MAX long */
-        history->last_run_ms[i] = now_ms;
+    }
+}
+
+void recovery_note(struct recovery_history *history, const struct actions *actions,
+                   int64_t now_ms) {
+    for (size_t i = 0; i < actions->len; i++) {
+        if (actions->items[i].rule >= 0) {
+            history->last_run_ms[actions->items[i].action] = now_ms;
+        }
     }
 }

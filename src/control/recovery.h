@@ -69,10 +69,13 @@ void recovery_look(struct recovery_history *history, const struct alerts *alerts
 enum scale_wish_e recovery_scale_wish(const struct recovery_history *history,
                                       const struct alerts *alerts, int64_t now_ms);
 
-/* The actions of this decision in the order of ACTION_TABLE, and remembers that they ran. */
-void recovery_choose(struct recovery_history *history, const struct alerts *alerts,
+/* The actions of this decision in the order of ACTION_TABLE. */
+void recovery_choose(const struct recovery_history *history, const struct alerts *alerts,
                      const struct scale_decision *scale, int64_t now_ms,
                      struct actions *ret_actions);
+/* They run now: not those of a controller that stands by. */
+void recovery_note(struct recovery_history *history, const struct actions *actions,
+                   int64_t now_ms);
 
 /* "slow: avg_query_time_ms 101 > 100 for 30 s", of what the rule sees now. */
 void recovery_describe(const struct alerts *alerts, size_t rule, char ret_text[REASON_SIZE]);

@@ -211,8 +211,9 @@ static void wild_times_never_stop_the_deciders(void **state) {
 static void a_snapshot_reads_back_as_it_was_written(void **state) {
     (void)state;
     struct problem problem;
-    static const char line[] = "{\"t\":7.25,\"nodes\":[{\"id\":\"a\",\"healthy\":false,\"cpu\":"
-        "12.5,\"memory\":null,\"connections\":3,\"hit_rate\":0.1,\"age\":2.5}],\"metrics\":{"
+    static const char line[] = "{\"t\":7.25,\"standby\":true,\"nodes\":[{\"id\":\"a\","
+        "\"healthy\":false,\"cpu\":12.5,\"memory\":null,\"connections\":3,\"hit_rate\":0.1,"
+        "\"age\":2.5}],\"metrics\":{"
         "\"avg_response_time_ms\":0.3,\"slow_query_count\":null,\"memory_usage\":null,"
         "\"cache_hit_rate\":null,\"avg_query_time_ms\":1e-05},\"effects\":[{\"rule\":\"r\","
         "\"action\":\"SHED_LOAD\",\"effect\":\"harmed\"},{\"rule\":\"r\",\"action\":"

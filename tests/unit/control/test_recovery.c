@@ -207,9 +207,11 @@ static void who_takes_the_lead_stands_where_the_last_one_stood(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         (void)fresh(NULL);
         fixture_set(&f, rule, "cooldown", "0s");
+        f.snapshot.is_standby = true;
         for (double t = cases[i].begun; t < 100; t++) {
             (void)look(t, t >= cases[i].calm_from && t < cases[i].calm_to ? 50 : 150);
         }
+        f.snapshot.is_standby = false;
         f.snapshot.effects = cases[i].told;
         f.snapshot.effects_len = cases[i].len;
         enum action_e next = look(100, 150);
@@ -217,6 +219,17 @@ static void who_takes_the_lead_stands_where_the_last_one_stood(void **state) {
             fail_msg("%s: %s, %zu calls", cases[i].what, action_text(next), f.decision.calls.len);
         }
     }
+}
+
+static void what_is_decided_while_another_leads_did_not_run(void **state) {
+    (void)state;
+    f.snapshot.is_standby = true;
+    for (int t = 0; t < 5; t++) {
+        assert_int_equal(look(t, 150), ACTION_OPTIMIZE_QUERIES);
+    }
+    f.snapshot.is_standby = false;
+    assert_int_equal(look(5, 150), ACTION_OPTIMIZE_QUERIES); /* now it does */
+    assert_int_equal(look(6, 150), ACTION_NONE);
 }
 
 static void a_rule_that_must_hold_for_a_while_keeps_its_place_until_it_fires(void **state) {
@@ -294,6 +307,7 @@ int main(void) {
         CLAIM(what_is_told_late_or_of_others_moves_nothing),
         CLAIM(a_ladder_may_ask_the_scaler),
         CLAIM(who_takes_the_lead_stands_where_the_last_one_stood),
+        CLAIM(what_is_decided_while_another_leads_did_not_run),
         CLAIM(a_rule_that_must_hold_for_a_while_keeps_its_place_until_it_fires),
         CLAIM(a_rule_that_is_calm_when_the_next_one_looks_begins_anew),
         CLAIM(no_story_breaks_the_bounds),
