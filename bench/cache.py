@@ -323,7 +323,7 @@ def crowd(bench):
         return figures
 
     pairs, rates, hit_rates = [], [], []
-    for _ in range(1 if bench.quick else 3):
+    for _ in range(1 if bench.quick else 2):
         without, cached = come(None), come(redis_of(bench).seeds)
         pairs.append((cached[0], without[0]))
         rates.append((cached[1], without[1]))

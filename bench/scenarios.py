@@ -24,7 +24,7 @@ class Sizes:
         self.scans_alone = 1_000 if quick else 4_000      # a commit per scan is slow
         self.connections = 10_000
         self.idle_requests = 40_000 if quick else 150_000
-        self.people = 100_000 if quick else 1_000_000
+        self.people = 300_000 if quick else 1_000_000
         self.starts = 3 if quick else 7
 
 
