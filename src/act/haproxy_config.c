@@ -83,6 +83,9 @@ static const char *const balance_texts[] = {
         "    http-request set-timeout server " SHORT_ANSWER " if { var(txn.scan) -m bool }\n",
     [HAPROXY_BACKEND_ANALYTICS] =
         "    balance roundrobin\n"
+        "    # plans of queries and exports may take long; what people look at does not\n"
+        "    http-request set-timeout server " SHORT_ANSWER
+        " if { path_reg ^/v1/(performance|events/[^/]+/stats) }\n"
         "    # the controller writes the node with the lowest CPU into the map\n",
     [HAPROXY_BACKEND_CACHE] = "    balance hash var(txn.key)\n"
                               "    hash-type consistent djb2 avalanche\n"

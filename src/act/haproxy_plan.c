@@ -329,10 +329,13 @@ static bool has_moved(const struct haproxy_wish *wish, const struct haproxy_row 
     return false;
 }
 
-/* It gets nothing new: out, once its sessions have ended or had their time. */
+/* It gets nothing new: out, once its sessions have ended or had their time. One that hangs ends
+ * none; one that refuses connections may be ending them. */
 static void take_out(struct planner *planner, const struct haproxy_row *row,
                      const struct haproxy_leaving *leaving) {
-    bool is_late = planner->view->now_ms - leaving->since_ms >= planner->wish->drain_ms;
+    int64_t waited_ms = planner->view->now_ms - leaving->since_ms;
+    bool is_late = waited_ms >= planner->wish->drain_ms ||
+                   (row->status == HAPROXY_DOWN && row->is_stuck && waited_ms >= HAPROXY_SILENT_MS);
     bool is_in_use = row->sessions > 0 || row->used > 0;
     if (is_in_use && !is_late) {
         return;

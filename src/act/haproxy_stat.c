@@ -83,9 +83,13 @@ static struct slice last_check(struct slice check) {
     return slice_starts_with(check, SLICE_LIT("* ")) ? slice_skip(check, 2) : check;
 }
 
+static bool has_timed_out(struct slice check) {
+    return slice_eq_text(check, "L4TOUT") || slice_eq_text(check, "L6TOUT") ||
+           slice_eq_text(check, "L7TOUT");
+}
+
 static bool has_heard_nothing(struct slice check) {
-    return slice_eq_text(check, "L4TOUT") || slice_eq_text(check, "L4CON") ||
-           slice_eq_text(check, "L6TOUT") || slice_eq_text(check, "L7TOUT");
+    return has_timed_out(check) || slice_eq_text(check, "L4CON");
 }
 
 static bool has_passed(struct slice check) {
@@ -122,6 +126,7 @@ static struct haproxy_row row_of(const struct slice cells[]) {
         .has_mute_agent = slice_eq_text(cells[COLUMN_status], "DOWN (agent)") &&
                           has_heard_nothing(last_check(cells[COLUMN_agent_status])),
         .is_silent = has_heard_nothing(last_check(cells[COLUMN_check_status])),
+        .is_stuck = has_timed_out(last_check(cells[COLUMN_check_status])),
         .id = number(cells[COLUMN_sid]),
         .weight = number(cells[COLUMN_weight]),
         .sessions = number(cells[COLUMN_scur]),

@@ -33,6 +33,7 @@ struct haproxy_row {
     bool check_passed;      /* the last check that ended; false before the first */
     bool has_mute_agent;    /* it is DOWN since its agent cannot be heard */
     bool is_silent;         /* its last check got no answer at all: it hangs or is gone */
+    bool is_stuck;          /* its last check waited in vain: it hangs */
     int64_t id;             /* sid */
     int64_t weight;         /* as the agent and slow start have it now: 0 takes no traffic */
     int64_t sessions;       /* now */

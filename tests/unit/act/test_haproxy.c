@@ -202,6 +202,21 @@ static void a_node_that_drains_keeps_its_sessions_and_stays(void **state) {
     assert_string_equal(plan_at(1000000), "");
 }
 
+static void what_waits_for_an_unwanted_server_that_hangs_is_not_waited_for(void **state) {
+    (void)state;
+    wish.nodes_len = 0;
+    wish.drain_ms = 100 * HAPROXY_SILENT_MS;
+    struct haproxy_row *row = see(0, HAPROXY_DOWN);
+    row->check_passed = false;
+    row->is_silent = true; /* nobody listens: it may be ending what it has */
+    row->sessions = 3;
+    assert_string_equal(plan_at(0), "drain n1");
+    assert_string_equal(plan_at(HAPROXY_SILENT_MS), "");
+    row->is_stuck = true;
+    assert_string_equal(plan_at(HAPROXY_SILENT_MS - 1), "");
+    assert_string_equal(plan_at(HAPROXY_SILENT_MS), "cut n1, maint n1, delete n1");
+}
+
 static void an_unwanted_server_leaves_when_its_sessions_have_ended(void **state) {
     (void)state;
     wish.nodes_len = 0;
@@ -385,7 +400,7 @@ static void servers_are_read_by_column_names(void **state) {
         HEADER "fe,FRONTEND,,4,9,,,OPEN,,0,0,,,,-,1,\n"
                "general,n1,1,2,30,4,5,UP,100,101,2,L7OK,127.0.0.1:8081,6,-,,L7OK,\n"
                "general,n2,0,0,0,0,0,DRAIN 1/2,100,102,2,* L4OK,127.0.0.1:8082,0,-,1,\n"
-               "general,n3,0,0,0,0,0,MAINT (via x),100,103,2,INI,127.0.0.1:8083,0,-,1,\n"
+               "general,n3,0,0,0,0,0,MAINT (via x),100,103,2,L7TOUT,127.0.0.1:8083,0,-,1,\n"
                "general,n4,0,0,0,0,0,DOWN (agent),0,104,2,L4CON,127.0.0.1:8084,0,-,1,* L4CON,\n"
                "general,n5,0,0,0,0,0,no check,1,105,2,,127.0.0.1:8085,0,-,1,\n"
                "general,n6,0,0,0,0,0,DOWN (agent),1,106,2,L7OK,127.0.0.1:8086,0,-,1,,\n"
@@ -406,7 +421,8 @@ static void servers_are_read_by_column_names(void **state) {
     assert_false(seen[2].check_passed);
     assert_int_equal(seen[3].status, HAPROXY_DOWN);
     assert_true(seen[3].has_mute_agent && !seen[1].has_mute_agent && !seen[5].has_mute_agent);
-    assert_true(seen[3].is_silent && !seen[2].is_silent);
+    assert_true(seen[3].is_silent && seen[2].is_silent && !seen[1].is_silent);
+    assert_true(seen[2].is_stuck && !seen[3].is_stuck);
     assert_int_equal(seen[4].status, HAPROXY_UP);
 }
 
@@ -497,6 +513,7 @@ int main(void) {
         TEST(a_node_takes_traffic_once_its_check_has_passed),
         TEST(an_agent_that_nobody_hears_keeps_no_node_out),
         TEST(requests_that_wait_for_a_node_that_hangs_are_cut_but_not_at_once),
+        TEST(what_waits_for_an_unwanted_server_that_hangs_is_not_waited_for),
         TEST(a_server_that_is_down_waits_for_its_check),
         TEST(a_server_taken_out_by_hand_comes_back),
         TEST(a_node_that_drains_keeps_its_sessions_and_stays),
