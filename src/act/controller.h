@@ -112,6 +112,9 @@ struct past_action {
     char rule[ALERT_NAME_SIZE]; /* that asked; empty: none */
     int64_t age_ms;
     enum action_outcome_e outcome;
+    int64_t id;                 /* of its row */
+    double before;              /* the rule's figure then; FIGURE_MISSING: not known */
+    char detail[ACT_DETAIL_SIZE];
 };
 enum { PAST_ACTIONS_MAX = SNAPSHOT_EFFECTS_MAX };
 

@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 
+/* After an action's begin, beside the time that its judgement takes. */
+enum { JUDGED_WITHIN_MS = 60 * 1000 };
+
 static bool was_begun(const struct past_action *past) {
     return past->outcome != OUTCOME_CALLED && past->outcome != OUTCOME_REFUSED;
 }
@@ -34,17 +37,49 @@ bool past_holds(const struct controller *controller, const struct action *action
     return false;
 }
 
+/* -1: there is no such rule, or none asked. */
+static int place_of(const struct controller *controller, struct slice rule) {
+    const struct policy *policy = controller->options.policy;
+    for (size_t i = 0; i < policy->rules_len; i++) {
+        if (slice_eq_text(rule, policy->rules[i].name)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static bool is_watched(const struct controller *controller, int64_t id) {
+    for (size_t i = 0; i < CONTROLLER_WATCHED_MAX; i++) {
+        if (controller->watched[i].id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Done, and not judged when its controller ended: from now on it is waited for as long as it would
+ * have been. What was done longer ago was judged, or nobody could. */
+static void adopt_watch(struct controller *controller, const struct past_action *past) {
+    struct ongoing ongoing = {.id = past->id,
+                              .action = past->action,
+                              .rule = place_of(controller, slice_of(past->rule)),
+                              .before = past->before};
+    memcpy(ongoing.detail, past->detail, sizeof ongoing.detail);
+    if (past->outcome == OUTCOME_DONE && ongoing.rule >= 0 &&
+        past->age_ms < controller->options.verify_ms +
+                           judge_looks_back_us(controller, &ongoing) / 1000 + JUDGED_WITHIN_MS) {
+        actions_watch(controller, &ongoing);
+    }
+}
+
 /* What became of it is told to the deciders as it would have been then: an effect is seen verify_ms
  * after the action, at the earliest. */
 static void recall_effect(struct controller *controller, const struct past_action *past) {
-    const struct policy *policy = controller->options.policy;
     bool was_judged = was_begun(past) && past->outcome != OUTCOME_FAILED;
     int64_t age_ms = past->age_ms - (was_judged ? controller->options.verify_ms : 0);
-    struct untold untold = {
-        .rule = -1, .action = past->action, .age_ms = age_ms > 1000 ? age_ms : 1000};
-    for (size_t i = 0; i < policy->rules_len; i++) {
-        untold.rule = strcmp(policy->rules[i].name, past->rule) == 0 ? (int)i : untold.rule;
-    }
+    struct untold untold = {.rule = place_of(controller, slice_of(past->rule)),
+                            .action = past->action,
+                            .age_ms = age_ms > 1000 ? age_ms : 1000};
     if (action_effect(past->outcome, &untold.effect)) {
         actions_tell(controller, &untold);
     }
@@ -72,6 +107,7 @@ MAY_BLOCK static bool recall(struct controller *controller) {
         struct past_action *past = &controller->past[i - 1];
         past->age_ms = past->age_ms < waited_ms ? 0 : past->age_ms - waited_ms;
         recall_effect(controller, past);
+        adopt_watch(controller, past);
         if (was_begun(past)) {
             controller->acted_us[controller->acted++ % size] =
                 controller->past_us - past->age_ms * 1000;
@@ -94,22 +130,18 @@ static bool is_another_process(const struct controller *controller,
 
 /* A controller that started its own process anew cannot judge whether that helped: the next one
  * does. */
-static void adopt_watches(struct controller *controller) {
-    const struct policy *policy = controller->options.policy;
+static void adopt_restarts(struct controller *controller) {
     const struct order_page *page = controller->orders;
     for (size_t i = 0; page != NULL && i < page->orders.restarts_len; i++) {
         const struct standing_restart *restart = &page->orders.restarts[i];
         struct ongoing ongoing = {.id = restart->action_id,
                                   .action = ACTION_RESTART_SERVICE,
-                                  .rule = -1,
+                                  .rule = place_of(controller, restart->rule),
                                   .before = restart->before};
-        for (size_t k = 0; k < policy->rules_len; k++) {
-            ongoing.rule = slice_eq_text(restart->rule, policy->rules[k].name) ? (int)k
-                                                                               : ongoing.rule;
-        }
         snprintf(ongoing.detail, sizeof ongoing.detail, "a new process of %.128s serves",
                  restart->node.at);
         if (restart->is_own && restart->action_id > 0 &&
+            !is_watched(controller, restart->action_id) &&
             is_another_process(controller, restart)) {
             actions_watch(controller, &ongoing);
         }
@@ -139,6 +171,6 @@ MAY_BLOCK void past_settle(struct controller *controller) {
     }
     if (!controller->is_settled && recall(controller)) {
         controller->is_settled = true;
-        adopt_watches(controller);
+        adopt_restarts(controller);
     }
 }

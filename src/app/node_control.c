@@ -246,7 +246,12 @@ static bool take_past(const struct action_record *record, int64_t now_ms, struct
                        sizeof ret_past->rule)) {
         ret_past->rule[0] = '\0';
     }
+    const struct json_t *before = evidence == NULL ? NULL : json_get(evidence, "value");
     ret_past->age_ms = ret_past->age_ms < 0 ? 0 : ret_past->age_ms;
+    ret_past->id = record->id;
+    ret_past->before =
+        before != NULL && json_is_numeric(before) ? json_number(before) : FIGURE_MISSING;
+    snprintf(ret_past->detail, sizeof ret_past->detail, "%.*s", SLICE_ARG(record->detail));
     return ret_past->action != ACTION_COUNT && slice_eq_text(record->system, SYSTEM) &&
            outcome_of(record->outcome, &ret_past->outcome);
 }

@@ -693,6 +693,8 @@ static void what_made_it_worse_is_not_repeated_by_the_next_controller(void **sta
     assert_int_equal(world.acts, 1);
 }
 
+#define SLOW "database_slow_query"
+
 static void start_on_a_ladder(size_t len, const struct past_action *past) {
     struct alert_rule *slow = &world.policy.rules[1];
     assert_string_equal(slow->name, "database_slow_query");
@@ -705,8 +707,9 @@ static void start_on_a_ladder(size_t len, const struct past_action *past) {
 static void the_ladder_outlives_its_controller(void **state) {
     (void)state;
     const struct past_action past[] = {
-        {ACTION_SHED_LOAD, "database_slow_query", 301000, OUTCOME_NO_EFFECT},
-        {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 700000, OUTCOME_FAILED},
+        {.action = ACTION_SHED_LOAD, .rule = SLOW, .age_ms = 301000, .outcome = OUTCOME_NO_EFFECT},
+        {.action = ACTION_OPTIMIZE_QUERIES, .rule = SLOW, .age_ms = 700000,
+         .outcome = OUTCOME_FAILED},
     };
     start_on_a_ladder(1, &past[1]);
     assert_int_equal(world.acts, 1);
@@ -718,12 +721,43 @@ static void the_ladder_outlives_its_controller(void **state) {
     assert_string_equal(world.rows[1].action, "SHED_LOAD");
 }
 
+static void what_is_done_and_not_judged_is_judged_by_the_next_controller(void **state) {
+    (void)state;
+    static const struct {
+        int64_t age_ms;
+        double now;
+        const char *outcome;
+    } cases[] = {{20000, 5, "better"}, {20000, 14, "no effect"}, {20000, 20, "worse"},
+                 {500000, 5, "done"}}; /* which was judged long since, or nobody could */
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        drop(NULL);
+        make(NULL);
+        world.rows_len = 1;
+        snprintf(world.rows[0].outcome, sizeof world.rows[0].outcome, "done");
+        const struct past_action past = {.action = ACTION_OPTIMIZE_QUERIES,
+                                         .rule = "database_slow_query",
+                                         .age_ms = cases[i].age_ms,
+                                         .outcome = OUTCOME_DONE,
+                                         .id = 1,
+                                         .before = 14,
+                                         .detail = "as it was"};
+        start_after(1, &past);
+        world.slow_queries = cases[i].now;
+        turns(29); /* verify_ms anew */
+        assert_string_equal(world.rows[0].outcome, "done");
+        turns(310);
+        assert_string_equal(world.rows[0].outcome, cases[i].outcome);
+        assert_int_equal(strcmp(world.rows[0].detail, "as it was") == 0, i < 3);
+    }
+}
+
 static void a_person_is_not_called_anew_by_the_next_controller(void **state) {
     (void)state;
     const struct past_action past[] = {
-        {ACTION_NONE, "database_slow_query", 200000, OUTCOME_CALLED},
-        {ACTION_SHED_LOAD, "database_slow_query", 301000, OUTCOME_NO_EFFECT},
-        {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 700000, OUTCOME_WORSE},
+        {.action = ACTION_NONE, .rule = SLOW, .age_ms = 200000, .outcome = OUTCOME_CALLED},
+        {.action = ACTION_SHED_LOAD, .rule = SLOW, .age_ms = 301000, .outcome = OUTCOME_NO_EFFECT},
+        {.action = ACTION_OPTIMIZE_QUERIES, .rule = SLOW, .age_ms = 700000,
+         .outcome = OUTCOME_WORSE},
     };
     start_on_a_ladder(3, past);
     assert_int_equal(world.rows_len, 1);
@@ -1125,7 +1159,8 @@ static void what_is_refused_is_left_undone_and_not_asked_for_again_within_an_hou
 static void what_was_refused_is_not_asked_for_by_the_next_controller(void **state) {
     (void)state;
     const struct past_action past[] = {
-        {ACTION_OPTIMIZE_QUERIES, "database_slow_query", 100000, OUTCOME_REFUSED}};
+        {.action = ACTION_OPTIMIZE_QUERIES, .rule = SLOW, .age_ms = 100000,
+         .outcome = OUTCOME_REFUSED}};
     start_on_a_ladder(1, past);
     assert_int_equal(world.acts, 1); /* the budget is not used up by it */
     assert_string_equal(world.rows[0].action, "SHED_LOAD");
@@ -1539,6 +1574,7 @@ static const struct CMUnitTest tests[] = {
     EACH(the_budget_outlives_its_controller),
     EACH(what_made_it_worse_is_not_repeated_by_the_next_controller),
     EACH(the_ladder_outlives_its_controller),
+    EACH(what_is_done_and_not_judged_is_judged_by_the_next_controller),
     EACH(a_person_is_not_called_anew_by_the_next_controller),
     EACH(nothing_is_done_before_the_journal_was_read),
     EACH(an_action_that_hangs_is_ended_and_said),

@@ -236,7 +236,9 @@ static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTI
             struct past_action *past = &ret_past[(*ret_len)++];
             *past = (struct past_action){.action = row->action,
                                          .age_ms = age_ms,
-                                         .outcome = outcome_of(row->outcome)};
+                                         .outcome = outcome_of(row->outcome),
+                                         .id = (int64_t)i,
+                                         .before = FIGURE_MISSING};
             memcpy(past->rule, row->rule, sizeof past->rule);
         }
     }
