@@ -533,6 +533,21 @@ async function order(page, key, fields = {}) {
     await page.click('dialog [type=submit]');
 }
 
+test('what waits can be refused, and what the node says of it is shown', () =>
+    visit({}, admin, standAlerts, async (page, seen) => {
+        await show(page, server, 'alerts');
+        await page.click('button:text-is("Refuse")');
+        assert.deepEqual(await axe(page), []);
+        const [sent] = await Promise.all([
+            page.waitForRequest((request) => request.method() === 'POST'),
+            order(page, admin),
+        ]);
+        const { id } = ACTIONS.items[OUTCOMES.indexOf('waiting')];
+        assert.ok(sent.url().endsWith(`/v1/actions/${id}:refuse`), sent.url());
+        await page.waitForSelector('dialog .note.bad:has-text("no such action waits")');
+        forget(seen, /404 \(/);
+    }));
+
 test('what waits is approved with a key that may, and the journal and the receiver tell', () =>
     visit({}, admin, async () => {}, async (page, seen) => {
         await show(page, server, 'alerts');
