@@ -117,12 +117,12 @@ class Process:
 
 
 class Turnout(Process):
-    """`store` is the path of a SQLite file, or a URL."""
+    """`store` is the path of a SQLite file, or a URL; `under` a command that runs it."""
 
-    def __init__(self, binary, store, log, *args, env=None):
+    def __init__(self, binary, store, log, *args, env=None, under=()):
         begun = time.monotonic()
         url = store if "://" in str(store) else f"sqlite:{store}"
-        super().__init__([binary, "serve", "--listen", "127.0.0.1:0", "--store", url,
+        super().__init__([*under, binary, "serve", "--listen", "127.0.0.1:0", "--store", url,
                           "--auth", "off", *args], log, env)
         self.port = self._wait_ready()
         self.start_s = time.monotonic() - begun
