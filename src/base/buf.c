@@ -45,21 +45,6 @@ bool buf_reserve(struct buf *buf, size_t more) {
     return true;
 }
 
-void buf_add(struct buf *buf, struct slice s) {
-    if (s.len > 0 && buf_reserve(buf, s.len)) {
-        memcpy(buf->at + buf->len, s.at, s.len);
-        buf->len += s.len;
-    }
-}
-
-void buf_add_text(struct buf *buf, const char *text) {
-    buf_add(buf, slice_of(text));
-}
-
-void buf_add_char(struct buf *buf, char c) {
-    buf_add(buf, slice_from(&c, 1));
-}
-
 void buf_add_int(struct buf *buf, int64_t value) {
     char digits[24];
     size_t at = sizeof digits;

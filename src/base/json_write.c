@@ -86,16 +86,18 @@ static void add_escaped(struct buf *to, unsigned char c) {
     }
 }
 
-static bool needs_escape(unsigned char c) {
-    return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
-}
+static const bool needs_escape[256] = {
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, /* below a space */
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    ['"'] = 1, ['\\'] = 1, [0x7f] = 1,
+};
 
 void json_add_text(struct json_writer *w, struct slice text) {
     begin_value(w);
     buf_add_char(w->to, '"');
     size_t plain = 0; /* start of the run that needs no escape */
     for (size_t i = 0; i < text.len; i++) {
-        if (needs_escape((unsigned char)text.at[i])) {
+        if (needs_escape[(unsigned char)text.at[i]]) {
             buf_add(w->to, slice_from(text.at + plain, i - plain));
             add_escaped(w->to, (unsigned char)text.at[i]);
             plain = i + 1;
@@ -180,7 +182,10 @@ void json_add_time(struct json_writer *w, int64_t ms) {
     }
     char text[TIME_TEXT_SIZE];
     time_format(ms, text);
-    json_add_text(w, slice_from(text, TIME_TEXT_SIZE - 1));
+    begin_value(w);
+    buf_add_char(w->to, '"');
+    buf_add(w->to, slice_from(text, TIME_TEXT_SIZE - 1));
+    buf_add_char(w->to, '"');
 }
 
 void json_add_raw(struct json_writer *w, struct slice value) {
