@@ -27,9 +27,8 @@ void facts_drop(struct facts_cache *facts) {
             free_event(event);
         }
     }
-    if (facts->minutes_used > 0) {
-        memset(facts->minutes, 0, sizeof facts->minutes);
-        facts->minutes_used = 0;
+    while (facts->minutes_used > 0) {
+        *facts->minutes_taken[--facts->minutes_used] = (struct minute_delta){.gate_id = 0};
     }
 }
 
@@ -195,11 +194,8 @@ static struct minute_delta *minute_place(struct facts_cache *facts,
 }
 
 static enum err_e flush_minutes(struct sqlite_conn *conn, struct facts_cache *facts) {
-    for (size_t i = 0; i < MINUTES_SIZE && facts->minutes_used > 0; i++) {
-        struct minute_delta *delta = &facts->minutes[i];
-        if (delta->gate_id == 0) {
-            continue;
-        }
+    while (facts->minutes_used > 0) {
+        struct minute_delta *delta = facts->minutes_taken[facts->minutes_used - 1];
         struct sql_run run = sql_begin(conn, SQL_GATE_MINUTE_ADD);
         sql_int(&run, delta->event_id);
         sql_int(&run, delta->minute);
@@ -222,7 +218,7 @@ MAY_BLOCK enum err_e facts_add_minute(struct sqlite_conn *conn, struct facts_cac
     struct minute_delta *place = minute_place(facts, delta);
     if (place->gate_id == 0) {
         *place = *delta;
-        facts->minutes_used++;
+        facts->minutes_taken[facts->minutes_used++] = place;
         return ERR_OK;
     }
     place->admitted += delta->admitted;
