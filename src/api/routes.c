@@ -95,31 +95,42 @@ static enum err_e split(struct arena *arena, struct slice path, struct segments 
     }
 }
 
-/* "{name}" takes any segment but an empty one, "{name}:verb" what ends so, anything else itself. */
-static bool segment_matches(struct slice pattern, struct slice segment, struct slice *ret_param) {
-    if (pattern.at[0] != '{') {
-        return slice_eq(pattern, segment);
+/* The part of the pattern behind `text` when it begins with it and ends a segment there, else
+ * NULL. Most routes differ in a segment's first bytes, so bytes are compared one by one. */
+static const char *behind(const char *pattern, struct slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (pattern[i] != text.at[i] || pattern[i] == '\0') {
+            return NULL;
+        }
     }
-    const char *brace = memchr(pattern.at, '}', pattern.len);
-    struct slice suffix = slice_skip(pattern, (size_t)(brace - pattern.at) + 1);
-    if (segment.len <= suffix.len) {
-        return false;
+    return pattern[text.len] == '/' || pattern[text.len] == '\0' ? pattern + text.len : NULL;
+}
+
+/* "{name}" takes any segment but an empty one, "{name}:verb" what ends so, anything else itself.
+ * Where the pattern goes on, or NULL when it does not match. */
+static const char *match_segment(const char *pattern, struct slice segment,
+                                 struct slice *ret_param) {
+    if (pattern[0] != '{') {
+        return behind(pattern, segment);
     }
-    size_t len = segment.len - suffix.len;
+    const char *suffix = strchr(pattern, '}') + 1;
+    size_t suffix_len = strcspn(suffix, "/");
+    if (segment.len <= suffix_len) {
+        return NULL;
+    }
+    size_t len = segment.len - suffix_len;
     *ret_param = slice_from(segment.at, len);
-    return slice_eq(slice_from(segment.at + len, suffix.len), suffix);
+    return behind(suffix, slice_from(segment.at + len, suffix_len));
 }
 
 static bool route_matches(const struct route *route, const struct segments *segments,
                           struct slice params[ROUTE_PARAMS_MAX]) {
-    struct slice rest = slice_of(route->path + 1), pattern;
-    size_t at = 0, found = 0;
-    while (slice_next(&rest, '/', &pattern)) {
-        if (at == segments->len) {
-            return false;
-        }
+    const char *pattern = route->path;
+    size_t found = 0;
+    for (size_t at = 0; at < segments->len; at++) {
         struct slice param = SLICE_NONE;
-        if (!segment_matches(pattern, segments->at[at++], &param)) {
+        pattern = pattern[0] == '/' ? match_segment(pattern + 1, segments->at[at], &param) : NULL;
+        if (pattern == NULL) {
             return false;
         }
         if (param.at != NULL) {
@@ -127,7 +138,7 @@ static bool route_matches(const struct route *route, const struct segments *segm
             params[found++] = param;
         }
     }
-    return at == segments->len;
+    return pattern[0] == '\0' || (pattern[0] == '/' && pattern[1] == '\0');
 }
 
 static void add_allowed(char allow[64], const char *method) {
