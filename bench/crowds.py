@@ -5,6 +5,7 @@ compared with the API and the database: a fault is a failure, and no figure is k
 
 import json
 import pathlib
+import statistics
 import subprocess
 
 import machine
@@ -107,50 +108,70 @@ class Books:
 
 # Scenarios -------------------------------------------------------------------------------------
 
-def seen_by_the_load(report, key):
-    """The same as a row of the board, as the load generator saw it from outside; None where it
-    cannot."""
-    operations = report["operations"].values()
-    done = sum(one["count"] for one in operations)
-    if key == "api_response_ms":
-        return sum(one["avg_ms"] * one["count"] for one in operations) / done
-    if key == "concurrent_users":
-        return report["connections"]["open"]
-    if key == "throughput_tps":
-        return report["ledger"]["acknowledged"] / report["seconds"]
-    return None
+CPU_SPAN_S = 5  # of the board's mean
+
+
+def seen_from_outside(report):
+    """{row of the board: the same by the load generator's ledger and the kernel's counts}. A row
+    that nobody outside can know is not in it."""
+    operations, samples = report["operations"].values(), report["samples"]
+    begun = [0, *(one["at_s"] for one in samples)]
+    return {
+        "api_response_ms": sum(one["avg_ms"] * one["count"] for one in operations)
+                           / sum(one["count"] for one in operations),
+        "memory_percent": samples[-1]["memory_percent"],
+        "cpu_percent": statistics.mean(one["cpu_percent"] for one in samples[-CPU_SPAN_S:]),
+        "concurrent_users": report["connections"]["open"],
+        "throughput_tps": max(one["done"] / (one["at_s"] - before)
+                              for before, one in zip(begun, samples)),
+    }
+
+
+def board_lines(stage, report):
+    """The seven rows, and what is not on the board but belongs beside it."""
+    seen = seen_from_outside(report)
+    for row in report["kpi"]["items"]:
+        beside = rounded(seen[row["key"]]) if row["key"] in seen else ""
+        yield [stage.label, row["key"], f"{row['comparison']} {row['goal']:g}", row["value"],
+               beside, row["unit"], row["status"]]
+    [checkins] = [one for one in report["performance"]["api"]["endpoints"]
+                  if one["route"].endswith("/checkins")]
+    for name in ("p50_ms", "p99_ms"):
+        yield [stage.label, f"check-ins, {name.removesuffix('_ms')}", "", checkins[name],
+               rounded(report["scans"][name]), "ms", "info"]
 
 
 def kpi(bench):
-    """The KPI board under 10,000 connections and 1,200 scans a second, and what the load generator
-    saw of the same."""
+    """The KPI board under 11,200 connections and 1,200 scans a second, and the same from outside:
+    by the load generator's ledger, and by the kernel's counts while it ran."""
     books, sheet = Books(bench), []
     for stage in stages(bench):
-        report = play(bench, stage, "kpi", ("--seconds", 10, "--connections", 1000))
+        report = play(bench, stage, "kpi", ("--seconds", 8))
         books.add("kpi", stage, report)
-        for row in report["kpi"]["items"]:
-            seen = seen_by_the_load(report, row["key"])
-            sheet.append([stage.label, row["key"], f"{row['comparison']} {row['goal']:g}",
-                          row["value"], row["unit"], row["status"],
-                          "" if seen is None else rounded(seen)])
+        sheet += board_lines(stage, report)
         bench.table.add_values(f"KPI rows met of seven, {stage.label}", "rows", [
             sum(row["status"] == "met" for row in report["kpi"]["items"])], (MORE, 7))
-        bench.table.add_values(f"scan p99 beside 10,000 connections, {stage.label}", "ms",
+        bench.table.add_values(f"scan p99 beside 11,200 connections, {stage.label}", "ms",
                                [report["scans"]["p99_ms"]], (LESS, 100))
-    bench.table.add_sheet("The KPI board, by the server and as the load generator saw it", [
-        "store", "row", "goal", "the board", "unit", "status", "the load generator"], sheet)
+    bench.table.add_sheet("The KPI board of one node, by itself and from outside", [
+        "store", "row", "goal", "the board", "from outside", "unit", "status"], sheet)
     books.close("the KPI board's load")
 
 
 def rush(bench):
     """The highest rate of durable scans with p99 below 100 ms. The goals are 70 % of the rates that
     closed loops are to reach, 20,000 and 12,000 a second."""
-    books = Books(bench)
+    books, sheet = Books(bench), []
     for stage, goal in zip(stages(bench), (14_000, 8_400)):
-        report = play(bench, stage, "rush", ("--seconds", 2))
+        report = play(bench, stage, "rush", ("--seconds", 1))
         books.add("rush", stage, report)
+        sheet += [[stage.label, rounded(one["rate"]), rounded(one["done_rate"]),
+                   rounded(one["quantile_ms"]), "yes" if one["holds"] else "no"]
+                  for one in report["search"]["probes"]]
         bench.table.add_values(f"highest rate with p99 below 100 ms, {stage.label}", "1/s",
                                [report["search"]["rate"]], (MORE, goal))
+    bench.table.add_sheet("Rates that were tried (none held: the rate is 0)", [
+        "store", "scans a second", "decided a second", "p99 ms", "holds"], sheet)
     books.close("the rush")
 
 

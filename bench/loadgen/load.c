@@ -33,6 +33,7 @@ bool kind_is_read(enum kind_e kind) {
     X("event", "gates", gates, 40, 2, LOAD_GATES_MAX)                                              \
     X("event", "capacity", capacity, -1, -1, CAPACITY_MAX)                                         \
     X("event", "restricted", restricted, 0, 0, 1)                                                  \
+    X("event", "warm", warm, 0, 0, 1)                                                              \
     X("search", "from", search.from, 0, 1, 1e6)                                                    \
     X("search", "up_to", search.up_to, 1e5, 1, 1e6)                                                \
     X("search", "limit_ms", search.limit_ms, 100, 0.1, 1e5)                                        \

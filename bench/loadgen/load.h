@@ -84,6 +84,7 @@ struct load {
     double people, gates;
     double capacity;      /* below 0: no limit */
     double restricted;    /* part of the people who may use one gate only, 0 to 1 */
+    double warm;          /* 1: caches are preloaded and warmed before it begins */
     enum reentry_e reentry;
     struct search search;
     struct stream streams[STREAMS_MAX];

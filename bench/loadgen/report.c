@@ -6,19 +6,21 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { REPORT_MAX = 16 << 20, BOARD_ARENA_MAX = 256 << 10 };
+enum { REPORT_MAX = 16 << 20, READ_ARENA_MAX = 4 << 20 };
 
-size_t report_kpi(struct http *http, char ret_kpi[KPI_MAX]) {
+void report_read(struct http *http, const char *path, struct document *ret_document) {
     struct arena arena;
-    struct json_t *board;
-    if (http_get(http, "/v1/performance/kpi") != 200 || http->body.len >= KPI_MAX) {
-        return 0;
+    struct json_t *read;
+    ret_document->len = 0;
+    if (http_get(http, path) != 200 || http->body.len >= DOCUMENT_MAX) {
+        return;
     }
-    arena_init(&arena, BOARD_ARENA_MAX); /* only what is a document goes into one */
-    bool is_good = json_parse(&arena, buf_slice(&http->body), &board, NULL) == ERR_OK;
+    arena_init(&arena, READ_ARENA_MAX); /* only what is a document goes into one */
+    if (json_parse(&arena, buf_slice(&http->body), &read, NULL) == ERR_OK) {
+        memcpy(ret_document->text, http->body.at, http->body.len);
+        ret_document->len = http->body.len;
+    }
     arena_fini(&arena);
-    memcpy(ret_kpi, http->body.at, http->body.len);
-    return is_good ? http->body.len : 0;
 }
 
 static void put_times(struct json_writer *w, const struct histogram *times) {
@@ -131,6 +133,13 @@ static void put_search(struct json_writer *w, const struct found *found) {
     json_end_object(w);
 }
 
+static void put_document(struct json_writer *w, const char *name, const struct document *document) {
+    if (document->len > 0) {
+        json_key(w, name);
+        json_add_raw(w, slice_from(document->text, document->len));
+    }
+}
+
 void report(const struct run *run, const struct outcome *outcome) {
     struct buf out;
     struct json_writer w;
@@ -155,10 +164,8 @@ void report(const struct run *run, const struct outcome *outcome) {
     json_put_real(&w, "generator_cpu_s", process_cpu_s((int)getpid()), 2);
     json_key(&w, "samples");
     samples_report(&run->samples, &w);
-    if (outcome->kpi_len > 0) {
-        json_key(&w, "kpi");
-        json_add_raw(&w, slice_from(outcome->kpi, outcome->kpi_len));
-    }
+    put_document(&w, "kpi", &outcome->kpi);
+    put_document(&w, "performance", &outcome->performance);
     json_end_object(&w);
     printf("%.*s\n", SLICE_ARG(buf_slice(&out)));
     buf_fini(&out);

@@ -6,17 +6,21 @@
 #include "http.h"
 #include "run.h"
 
-enum { KPI_MAX = 16 << 10 };
+enum { DOCUMENT_MAX = 128 << 10 };
+
+/* What a node tells of itself, as it answered; empty: it has no such thing. */
+struct document {
+    size_t len;
+    char text[DOCUMENT_MAX];
+};
 
 struct outcome {
     bool searched;
     struct found found;
-    size_t kpi_len;
-    char kpi[KPI_MAX]; /* the node's own board, as it answered; empty: it has none */
+    struct document kpi, performance;
 };
 
-/* Reads the node's board; its length, 0 when there is none. */
-size_t report_kpi(struct http *http, char ret_kpi[KPI_MAX]);
+void report_read(struct http *http, const char *path, struct document *ret_document);
 
 void report(const struct run *run, const struct outcome *outcome);
 

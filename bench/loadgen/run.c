@@ -664,8 +664,8 @@ static double quantile_ms(const struct histogram *histogram, double quantile) {
     return histogram_quantile(&snapshot, quantile) / 1000;
 }
 
-static bool probe(struct run *run, struct found *found, double rate) {
-    const struct search *search = &run->load.search;
+static bool probe(struct run *run, const struct search *search, struct found *found,
+                  double rate) {
     run_phase(run, &(struct phase){.seconds = search->settle_s + search->probe_s,
                                    .settle_s = search->settle_s, .factor = rate});
     uint64_t failed = 0, done = 0;
@@ -685,19 +685,29 @@ static bool probe(struct run *run, struct found *found, double rate) {
     return probe->holds;
 }
 
+/* The load's, each rate for as long as --seconds says. */
+static struct search asked_search(const struct run *run) {
+    struct search search = run->load.search;
+    if (run->options->seconds > 0) {
+        search.settle_s *= run->options->seconds / search.probe_s;
+        search.probe_s = run->options->seconds;
+    }
+    return search;
+}
+
 /* Up by half until it does not hold, then the middle between what holds and what does not. A rate
  * that fails is tried once more: one hiccup of the machine is no limit. */
 void run_search(struct run *run, struct found *ret_found) {
-    const struct search *search = &run->load.search;
-    double low = 0, high = INFINITY, rate = search->from;
+    const struct search search = asked_search(run);
+    double low = 0, high = INFINITY, rate = search.from;
     *ret_found = (struct found){.len = 0};
-    while (ret_found->len < PROBES_MAX - 2 && rate <= search->up_to && !run->is_over) {
-        if (probe(run, ret_found, rate) || probe(run, ret_found, rate)) {
+    while (ret_found->len < PROBES_MAX - 2 && rate <= search.up_to && !run->is_over) {
+        if (probe(run, &search, ret_found, rate) || probe(run, &search, ret_found, rate)) {
             low = rate;
         } else {
             high = rate;
         }
-        if (low == 0 || (isfinite(high) && (high - low) / low <= search->step)) {
+        if (low == 0 || (isfinite(high) && (high - low) / low <= search.step)) {
             break;
         }
         rate = isinf(high) ? low * 1.5 : (low + high) / 2;

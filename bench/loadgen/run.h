@@ -29,7 +29,7 @@ struct options {
     char tag[LEDGER_TAG_SIZE];
     char event[EVENT_CODE_SIZE];
     char key[KEY_SIZE];      /* of the API; empty: none */
-    double seconds;          /* of the run; 0: as the load says */
+    double seconds;          /* of the run, or of each probe; 0: as the load says */
     const char *scale;       /* times every curve and burst: "2", or "doors=4,phones=0.1" */
     const char *connections; /* in all, or of some streams; NULL: as the load says */
     double people;           /* 0: as the load says */

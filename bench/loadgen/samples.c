@@ -19,9 +19,52 @@ bool samples_watch(struct samples *samples, const char *pids) {
     return true;
 }
 
+/* Idle is the fourth of "cpu user nice system idle iowait irq softirq steal", and waiting for a
+ * disk is idle, too. */
+static struct machine_time read_machine_time(void) {
+    struct machine_time time = {0};
+    uint64_t ticks[8];
+    FILE *file = fopen("/proc/stat", "re");
+    int got = file == NULL ? 0
+                           : fscanf(file, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+                                    " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &ticks[0],
+                                    &ticks[1], &ticks[2], &ticks[3], &ticks[4], &ticks[5],
+                                    &ticks[6], &ticks[7]);
+    for (int i = 0; i < got; i++) {
+        time.all += ticks[i];
+        time.busy += i == 3 || i == 4 ? 0 : ticks[i];
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return time;
+}
+
+static double machine_memory_percent(void) {
+    char line[256];
+    uint64_t total = 0, available = 0;
+    FILE *file = fopen("/proc/meminfo", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        sscanf(line, "MemTotal: %" SCNu64, &total);
+        sscanf(line, "MemAvailable: %" SCNu64, &available);
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return total == 0 ? NAN : 100 * (1 - (double)available / (double)total);
+}
+
+static double cpu_percent_since(struct machine_time *before) {
+    struct machine_time now = read_machine_time();
+    double busy = (double)(now.busy - before->busy), all = (double)(now.all - before->all);
+    *before = now;
+    return all > 0 ? 100 * busy / all : NAN;
+}
+
 void samples_begin(struct samples *samples, double seconds) {
     samples->interval_s = fmax(1, ceil(seconds / 60));
     samples->interval = (struct histogram){0};
+    samples->machine = read_machine_time();
     samples->len = 0;
 }
 
@@ -86,7 +129,9 @@ void samples_tick(struct samples *samples, double at_s, uint64_t open) {
                               .done = histogram_count(&snapshot),
                               .p50_us = histogram_quantile(&snapshot, 0.5),
                               .p99_us = histogram_quantile(&snapshot, 0.99),
-                              .max_us = histogram_quantile(&snapshot, 1)};
+                              .max_us = histogram_quantile(&snapshot, 1),
+                              .cpu_percent = cpu_percent_since(&samples->machine),
+                              .memory_percent = machine_memory_percent()};
     for (size_t i = 0; i < samples->pids_len; i++) {
         sample->usage[i] = (struct usage){read_rss_kib(samples->pids[i]),
                                           count_descriptors(samples->pids[i]),
@@ -106,6 +151,8 @@ void samples_report(const struct samples *samples, struct json_writer *w) {
         json_put_real(w, "p99_ms", sample->p99_us / 1000, 3);
         json_put_real(w, "max_ms", sample->max_us / 1000, 3);
         json_put_int(w, "connections", (int64_t)sample->open);
+        json_put_real(w, "cpu_percent", sample->cpu_percent, 1);
+        json_put_real(w, "memory_percent", sample->memory_percent, 1);
         json_key(w, "watched");
         json_begin_array(w);
         for (size_t k = 0; k < samples->pids_len; k++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a run went over its time: latencies of scans in equal intervals, and at their ends the
- * memory, descriptors and processor time of the processes that are watched. Thread: one.
+ * memory, descriptors and processor time of the processes that are watched, and the machine's as
+ * the kernel counts them. Thread: one.
  */
 #ifndef LOADGEN_SAMPLES_H
 #define LOADGEN_SAMPLES_H
@@ -16,6 +17,7 @@ struct sample {
     uint64_t done;
     double p50_us, p99_us, max_us;
     uint64_t open; /* connections */
+    double cpu_percent, memory_percent; /* of the machine; the CPU since the sample before */
     struct usage {
         uint64_t rss_kib, descriptors;
         double cpu_s;
@@ -27,6 +29,9 @@ struct samples {
     size_t pids_len;
     double interval_s;
     struct histogram interval; /* of the interval under way */
+    struct machine_time {
+        uint64_t busy, all; /* ticks of all cores */
+    } machine;              /* at the last sample */
     struct sample samples[SAMPLES_MAX];
     size_t len;
 };

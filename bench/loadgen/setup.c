@@ -5,8 +5,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <threads.h>
 
-enum { ROWS_A_REQUEST = 50000, PATH_SIZE = 256 };
+enum { ROWS_A_REQUEST = 50000, PATH_SIZE = 256, POLL_MS = 50 };
+#define WARM "\"warming\":{\"state\":\"idle\""
 
 static bool ask(struct http *http, const struct http_request *request, int wanted) {
     int status = http_ask(http, request);
@@ -79,6 +81,29 @@ static bool import_people(const struct run *run, struct http *http, struct buf *
     return true;
 }
 
+/* As the dashboard's buttons do; the first node is asked. */
+static bool order_of_cache(const struct run *run, struct http *http, const char *path) {
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    int status = http_ask(http, &(struct http_request){"POST", path, NULL, SLICE_NONE});
+    if (status != 200 && status != 202) {
+        fprintf(stderr, "loadgen: POST %s: %d\n", path, status);
+        return false;
+    }
+    for (double waited_ms = 0; waited_ms < run->options->patience_s * 1000; waited_ms += POLL_MS) {
+        struct slice answer;
+        if (!ask(http, &(struct http_request){"GET", "/v1/cache", NULL, SLICE_NONE}, 200)) {
+            return false;
+        }
+        answer = buf_slice(&http->body);
+        if (memmem(answer.at, answer.len, WARM, strlen(WARM)) != NULL) {
+            return true;
+        }
+        thrd_sleep(&pause, NULL);
+    }
+    fprintf(stderr, "loadgen: POST %s is not done after %g s\n", path, run->options->patience_s);
+    return false;
+}
+
 bool setup_event(const struct run *run, struct http *http) {
     struct buf body;
     buf_init(&body, 32 << 20);
@@ -87,6 +112,10 @@ bool setup_event(const struct run *run, struct http *http) {
         is_made = make_gate(run, http, gate);
     }
     is_made = is_made && import_people(run, http, &body);
+    if (run->load.warm > 0) {
+        is_made = is_made && order_of_cache(run, http, "/v1/cache:preload") &&
+                  order_of_cache(run, http, "/v1/cache:warm");
+    }
     buf_fini(&body);
     return is_made;
 }
