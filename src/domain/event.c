@@ -46,8 +46,13 @@ static bool has_control(struct slice text, const char *allowed) {
     return false;
 }
 
-/* White space of Unicode (property White_Space) in UTF-8, beside the space itself. */
+/* White space of Unicode (property White_Space) in UTF-8, beside the space itself. Most texts have
+ * ASCII at both ends, where control characters are refused before and only the space is left. */
 static bool is_space_at_end(struct slice text) {
+    unsigned char first = (unsigned char)text.at[0], last = (unsigned char)text.at[text.len - 1];
+    if (first < 0x80 && last < 0x80) {
+        return first == ' ' || last == ' ';
+    }
     static const char *const spaces[] = {
         " ",            "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80",
         "\xE2\x80\x81", "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85",
