@@ -81,21 +81,38 @@ static int place_of(const struct policy *policy, struct slice name) {
     return -1;
 }
 
-MAY_BLOCK static void resume_one(struct node_notices *notices, const struct notice_record *record) {
+static bool is_late(const struct node_notices *notices, const struct notice_record *record,
+                    int place) {
+    return clock_wall_ms(notices->options.api_node->clock) - record->at_ms >=
+           notices->options.policy->receivers[place].give_up_ms;
+}
+
+/* NULL: it is on its way again; else why it cannot be. */
+static const char *try_again(struct node_notices *notices, const struct notice_record *record) {
     char key[NOTICE_KEY_SIZE];
     int place = place_of(notices->options.policy, record->receiver);
+    if (place >= 0 && is_late(notices, record, place)) {
+        return "this node ended, and give_up has passed since";
+    }
+    return place >= 0 && slice_to_cstr(record->key, key, sizeof key) &&
+                   notifier_send(notices->notifier, (size_t)place, key, record->body, record->id)
+               ? NULL
+               : "this node ended, and there is no way to it any more";
+}
+
+MAY_BLOCK static void resume_one(struct node_notices *notices, const struct notice_record *record) {
     if (!notices->options.is_lone && !slice_eq_text(record->actor, notices->options.node)) {
         return; /* another node's */
     }
-    if (place >= 0 && slice_to_cstr(record->key, key, sizeof key) &&
-        notifier_send(notices->notifier, (size_t)place, key, record->body, record->id)) {
+    const char *why_not = try_again(notices, record);
+    if (why_not == NULL) {
         return;
     }
     struct store_op op;
     begin_op(notices, &op, STORE_END_NOTICE);
     op.notice.values = *record;
     op.notice.values.state = slice_of(delivery_text(DELIVERY_GIVEN_UP));
-    op.notice.values.detail = SLICE_LIT("this node ended, and there is no way to it any more");
+    op.notice.values.detail = slice_of(why_not);
     enum err_e ignored = store_run(notices->options.api_node->store, &op);
     (void)ignored; /* it stays "waiting": the next start looks again */
     store_op_fini(&op);
@@ -121,9 +138,13 @@ MAY_BLOCK void node_notices_resume(struct node_notices *notices) {
 }
 
 /* It went out, or this process sends it still. */
-static bool was_told(const struct node_notices *notices, const struct notice_record *record) {
-    return !slice_eq_text(record->state, delivery_text(DELIVERY_WAITING)) ||
-           notices->options.is_lone || slice_eq_text(record->actor, notices->options.node);
+static bool was_told(const struct node_notices *notices, const struct notice_record *record,
+                     int place) {
+    bool is_ours = notices->options.is_lone ||
+                   slice_eq_text(record->actor, notices->options.node);
+    bool waits = slice_eq_text(record->state, delivery_text(DELIVERY_WAITING));
+    return waits ? is_ours && !is_late(notices, record, place)
+                 : !slice_eq_text(record->state, delivery_text(DELIVERY_GIVEN_UP));
 }
 
 /* ERR_TOO_LARGE: there is no room for it. */
@@ -136,7 +157,7 @@ static enum err_e read_told(const struct node_notices *notices, const struct not
     size_t len = 0;
     enum err_e err = ERR_OK;
     arena_init(&scratch, BODY_MEMORY_MAX);
-    if (place >= 0 && was_told(notices, record) &&
+    if (place >= 0 && was_told(notices, record, place) &&
         json_parse(&scratch, record->body, &document, NULL) == ERR_OK) {
         len = notice_read(document, notices->options.policy, (size_t)place, read);
         err = len > room ? ERR_TOO_LARGE : ERR_OK;

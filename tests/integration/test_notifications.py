@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import shutil
+import sqlite3
 import subprocess
 import urllib.request
 
@@ -156,6 +157,27 @@ def test_what_was_under_way_when_the_node_died_is_told_by_the_next(make_server, 
         assert row["key"] in [json.loads(one["body"])["id"] for one in hook.kept.all()
                               if one["answer"] == 200]
         assert done
+
+
+def test_what_was_under_way_long_ago_is_no_news_any_more(make_server, tmp_path):
+    with Hook(answer=503) as hook:
+        server = make_server(*config(tmp_path, BUSY, receiver("team", "webhook", hook.url)))
+        with asked(server):
+            [row] = rows_become(server, lambda rows: rows and rows[-1]["detail"])[-1:]
+        server.kill()
+        with contextlib.closing(sqlite3.connect(server.store)) as db, db:
+            db.execute("UPDATE notices SET at = at - 3600000")  # give_up
+        hook.answer = 200
+        server.start()
+        [ended] = [one for one in rows_become(server, lambda rows: rows and
+                                              rows[-1]["state"] != "waiting")
+                   if one["id"] == row["id"]]
+        assert ended["state"] == "given up" and "give_up has passed" in ended["detail"]
+        with asked(server):  # it fires again: that is told anew
+            eventually(lambda: [json.loads(one["body"]) for one in hook.kept.all()
+                                if one["answer"] == 200],
+                       lambda told: any(one["status"] == "firing" for one in told) and
+                       row["key"] not in [one["id"] for one in told], WAIT_S)
 
 
 def test_an_address_that_is_a_secret_is_never_told(make_server, tmp_path):
