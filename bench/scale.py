@@ -3,6 +3,7 @@
 node killed and frozen under load, two nodes that become four and two again, where keys are kept,
 and what more nodes and a hop through HAProxy are worth."""
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -323,12 +324,14 @@ def locality(bench):
 # What more nodes and a hop are worth -------------------------------------------------------------
 
 def cpu_s(pids):
-    """User and system time of processes and all their threads until now."""
-    total = 0
+    """{pid: user and system time of all its threads until now} of those that still run: PostgreSQL
+    has workers that come and go."""
+    found = {}
     for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / machine.TICKS
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            found[pid] = (int(fields[11]) + int(fields[12])) / machine.TICKS
+    return found
 
 
 def parts_of(site):
@@ -348,8 +351,10 @@ def scan_rate(bench, site):
     seen = drive(bench.drive, "scan", site.front.port, connections=64, people=PEOPLE, gates=GATES,
                  seconds=Sizes(bench.quick).seconds, tag=f"{time.time_ns():x}")
     took_s = time.monotonic() - begun
-    return seen["items_per_s"], {name: (cpu_s(pids) - before[name]) / took_s
-                                 for name, pids in parts.items()}
+    after = {name: cpu_s(before[name]) for name in parts}
+    return seen["items_per_s"], {name: sum(now - before[name][pid]
+                                           for pid, now in after[name].items()) / took_s
+                                 for name in parts}
 
 
 def read_rate(bench, port, connections):
