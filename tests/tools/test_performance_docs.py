@@ -47,6 +47,14 @@ def test_the_page_says_how_long_a_set_took(bench, more, told):
     assert told in page.build()[page.PAGE]
 
 
+def test_a_reason_is_for_a_row_whatever_its_count(bench):
+    bench([row("1,298 uploaded, disk", 9.0, "≤ 5", "missed")], [("* uploaded, disk", "it is full")])
+    assert "- **1,298 uploaded, disk.** it is full" in page.build()[page.PAGE]
+    bench([row("1,298 uploaded, net", 9.0, "≤ 5", "missed")], [("* uploaded, disk", "it is full")])
+    with pytest.raises(page.Wrong, match="no reason"):
+        page.build()
+
+
 def test_a_missed_goal_without_a_reason_is_an_error(bench):
     bench([row("slow", 9.0, "≤ 5", "missed")])
     with pytest.raises(page.Wrong, match="no reason"):
