@@ -269,7 +269,7 @@ static int64_t past_ms(const struct node_control *control) {
 MAY_BLOCK static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTIONS_MAX],
                                          size_t *ret_len) {
     const struct node_control *control = data;
-    int64_t now_ms = clock_wall_ms(control->options.api_node->clock);
+    int64_t now_ms = clock_wall_ms(control->options.api_node->clock), most_ms = past_ms(control);
     struct store_op op;
     struct arena arena;
     arena_init(&arena, PAST_MEMORY);
@@ -279,7 +279,7 @@ MAY_BLOCK static enum err_e journal_past(void *data, struct past_action ret_past
     *ret_len = 0;
     for (size_t i = 0; err == ERR_OK && i < op.actions.len && *ret_len < PAST_ACTIONS_MAX; i++) {
         arena_reset(&arena);
-        if (now_ms - op.actions.items[i].at_ms >= past_ms(control)) {
+        if (now_ms - op.actions.items[i].at_ms >= most_ms) {
             break;
         }
         *ret_len += take_past(&op.actions.items[i], now_ms, &arena, &ret_past[*ret_len]);

@@ -177,10 +177,11 @@ static enum err_e read_told(const struct node_notices *notices, const struct not
 MAY_BLOCK enum err_e node_notices_told(const struct node_notices *notices, struct arena *arena,
                                        struct told_before **ret_told, size_t *ret_len) {
     struct store_op op;
-    struct told_before *all = arena_alloc(arena, TOLD_MAX * sizeof *all), *told = all + TOLD_MAX;
+    struct told_before *all = arena_alloc(arena, TOLD_MAX * sizeof *all);
     if (all == NULL) {
         return ERR_NO_MEMORY;
     }
+    struct told_before *told = all + TOLD_MAX;
     begin_op(notices, &op, STORE_LIST_NOTICES);
     op.notices.limit = STORE_PAGE_MAX;
     enum err_e err = store_run(notices->options.api_node->store, &op);

@@ -60,8 +60,8 @@ struct notice {
 struct subject {
     bool is_used, is_seen;
     bool fires, is_absent, is_called, is_silenced, is_flapping;
-    bool may_fire, may_be_absent; /* was told so before this controller led, and nothing is known
-        yet that says otherwise */
+    /* Told so before this controller led, and nothing is known yet that says otherwise. */
+    bool may_fire, may_be_absent;
     int rule;
     double value;
     int64_t since_ms, ended_ms; /* wall clock */
