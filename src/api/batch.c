@@ -2,13 +2,19 @@
 /*
  * A batch of scans: what a scanner uploads that was offline.
  *
- *   count lines ─► parse, some lines a turn ─► decide (checkin) ─► answer in pieces
+ *   wait for a place ─► count lines ─► parse, some lines a turn ─► decide (checkin) ─► answer
  *                                    └─ nothing to decide: look whether the event exists ─┘
  *
- * A bad line is only marked while parsing and parsed again when its error is written, so that
- * 100,000 errors take no memory.
+ *   1. When a network comes back, all devices upload at once. Those beyond checkin.batches_max, or
+ *      beyond PLACES_BYTES_MAX, wait in line unparsed: refused, they would be sent and parsed over
+ *      and over. One that waits longer than store.deadline is answered 503, and nothing of it was
+ *      decided.
+ *   2. A bad line is only marked while parsing and parsed again when its error is written, so that
+ *      100,000 errors take no memory.
  */
 #include "api/call_priv.h"
+
+#include "base/assert.h"
 
 enum {
     BATCH_SCANS_MAX = 100000,
@@ -16,9 +22,16 @@ enum {
     BATCH_TURN_LINES = 256,       /* parsed in one turn of the loop: about half a millisecond */
     BATCH_MEMORY = 128 << 20,     /* scans and their texts: 32 MiB of body and 100,000 of structs */
     BATCH_SCRATCH = 16 << 20,     /* one line's document */
+    LINE_BYTES_MAX = 64 << 20,    /* bodies that wait for a place, on each loop */
+    PLACES_BYTES_MAX = 16 << 20,  /* bodies under way, or a single longer one; on each loop */
+    LINE_LOOK_MS = 100,           /* between two looks for those that waited too long */
 };
 
 struct batch {
+    struct call *call;
+    struct batch *next; /* behind it in line */
+    int64_t since_us;   /* in line since */
+    bool has_place;
     struct arena arena;
     struct arena scratch;
     struct slice rest; /* of the body, not yet parsed */
@@ -77,6 +90,8 @@ static bool keep_scan(struct batch *batch, struct scan *scan, const struct scan 
     return scan->token.at != NULL && scan->gate.at != NULL;
 }
 
+static void let_in(struct batch_line *line);
+
 static void free_batch(struct batch *batch) {
     if (batch->decided != NULL) {
         checkin_batch_free(batch->decided);
@@ -84,6 +99,13 @@ static void free_batch(struct batch *batch) {
     }
     arena_fini(&batch->scratch);
     arena_fini(&batch->arena);
+    if (batch->has_place) {
+        struct batch_line *line = &batch->call->api->batches;
+        batch->has_place = false;
+        line->taken--;
+        line->taken_bytes -= http_body(batch->call->request).len;
+        let_in(line);
+    }
 }
 
 static void fail_batch(struct call *call, enum err_e err, const struct problem *problem) {
@@ -253,20 +275,15 @@ static bool make_room(struct batch *batch) {
     return batch->lines != NULL && batch->scans != NULL && batch->skip != NULL;
 }
 
-void handle_scan_batch(struct call *call) {
-    struct batch *batch = arena_zalloc(call->arena, sizeof *batch);
-    if (batch == NULL) {
-        call_fail(call, ERR_NO_MEMORY, NULL);
-        return;
-    }
-    call->state = batch;
-    arena_init(&batch->arena, BATCH_MEMORY);
-    arena_init(&batch->scratch, BATCH_SCRATCH);
+static void begin(struct call *call) {
+    struct batch *batch = call->state;
+    struct problem problem;
     batch->rest = http_body(call->request);
     batch->now_ms = loop_wall_ms(call->api->loop);
     batch->len = count_lines(batch->rest);
-    if (batch->len > BATCH_SCANS_MAX) {
-        struct problem problem;
+    if (http_is_gone(call->request)) { /* the device asks again, by the same nonces */
+        fail_batch(call, ERR_OVERLOADED, NULL);
+    } else if (batch->len > BATCH_SCANS_MAX) {
         fail_batch(call,
                    problem_set(&problem, ERR_TOO_LARGE, "body", "holds more than %d scans",
                                BATCH_SCANS_MAX),
@@ -276,4 +293,101 @@ void handle_scan_batch(struct call *call) {
     } else {
         parse_some(call);
     }
+}
+
+/* --- the line for a place --- */
+
+static struct batch *take_first(struct batch_line *line) {
+    struct batch *batch = line->first;
+    struct call *call = batch->call;
+    line->first = batch->next;
+    line->bytes -= http_body(call->request).len;
+    call_end_waiting(call);
+    call->measured.queue_us += loop_now_us(call->api->loop) - batch->since_us;
+    if (line->first == NULL) {
+        line->last = NULL;
+        loop_timer_stop(line->look);
+        line->look = NULL;
+    }
+    return batch;
+}
+
+static bool has_place_for(const struct batch_line *line, const struct batch *batch) {
+    const struct call *call = batch->call;
+    return line->taken == 0 ||
+           (line->taken < checkin_batches_max(call->api->checkin) &&
+            line->taken_bytes + http_body(call->request).len <= PLACES_BYTES_MAX);
+}
+
+static void take_place(struct batch_line *line, struct batch *batch) {
+    batch->has_place = true;
+    line->taken++;
+    line->taken_bytes += http_body(batch->call->request).len;
+}
+
+/* In turns of their own: this may run while another batch is still being cleared away. */
+static void let_in(struct batch_line *line) {
+    while (line->first != NULL && has_place_for(line, line->first)) {
+        struct batch *batch = take_first(line);
+        take_place(line, batch);
+        call_next_turn(batch->call, begin);
+    }
+}
+
+static void refuse(struct call *call) {
+    struct problem problem;
+    fail_batch(call,
+               problem_set(&problem, ERR_OVERLOADED, "",
+                           "other uploads are before this one, of which nothing was decided"),
+               &problem);
+}
+
+static void refuse_the_late(void *data) {
+    struct batch_line *line = data;
+    while (line->first != NULL) {
+        const struct api *api = line->first->call->api;
+        int64_t waited_us = loop_now_us(api->loop) - line->first->since_us;
+        if (waited_us < api->node->store_deadline_ms * 1000) {
+            return;
+        }
+        refuse(take_first(line)->call);
+    }
+}
+
+static void wait_in_line(struct batch *batch) {
+    struct call *call = batch->call;
+    struct batch_line *line = &call->api->batches;
+    size_t bytes = http_body(call->request).len;
+    if (line->bytes + bytes <= LINE_BYTES_MAX && line->look == NULL) {
+        line->look = loop_timer_start(call->api->loop, LINE_LOOK_MS, LINE_LOOK_MS,
+                                      refuse_the_late, line);
+    }
+    if (line->bytes + bytes > LINE_BYTES_MAX || line->look == NULL) {
+        refuse(call);
+        return;
+    }
+    batch->since_us = loop_now_us(call->api->loop);
+    line->bytes += bytes;
+    *(line->last == NULL ? &line->first : &line->last->next) = batch;
+    line->last = batch;
+    call_begin_waiting(call);
+}
+
+void handle_scan_batch(struct call *call) {
+    struct batch_line *line = &call->api->batches;
+    struct batch *batch = arena_zalloc(call->arena, sizeof *batch);
+    if (batch == NULL) {
+        call_fail(call, ERR_NO_MEMORY, NULL);
+        return;
+    }
+    call->state = batch;
+    batch->call = call;
+    arena_init(&batch->arena, BATCH_MEMORY);
+    arena_init(&batch->scratch, BATCH_SCRATCH);
+    if (line->first != NULL || !has_place_for(line, batch)) {
+        wait_in_line(batch);
+        return;
+    }
+    take_place(line, batch);
+    begin(call);
 }

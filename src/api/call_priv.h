@@ -28,6 +28,14 @@ enum {
     STREAM_PIECE = 64 * 1024,
 };
 
+struct batch; /* of scans: batch.c */
+struct batch_line {
+    size_t taken, taken_bytes;  /* places, and the bodies of those who have them */
+    struct batch *first, *last; /* that wait for one, longest first */
+    size_t bytes;               /* of their bodies */
+    struct loop_timer *look;    /* while one waits */
+};
+
 struct api {
     struct loop *loop;
     struct api_node *node;
@@ -42,6 +50,7 @@ struct api {
     struct loop_timer *look; /* for requests in flight that are slow already */
     struct store_meter meter; /* of its own operations */
     struct streams streams;
+    struct batch_line batches;
 };
 
 struct call;

@@ -96,8 +96,8 @@ enum {
       "How often a node looks after its PostgreSQL: partitions, then maintenance. 0: never.")      \
     X(checkin, scans_max, INT, "8192", "16", "1000000",                                            \
       "Single scans under way at once, on each loop; further ones are answered 503.")              \
-    X(checkin, batches_max, INT, "8", "1", "1000",                                                 \
-      "Batches of scans under way at once, on each loop.")                                         \
+    X(checkin, batches_max, INT, "32", "1", "1000",                                                \
+      "Batches of scans under way at once, on each loop; further ones wait for store.deadline.")   \
     X(checkin, chunk, INT, "512", "1", "1024",                                                     \
       "Scans of a batch that the store gets at a time, so that single scans pass between them.")   \
     X(cache, policy, CHOICE, "s3fifo", "off|s3fifo|lru|sieve|tinylfu", "",                         \

@@ -212,6 +212,10 @@ static void collect(struct checkin_batch *batch, const unsigned char *skip, size
     }
 }
 
+size_t checkin_batches_max(const struct checkin *checkin) {
+    return checkin->options.batches_max;
+}
+
 enum err_e checkin_batch(struct checkin *checkin, struct slice event, const struct scan *scans,
                          const unsigned char *skip, size_t len, checkin_batch_fn done,
                          void *owner) {

@@ -40,6 +40,7 @@ enum err_e checkin_scan(struct checkin *checkin, struct slice event, const struc
  * scan whose `skip` byte is set is not looked at and its result is left alone. Results live until
  * checkin_batch_free, which the caller owes after `done`. */
 struct checkin_batch;
+size_t checkin_batches_max(const struct checkin *checkin); /* beyond it ERR_OVERLOADED at once */
 typedef void (*checkin_batch_fn)(struct checkin_batch *batch, const struct scan_result *results,
                                  void *owner);
 /* size: inputs, their marks and the completion; a struct would be filled at its one call site */

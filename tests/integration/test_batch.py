@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an offline scanner uploads: NDJSON, a scan a line."""
 
+import concurrent.futures
+import contextlib
 import json
+import sqlite3
 
+import pytest
 import rig
 from rig import at
 
@@ -184,3 +188,58 @@ def test_every_answer_line_is_one_json_document(venue):
     answer = venue.try_batch([{"token": "t", "gate": "g1"}, "broken"])
     assert answer.body.endswith(b"\n")
     assert len([json.loads(line) for line in answer.body.splitlines()]) == 2
+
+
+# More uploads than places ----------------------------------------------------------------------
+
+UPLOADS = 8
+
+
+def upload_all(pool, venue, server, lines):
+    """UPLOADS devices upload at once, each the same scans with its own nonces."""
+    def upload(number):
+        own = [{**scan, "nonce": f"d{number}-{n}"} for n, scan in enumerate(lines)]
+        text = "".join(json.dumps(scan) + "\n" for scan in own)
+        with server.client() as client:
+            return client.post(f"{venue.path}/checkins:batch", text, rig.NDJSON)
+
+    return [pool.submit(upload, number) for number in range(UPLOADS)]
+
+
+@pytest.fixture
+def narrow(make_server):
+    """A node with one place for uploads."""
+    return make_server(env={"TURNOUT_CHECKIN_BATCHES_MAX": "1", "TURNOUT_SERVER_LOOPS": "1",
+                            "TURNOUT_STORE_DEADLINE": "1s"})
+
+
+def test_uploads_beyond_the_places_wait_for_one(narrow):
+    venue = rig.Venue(narrow.client())
+    tokens = venue.crowd(500)
+    with concurrent.futures.ThreadPoolExecutor(UPLOADS) as pool:
+        asked = upload_all(pool, venue, narrow, scans(*[(token, 100) for token in tokens]))
+        answers = [one.result() for one in asked]
+    assert [answer.status for answer in answers] == [200] * UPLOADS
+    verdicts = [line["verdict"] for answer in answers for line in answer.lines]
+    assert verdicts.count("admitted") == 500
+    venue.stats_become(scans=500 * UPLOADS, inside=500)
+
+
+def test_an_upload_that_waits_too_long_is_503_and_nothing_of_it_was_decided(narrow):
+    venue = rig.Venue(narrow.client())
+    venue.people("a", "b")
+    with contextlib.closing(sqlite3.connect(narrow.store, isolation_level=None)) as holder, \
+            concurrent.futures.ThreadPoolExecutor(UPLOADS) as pool:
+        holder.execute("BEGIN IMMEDIATE")  # so that the first one keeps its place
+        asked = upload_all(pool, venue, narrow, scans(("a", 100), ("b", 200)))
+        done = concurrent.futures.as_completed(asked)
+        late = [next(done).result() for _ in range(UPLOADS - 1)]
+        holder.execute("COMMIT")
+        answers = [next(done).result()]
+    assert [(answer.status, answer.code) for answer in late] == \
+        [(503, "overloaded")] * (UPLOADS - 1)
+    assert all(answer.headers["retry-after"] == "1" for answer in late)
+    [decided] = [answer for answer in answers if answer.status == 200]
+    assert [line["verdict"] for line in decided.lines] == ["admitted"] * 2
+    venue.stats_become(scans=2, inside=2)
+    assert len(venue.batch(scans(("a", 300)))) == 1  # and there is a place again

@@ -174,6 +174,11 @@ static void answer_batch(struct loop_message *message) {
     batch->done(batch, batch->results, batch->owner);
 }
 
+size_t checkin_batches_max(const struct checkin *checkin) {
+    (void)checkin;
+    return 8;
+}
+
 enum err_e checkin_batch(struct checkin *checkin, struct slice event, const struct scan *scans,
                          const unsigned char *skip, size_t len, checkin_batch_fn done,
                          void *owner) {
