@@ -336,6 +336,7 @@ struct sqlite_writer {
     int64_t last_id;      /* newest record id given */
     int64_t now_ms;       /* of this transaction */
     struct token_mac *token_mac;
+    int log_pages;        /* of the log, before they are moved into the file */
     struct sqlite_purge purge;
     _Atomic uint64_t others_wrote;    /* how often another process was noticed to have written */
     _Atomic int64_t others_seen_us;   /* everything that was committed until then is noticed */

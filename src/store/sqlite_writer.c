@@ -13,6 +13,11 @@
  *                    may claim what the first one lost
  *                    one op's (memory): run each op in a transaction of its own, so that it
  *                    fails alone
+ *
+ * Two lanes: what an offline scanner or an import uploads passes when nobody at a door waits, or
+ * else by turns, a group each. Uploads alone come in groups BULK_GROUPS as large: their scans touch
+ * pages all over the indexes, so what counts is how often a page is written. (A million scans of
+ * the half hour before: 3.7 pages each in groups of 1,024, 1.3 in groups of 8,192.)
  */
 #include "store/sqlite_priv.h"
 
@@ -20,7 +25,14 @@
 
 #include <pthread.h>
 
-enum { LOOK_EVERY_MS = 200, PROBE_EVERY_MS = 250, GAP_US = 1000 };
+enum {
+    LOOK_EVERY_MS = 200,
+    PROBE_EVERY_MS = 250,
+    GAP_US = 1000,
+    BULK_GROUPS = 8,
+    LOG_PAGES = 8192,                     /* 32 MiB of log before it is moved into the file */
+    LOG_PAGES_BULK = 4 * LOG_PAGES,       /* a page that was written often is moved once */
+};
 
 typedef enum err_e (*writer_fn)(struct sqlite_writer *w, struct store_op *op);
 static const writer_fn functions[STORE_OP_COUNT] = {
@@ -241,6 +253,23 @@ static void break_down(struct sqlite_writer_thread *t, enum err_e err) {
     set_health(t, err);
 }
 
+/* After each commit, in place of wal_autocheckpoint. One that fails is tried after the next. */
+static int on_commit(void *data, sqlite3 *db, const char *name, int pages) {
+    const struct sqlite_writer *w = data;
+    if (pages >= w->log_pages) {
+        sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    }
+    return SQLITE_OK;
+}
+
+static enum err_e open_file(struct sqlite_writer *w, const char *path,
+                            struct problem *ret_problem) {
+    TRY(sqlite_conn_open(&w->conn, path, SQLITE_WRITER, ret_problem));
+    w->log_pages = LOG_PAGES;
+    sqlite3_wal_hook(w->conn.db, on_commit, w);
+    return ERR_OK;
+}
+
 /* Opens the file anew and writes once: only a write that holds says that writes are back. */
 static enum err_e try_to_mend(struct sqlite_writer_thread *t) {
     struct sqlite_writer *w = &t->writer;
@@ -248,7 +277,7 @@ static enum err_e try_to_mend(struct sqlite_writer_thread *t) {
     facts_drop(&w->facts);
     w->facts.data_version = 0;
     atomic_fetch_add(&w->others_wrote, 1); /* who knows, while it was closed */
-    TRY(sqlite_conn_open(&w->conn, t->path, SQLITE_WRITER, NULL));
+    TRY(open_file(w, t->path, NULL));
     enum err_e err = begin_transaction(w);
     err = err == ERR_OK ? writer_probe(w, NULL) : err;
     err = err == ERR_OK ? commit_transaction(w) : err;
@@ -303,13 +332,36 @@ static bool is_late(const struct store_op *op) {
 
 enum { GROUP_OPS_MAX = 4096 };
 
-/* Takes operations off the list until the group is full. */
-static size_t fill_group(struct sqlite_writer_thread *t, struct message **list,
-                         struct store_op **ops) {
+struct lane {
+    struct message *first, **last;
+};
+
+static void lane_init(struct lane *lane) {
+    *lane = (struct lane){.last = &lane->first};
+}
+
+static bool is_bulk(const struct store_op *op) {
+    return weight_of(op) > 1;
+}
+
+static void sort_into(struct message *list, struct lane *doors, struct lane *bulk) {
+    while (list != NULL) {
+        struct message *next = list->next;
+        struct lane *lane = is_bulk((struct store_op *)list) ? bulk : doors;
+        list->next = NULL;
+        *lane->last = list;
+        lane->last = &list->next;
+        list = next;
+    }
+}
+
+/* Takes operations off the lane until the group is full. */
+static size_t fill_group(const struct sqlite_writer_thread *t, struct lane *lane,
+                         struct store_op **ops, size_t weight_max) {
     size_t len = 0, weight = 0;
-    while (*list != NULL && len < GROUP_OPS_MAX && weight < t->group_max) {
-        struct store_op *op = (struct store_op *)*list;
-        *list = op->link.next;
+    while (lane->first != NULL && len < GROUP_OPS_MAX && weight < weight_max) {
+        struct store_op *op = (struct store_op *)lane->first;
+        lane->first = op->link.next;
         op->begun_us = clock_mono_us(t->writer.conn.clock);
         if (is_late(op)) {
             op->err = ERR_DEADLINE;
@@ -318,6 +370,9 @@ static size_t fill_group(struct sqlite_writer_thread *t, struct message **list,
         }
         weight += weight_of(op);
         ops[len++] = op;
+    }
+    if (lane->first == NULL) {
+        lane_init(lane);
     }
     return len;
 }
@@ -349,37 +404,53 @@ static void look_after(struct sqlite_writer_thread *t) {
     }
 }
 
+static void run_lane(struct sqlite_writer_thread *t, struct lane *lane, size_t weight_max) {
+    static thread_local struct store_op *ops[GROUP_OPS_MAX];
+    size_t len = fill_group(t, lane, ops, weight_max);
+    t->writer.log_pages = weight_max > t->group_max ? LOG_PAGES_BULK : LOG_PAGES;
+    if (len > 0) {
+        run_group(t, ops, len);
+        look_after(t);
+        leave_gap(&t->writer);
+    }
+}
+
+static void do_without_work(struct sqlite_writer_thread *t) {
+    if (t->broken) {
+        enum err_e err = try_to_mend(t);
+        if (err != ERR_OK) {
+            set_health(t, err);
+        }
+    }
+    if (!t->broken) {
+        look_around(&t->writer);
+        look_after(t);
+    }
+}
+
 static int writer_main(void *data) {
     struct sqlite_writer_thread *t = data;
+    struct lane doors, bulk;
+    lane_init(&doors);
+    lane_init(&bulk);
     pthread_setname_np(pthread_self(), "writer");
-    static thread_local struct store_op *ops[GROUP_OPS_MAX];
     for (;;) {
         bool closed = mailbox_is_closed(&t->box);
-        struct message *list = mailbox_wait(&t->box, wait_ms(t));
-        if (list == NULL && closed) {
+        bool is_idle = doors.first == NULL && bulk.first == NULL;
+        sort_into(mailbox_wait(&t->box, is_idle ? wait_ms(t) : 0), &doors, &bulk);
+        is_idle = doors.first == NULL && bulk.first == NULL;
+        if (is_idle && closed) {
             if (!t->broken) {
                 purge_before_close(&t->writer);
             }
             return 0;
         }
-        if (list == NULL && t->broken) {
-            enum err_e err = try_to_mend(t);
-            if (err != ERR_OK) {
-                set_health(t, err);
-            }
+        if (is_idle) {
+            do_without_work(t);
         }
-        if (list == NULL && !t->broken) {
-            look_around(&t->writer);
-            look_after(t);
-        }
-        while (list != NULL) {
-            size_t len = fill_group(t, &list, ops);
-            if (len > 0) {
-                run_group(t, ops, len);
-                look_after(t);
-                leave_gap(&t->writer);
-            }
-        }
+        size_t bulk_max = doors.first == NULL ? BULK_GROUPS * t->group_max : t->group_max;
+        run_lane(t, &doors, t->group_max);
+        run_lane(t, &bulk, bulk_max);
     }
 }
 
@@ -408,7 +479,7 @@ static enum err_e load_token_key(struct sqlite_writer *w) {
 
 static enum err_e prepare_writer(struct sqlite_writer *w, const char *path,
                                  struct problem *ret_problem) {
-    TRY(sqlite_conn_open(&w->conn, path, SQLITE_WRITER, ret_problem));
+    TRY(open_file(w, path, ret_problem));
     TRY(sqlite_migrate(&w->conn, ret_problem));
     TRY(load_token_key(w));
     return catch_up(w);
