@@ -21,20 +21,23 @@
 #define CANARY_TOKEN "Ꙩtokenꙩ"
 #define CANARY_EMAIL "ꙫꙫꙫ@ꙫꙫ.example"
 #define CANARY_ATTENTION "Ꙫheelchairꙫ"
-/* U+A668 to U+A66D in UTF-8 all begin with these two bytes; the index folds upper case. */
-static const char mark[] = "\xea\x99";
+/* U+A668 to U+A66D in UTF-8 (the index folds upper case). Not the first two bytes alone: a time in
+ * milliseconds has them once in 65,536. */
+static const unsigned char mark[] = {0xea, 0x99};
+enum { MARK_LAST_MIN = 0xa8, MARK_LAST_MAX = 0xad };
 
 enum { NEIGHBOURS = 3000, WAIT_TRIES = 6000, BUSY_MS = 60000 };
 
 static size_t count_marks(const char *path) {
-    static char bytes[64 << 20];
+    static unsigned char bytes[64 << 20];
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     size_t len = fread(bytes, 1, sizeof bytes, file), found = 0;
     assert_true(len < sizeof bytes);
     fclose(file);
-    for (const char *at = bytes; (at = memmem(at, (size_t)(bytes + len - at), mark, 2)); at++) {
-        found++;
+    for (const unsigned char *at = bytes, *end = bytes + len;
+         (at = memmem(at, (size_t)(end - at), mark, sizeof mark)) != NULL; at++) {
+        found += at + 2 < end && at[2] >= MARK_LAST_MIN && at[2] <= MARK_LAST_MAX;
     }
     return found;
 }
