@@ -15,7 +15,7 @@ from postgres import Postgres
 from table import LESS, MORE, rounded
 
 LOADS = pathlib.Path(__file__).resolve().parent / "loads"
-LIMIT_S = 1800
+LIMIT_S = 2 * 3600
 PATIENCE_S = 240  # of a storm on a busy machine: late is a missed goal, not an unanswered scan
 
 
