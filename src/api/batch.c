@@ -29,7 +29,9 @@ enum {
 
 struct batch {
     struct call *call;
+    struct batch_line *line;
     struct batch *next; /* behind it in line */
+    size_t bytes;       /* of the body */
     int64_t since_us;   /* in line since */
     bool has_place;
     struct arena arena;
@@ -99,12 +101,11 @@ static void free_batch(struct batch *batch) {
     }
     arena_fini(&batch->scratch);
     arena_fini(&batch->arena);
-    if (batch->has_place) {
-        struct batch_line *line = &batch->call->api->batches;
+    if (batch->has_place) { /* its call may be gone */
         batch->has_place = false;
-        line->taken--;
-        line->taken_bytes -= http_body(batch->call->request).len;
-        let_in(line);
+        batch->line->taken--;
+        batch->line->taken_bytes -= batch->bytes;
+        let_in(batch->line);
     }
 }
 
@@ -301,7 +302,7 @@ static struct batch *take_first(struct batch_line *line) {
     struct batch *batch = line->first;
     struct call *call = batch->call;
     line->first = batch->next;
-    line->bytes -= http_body(call->request).len;
+    line->bytes -= batch->bytes;
     call_end_waiting(call);
     call->measured.queue_us += loop_now_us(call->api->loop) - batch->since_us;
     if (line->first == NULL) {
@@ -313,16 +314,15 @@ static struct batch *take_first(struct batch_line *line) {
 }
 
 static bool has_place_for(const struct batch_line *line, const struct batch *batch) {
-    const struct call *call = batch->call;
     return line->taken == 0 ||
-           (line->taken < checkin_batches_max(call->api->checkin) &&
-            line->taken_bytes + http_body(call->request).len <= PLACES_BYTES_MAX);
+           (line->taken < checkin_batches_max(batch->call->api->checkin) &&
+            line->taken_bytes + batch->bytes <= PLACES_BYTES_MAX);
 }
 
 static void take_place(struct batch_line *line, struct batch *batch) {
     batch->has_place = true;
     line->taken++;
-    line->taken_bytes += http_body(batch->call->request).len;
+    line->taken_bytes += batch->bytes;
 }
 
 /* In turns of their own: this may run while another batch is still being cleared away. */
@@ -354,20 +354,19 @@ static void refuse_the_late(void *data) {
     }
 }
 
-static void wait_in_line(struct batch *batch) {
+static void wait_in_line(struct batch_line *line, struct batch *batch) {
     struct call *call = batch->call;
-    struct batch_line *line = &call->api->batches;
-    size_t bytes = http_body(call->request).len;
-    if (line->bytes + bytes <= LINE_BYTES_MAX && line->look == NULL) {
+    bool fits = line->bytes + batch->bytes <= LINE_BYTES_MAX;
+    if (fits && line->look == NULL) {
         line->look = loop_timer_start(call->api->loop, LINE_LOOK_MS, LINE_LOOK_MS,
                                       refuse_the_late, line);
     }
-    if (line->bytes + bytes > LINE_BYTES_MAX || line->look == NULL) {
+    if (!fits || line->look == NULL) {
         refuse(call);
         return;
     }
     batch->since_us = loop_now_us(call->api->loop);
-    line->bytes += bytes;
+    line->bytes += batch->bytes;
     *(line->last == NULL ? &line->first : &line->last->next) = batch;
     line->last = batch;
     call_begin_waiting(call);
@@ -382,10 +381,12 @@ void handle_scan_batch(struct call *call) {
     }
     call->state = batch;
     batch->call = call;
+    batch->line = line;
+    batch->bytes = http_body(call->request).len;
     arena_init(&batch->arena, BATCH_MEMORY);
     arena_init(&batch->scratch, BATCH_SCRATCH);
     if (line->first != NULL || !has_place_for(line, batch)) {
-        wait_in_line(batch);
+        wait_in_line(line, batch);
         return;
     }
     take_place(line, batch);
