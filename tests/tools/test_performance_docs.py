@@ -26,6 +26,7 @@ def _bench(tmp_path, monkeypatch):
             f'[[reason]]\nset = "node"\nrow = "{name}"\nwhy = "{why}"\n' for name, why in reasons))
     monkeypatch.setattr(page, "BENCH", tmp_path)
     monkeypatch.setattr(page, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(page, "FRONT", ())
     return fill
 
 
@@ -79,3 +80,29 @@ def test_no_result_at_all_is_an_error(bench, tmp_path):
 def test_what_met_its_goal_is_drawn_to_the_right_of_it(value, goal, right):
     assert (page.place(value, goal) > 0) == right
     assert page.place(0, goal) in (-1, 1) and page.place(1e9, goal) in (-1, 1)
+
+
+@pytest.fixture(name="front")
+def _front(monkeypatch, bench):  # behind bench, which has no rows for it
+    assert bench is not None
+    monkeypatch.setattr(page, "FRONT", (("step1.json", "fast", None, "how fast"),
+                                        ("step1.json", "slow", None, "how slow")))
+
+
+@pytest.mark.usefixtures("front")
+def test_the_readme_has_its_rows_between_its_marks(bench):
+    bench([row("fast", 2.0, "≤ 5", "met"), row("slow", 0.1, "≤ 5", "met")])
+    text = page.build()[page.README]
+    made = text.partition(page.BEGIN)[2].partition(page.END)[0]
+    assert "| how fast | 2 ms |  |" in made and "| how slow | 0.1 ms |  |" in made
+    assert "Commit abc, 2 cores (a processor)" in made
+    before = (page.ROOT / page.README).read_text()
+    assert text.partition(page.BEGIN)[0] == before.partition(page.BEGIN)[0]
+    assert text.partition(page.END)[2] == before.partition(page.END)[2]
+
+
+@pytest.mark.usefixtures("front")
+def test_a_row_that_the_readme_wants_and_no_result_has_is_an_error(bench):
+    bench([row("fast", 2.0, "≤ 5", "met")])
+    with pytest.raises(page.Wrong, match="README.md wants one row 'slow'"):
+        page.build()
