@@ -149,7 +149,9 @@ static size_t take_effects(struct controller *controller,
     for (size_t i = 0; i < len; i++) {
         const struct untold *untold = &controller->untold[i];
         ret_effects[i] = (struct told_effect){
-            .rule = slice_of(controller->options.policy->rules[untold->rule].name),
+            .rule = untold->rule < 0
+                        ? SLICE_LIT("")
+                        : slice_of(controller->options.policy->rules[untold->rule].name),
             .action = slice_of(untold->action == ACTION_NONE ? CALL_ACTION
                                                              : action_text(untold->action)),
             .effect = untold->effect,
@@ -164,7 +166,7 @@ static void write_snapshot(struct controller *controller, struct json_writer *w)
     struct node_figures nodes[CONTROLLER_NODES_MAX];
     struct told_effect effects[SNAPSHOT_EFFECTS_MAX];
     struct snapshot snapshot = {.t = t_of(controller),
-                                .is_standby = !controller->leadership.is_ours,
+                                .is_standby = !controller->is_settled,
                                 .has_nodes = sensed->knows_nodes,
                                 .nodes = nodes,
                                 .nodes_len = sensed->nodes_len,

@@ -116,7 +116,7 @@ struct past_action {
     double before;              /* the rule's figure then; FIGURE_MISSING: not known */
     char detail[ACT_DETAIL_SIZE];
 };
-enum { PAST_ACTIONS_MAX = SNAPSHOT_EFFECTS_MAX };
+enum { PAST_ACTIONS_MAX = SNAPSHOT_EFFECTS_MAX / 2 }; /* it ran, and something became of it */
 
 struct control_state;
 

@@ -164,7 +164,8 @@ MAY_BLOCK static bool end_row(struct controller *controller, const struct ongoin
 
 /* Beyond the room for them effects are lost: the rule asks again. */
 void actions_tell(struct controller *controller, const struct untold *untold) {
-    if (untold->rule >= 0 && controller->untold_len < SNAPSHOT_EFFECTS_MAX) {
+    bool is_of_use = untold->rule >= 0 || untold->effect == EFFECT_RAN;
+    if (is_of_use && controller->untold_len < SNAPSHOT_EFFECTS_MAX) {
         controller->untold[controller->untold_len++] = *untold;
     }
 }
@@ -431,8 +432,6 @@ MAY_BLOCK static void take(struct controller *controller, const struct control_s
         stay_idle(controller, state, action, OUTCOME_HELD, why_held);
     } else if (!controller->is_settled) {
         stay_idle(controller, state, action, OUTCOME_HELD, "the journal could not be read yet");
-    } else if (past_holds(controller, action, why_held)) {
-        stay_idle(controller, state, action, OUTCOME_HELD, why_held);
     } else if (is_in_the_way(controller, action->action)) {
         stay_idle(controller, state, action, OUTCOME_HELD,
                   "nodes are being changed: one change at a time");

@@ -11,30 +11,11 @@ static bool was_begun(const struct past_action *past) {
     return past->outcome != OUTCOME_CALLED && past->outcome != OUTCOME_REFUSED;
 }
 
-/* The scaler mends its limits and follows the load by itself, which is no run for a rule. And a
- * number of nodes that was not reached is asked for again: it is the same number. */
+/* What no rule asked for is no run for a rule: the scaler follows the load by itself, and shedding
+ * is lifted. And a number of nodes that was not reached is asked for again: it is the same. */
 static bool is_run(const struct past_action *past) {
-    bool is_none = past->action == ACTION_AUTO_SCALE &&
-                   (past->rule[0] == '\0' || past->outcome == OUTCOME_INTERRUPTED);
-    return was_begun(past) && !is_none;
-}
-
-bool past_holds(const struct controller *controller, const struct action *action,
-                char ret_why[ACT_DETAIL_SIZE]) {
-    int64_t since_ms = (clock_mono_us(controller->options.clock) - controller->past_us) / 1000;
-    const struct alert_rule *rule =
-        action->rule < 0 ? NULL : &controller->options.policy->rules[action->rule];
-    for (size_t i = 0; rule != NULL && i < controller->past_len; i++) {
-        const struct past_action *past = &controller->past[i];
-        int64_t age_ms = past->age_ms + since_ms;
-        if (past->action == action->action && is_run(past) && age_ms < rule->cooldown_ms) {
-            snprintf(ret_why, ACT_DETAIL_SIZE,
-                     "an earlier controller did it %lld s ago: its cooldown is not over",
-                     (long long)(age_ms / 1000));
-            return true;
-        }
-    }
-    return false;
+    bool is_cut = past->action == ACTION_AUTO_SCALE && past->outcome == OUTCOME_INTERRUPTED;
+    return was_begun(past) && past->rule[0] != '\0' && !is_cut;
 }
 
 /* -1: there is no such rule, or none asked. */
@@ -72,14 +53,19 @@ static void adopt_watch(struct controller *controller, const struct past_action 
     }
 }
 
-/* What became of it is told to the deciders as it would have been then: an effect is seen verify_ms
- * after the action, at the earliest. */
-static void recall_effect(struct controller *controller, const struct past_action *past) {
+/* That it ran, and what became of it, is told to the deciders as it would have been then: an effect
+ * is seen verify_ms after the action, at the earliest. */
+static void recall_effects(struct controller *controller, const struct past_action *past) {
     bool was_judged = was_begun(past) && past->outcome != OUTCOME_FAILED;
     int64_t age_ms = past->age_ms - (was_judged ? controller->options.verify_ms : 0);
     struct untold untold = {.rule = place_of(controller, slice_of(past->rule)),
                             .action = past->action,
-                            .age_ms = age_ms > 1000 ? age_ms : 1000};
+                            .effect = EFFECT_RAN,
+                            .age_ms = past->age_ms};
+    if (is_run(past)) {
+        actions_tell(controller, &untold);
+    }
+    untold.age_ms = age_ms > 1000 ? age_ms : 1000;
     if (action_effect(past->outcome, &untold.effect)) {
         actions_tell(controller, &untold);
     }
@@ -91,26 +77,25 @@ static void recall_effect(struct controller *controller, const struct past_actio
 MAY_BLOCK static bool recall(struct controller *controller) {
     const struct controller_seams *seams = &controller->options.seams;
     size_t size = sizeof controller->acted_us / sizeof controller->acted_us[0];
+    struct past_action past[PAST_ACTIONS_MAX];
+    size_t past_len = 0;
     if (seams->journal_past == NULL) {
         return true;
     }
-    controller->past_len = 0;
-    if (seams->journal_past(seams->data, controller->past, &controller->past_len) != ERR_OK) {
+    if (seams->journal_past(seams->data, past, &past_len) != ERR_OK) {
         return false;
     }
     /* A row has the time when it was asked for: it may have been begun that much later. */
     int64_t waited_ms =
         controller->options.mode == RECOVERY_ASK ? controller->options.approve_ms : 0;
-    controller->past_us = clock_mono_us(controller->options.clock);
     controller->acted = 0;
-    for (size_t i = controller->past_len; i > 0; i--) { /* the newest last */
-        struct past_action *past = &controller->past[i - 1];
-        past->age_ms = past->age_ms < waited_ms ? 0 : past->age_ms - waited_ms;
-        recall_effect(controller, past);
-        adopt_watch(controller, past);
-        if (was_begun(past)) {
+    for (size_t i = past_len; i > 0; i--) { /* the newest last */
+        past[i - 1].age_ms -= past[i - 1].age_ms < waited_ms ? past[i - 1].age_ms : waited_ms;
+        recall_effects(controller, &past[i - 1]);
+        adopt_watch(controller, &past[i - 1]);
+        if (was_begun(&past[i - 1])) {
             controller->acted_us[controller->acted++ % size] =
-                controller->past_us - past->age_ms * 1000;
+                clock_mono_us(controller->options.clock) - past[i - 1].age_ms * 1000;
         }
     }
     return true;

@@ -18,7 +18,7 @@ struct alert_times {
 
 /* What an action did, until the next look takes it. */
 struct untold {
-    int rule;
+    int rule; /* -1: none that is there */
     enum action_e action; /* ACTION_NONE: a person was called */
     enum effect_e effect;
     int64_t age_ms; /* 0: since the last look; else an earlier controller did it */
@@ -65,9 +65,6 @@ struct controller {
     int64_t started_us;
     int64_t acted_us[64]; /* the latest ones, as a ring: for the budget */
     size_t acted;
-    struct past_action past[PAST_ACTIONS_MAX]; /* their age is that at `past_us` */
-    size_t past_len;
-    int64_t past_us;
     int64_t advised_desired; /* of the scaler's own wish, the last time it was journaled */
     int64_t advised_us;      /* TIME_NONE: never */
     struct idle_row idle[ACTION_COUNT];
@@ -106,9 +103,6 @@ bool action_effect(enum action_outcome_e outcome, enum effect_e *ret_effect);
 /* controller_past.c: ends what earlier controllers left open in the journal, and takes over budget,
  * cooldowns and ladders. */
 MAY_BLOCK void past_settle(struct controller *controller);
-/* One of them did this a short while ago: a sentence. */
-bool past_holds(const struct controller *controller, const struct action *action,
-                char ret_why[ACT_DETAIL_SIZE]);
 
 /* controller_judge.c: of an action that is done, and watched for a rule. */
 bool judge_can(const struct controller *controller, const struct ongoing *watched);

@@ -11,8 +11,8 @@
  * good may do some later. What did harm, or was refused, is barred for HARM_REST_MS, also when the
  * rule fires anew.
  *
- * Who takes the lead, or starts, is told what earlier controllers saw, and stands where they stood:
- * unless this history saw the rule calm since then.
+ * Who takes the lead, or starts, is told what earlier controllers did and saw. It stands where they
+ * stood, unless this history saw the rule calm since then, and cooldowns count from what they ran.
  */
 #include "control/recovery.h"
 
@@ -113,9 +113,26 @@ static void take_effect(struct climb *climb, const struct alert_rule *rule,
     }
 }
 
+/* Of an action, whichever rule asked for it. */
+static void take_run(struct recovery_history *history, const struct told_effect *told,
+                     int64_t now_ms) {
+    int64_t ran_ms = now_ms - told->age_ms;
+    for (int i = 0; i < ACTION_COUNT; i++) {
+        if (slice_eq_text(told->action, action_text((enum action_e)i)) &&
+            ran_ms > history->last_run_ms[i]) {
+            history->last_run_ms[i] = ran_ms;
+        }
+    }
+}
+
 void recovery_look(struct recovery_history *history, const struct alerts *alerts,
                    const struct snapshot *snapshot, int64_t now_ms, struct calls *ret_calls) {
     ret_calls->len = 0;
+    for (size_t k = 0; k < snapshot->effects_len; k++) {
+        if (snapshot->effects[k].effect == EFFECT_RAN) {
+            take_run(history, &snapshot->effects[k], now_ms);
+        }
+    }
     for (size_t i = 0; i < alerts->len; i++) {
         const struct alert_rule *rule = &alerts->rules[i];
         const struct alert *alert = &alerts->states->alerts[i];
@@ -125,8 +142,9 @@ void recovery_look(struct recovery_history *history, const struct alerts *alerts
         climb->fires = fires;
         climb->calm_ms = is_over ? now_ms : climb->calm_ms;
         for (size_t k = 0; k < snapshot->effects_len; k++) {
-            if (slice_eq_text(snapshot->effects[k].rule, rule->name)) {
-                take_effect(climb, rule, &snapshot->effects[k], fires, now_ms);
+            const struct told_effect *told = &snapshot->effects[k];
+            if (told->effect != EFFECT_RAN && slice_eq_text(told->rule, rule->name)) {
+                take_effect(climb, rule, told, fires, now_ms);
             }
         }
         if (is_over) {

@@ -3,9 +3,9 @@
  * Which automatic actions run at a decision. A rule's action is due while the rule fires on a fresh
  * sample and the action last ran its cooldown ago; an action that several rules ask for runs once.
  * When an action is told not to have helped, the rule climbs its ladder, and calls a person where
- * the ladder ends; what an earlier controller was told counts while the rule fires on. Choosing is
- * all that happens here: carrying out, checking and undoing belong to the actuators. Pure. Thread:
- * the owner of the history.
+ * the ladder ends; what an earlier controller was told counts while the rule fires on, and what it
+ * ran begins a cooldown as what runs here. Choosing is all that happens here: carrying out,
+ * checking and undoing belong to the actuators. Pure. Thread: the owner of the history.
  */
 #ifndef TURNOUT_CONTROL_RECOVERY_H
 #define TURNOUT_CONTROL_RECOVERY_H

@@ -79,7 +79,7 @@ enum {
     METRIC_WINDOW_MS = 300 * 1000,
     NODE_ID_MAX = 128,         /* bytes */
     SNAPSHOT_NODES_MAX = 4096, /* far beyond any scaler's maximum; bounds the work of a decision */
-    SNAPSHOT_EFFECTS_MAX = 64,
+    SNAPSHOT_EFFECTS_MAX = 128,
 };
 
 struct node_figures {
@@ -93,9 +93,9 @@ struct node_figures {
 };
 
 /* X(NAME, word): what an action that a rule asked for did to the figure that fired; or a person
- * would not have it done. */
+ * would not have it done; or nothing but that it ran: its cooldown counts from then. */
 #define EFFECT_TABLE(X)                                                                            \
-    X(HELPED, "helped") X(NONE, "none") X(HARMED, "harmed") X(REFUSED, "refused")
+    X(HELPED, "helped") X(NONE, "none") X(HARMED, "harmed") X(REFUSED, "refused") X(RAN, "ran")
 #define X(name, text) EFFECT_##name,
 enum effect_e { EFFECT_TABLE(X) };
 #undef X
@@ -112,7 +112,8 @@ struct told_effect {
 
 struct snapshot {
     double t; /* seconds from any start */
-    bool is_standby; /* another controller leads: nobody carries out what is decided here */
+    bool is_standby; /* nobody carries out what is decided here: another controller leads, or what
+                        it did was not read yet */
     bool has_nodes; /* false: nothing is known of the nodes, which is not the same as none */
     const struct node_figures *nodes;
     size_t nodes_len;

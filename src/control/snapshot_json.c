@@ -215,7 +215,7 @@ static enum err_e read_effect(const struct json_t *object, size_t index,
         !find_effect(json_text_at(object, "effect", SLICE_NONE), &ret_effect->effect)) {
         return problem_set(ret_problem, ERR_INVALID_FIELD, "effects",
                            "effects[%zu]: expected a rule, an action and an effect: helped, none, "
-                           "harmed or refused", index);
+                           "harmed, refused or ran", index);
     }
     snprintf(name, sizeof name, "effects[%zu].age", index);
     return read_age(object, name, &ret_effect->age_ms, ret_problem);

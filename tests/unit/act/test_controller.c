@@ -611,20 +611,24 @@ static void start_after(size_t len, const struct past_action *past) {
     world.slow_queries = 100;
 }
 
+/* Of five minutes, from when it was begun, whatever its rule was called then. */
 static void a_cooldown_outlives_its_controller(void **state) {
     (void)state;
-    const struct past_action past = {.action = ACTION_OPTIMIZE_QUERIES,
-                                     .rule = "database_slow_query",
-                                     .age_ms = 100000,
-                                     .outcome = OUTCOME_DONE};
-    start_after(1, &past);
-    turns(2);
-    assert_int_equal(world.acts, 0);
-    assert_string_equal(last_row()->outcome, "held");
-    assert_string_equal(last_row()->detail,
-                        "an earlier controller did it 100 s ago: its cooldown is not over");
-    turns(601); /* once it is asked for again */
-    assert_int_equal(world.acts > 0, true);
+    static const char *const rules[] = {"database_slow_query", "as_it_was_called_then"};
+    for (size_t i = 0; i < 2; i++) {
+        struct past_action past = {.action = ACTION_OPTIMIZE_QUERIES,
+                                   .age_ms = 100000,
+                                   .outcome = OUTCOME_DONE};
+        snprintf(past.rule, sizeof past.rule, "%s", rules[i]);
+        drop(NULL);
+        make(NULL);
+        start_after(1, &past);
+        turns(200);
+        assert_int_equal(world.rows_len, 0);
+        turns(1);
+        assert_int_equal(world.rows_len, 1);
+        assert_string_equal(last_row()->outcome, "done");
+    }
 }
 
 static void scaling_that_no_rule_asked_for_or_that_was_cut_off_holds_no_rule_back(void **state) {
@@ -649,8 +653,7 @@ static void scaling_that_no_rule_asked_for_or_that_was_cut_off_holds_no_rule_bac
         set_rule("database_slow_query", "action", "AUTO_SCALE");
         turns(1);
         assert_int_equal(world.acts, cases[i].acts);
-        assert_string_equal(world.rows[0].action, "AUTO_SCALE");
-        assert_int_equal(strcmp(world.rows[0].outcome, "held") == 0, cases[i].acts == 0);
+        assert_int_equal(world.rows_len, cases[i].acts);
     }
 }
 
@@ -773,8 +776,8 @@ static void nothing_is_done_before_the_journal_was_read(void **state) {
     assert_int_equal(world.acts, 0);
     assert_string_equal(last_row()->detail, "the journal could not be read yet");
     world.past_err = ERR_OK;
-    turns(601);
-    assert_int_equal(world.acts > 0, true);
+    turns(1);
+    assert_int_equal(world.acts, 1);
 }
 
 /* ---- what hangs, and what ends with its controller ---- */

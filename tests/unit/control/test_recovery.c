@@ -232,6 +232,20 @@ static void what_is_decided_while_another_leads_did_not_run(void **state) {
     assert_int_equal(look(6, 150), ACTION_NONE);
 }
 
+static void a_cooldown_counts_from_when_an_earlier_controller_ran_it(void **state) {
+    (void)state;
+    static const struct told_effect told[] = {
+        {{"", 0}, {"OPTIMIZE_QUERIES", 16}, EFFECT_RAN, 100000}, /* for whichever rule */
+        TOLD("OPTIMIZE_QUERIES", RAN, 250),
+    };
+    f.snapshot.effects = told;
+    f.snapshot.effects_len = 2;
+    for (int t = 0; t < 200; t++) {
+        assert_int_equal(look(t, 150), ACTION_NONE);
+    }
+    assert_int_equal(look(200, 150), ACTION_OPTIMIZE_QUERIES);
+}
+
 static void a_rule_that_must_hold_for_a_while_keeps_its_place_until_it_fires(void **state) {
     (void)state;
     static const struct told_effect told = TOLD("OPTIMIZE_QUERIES", NONE, 60);
@@ -261,8 +275,9 @@ static void no_story_breaks_the_bounds(void **state) {
     (void)state;
     struct seeded_rng rng;
     seeded_rng_init(&rng, 20261204);
-    static const char *const words[] = {"OPTIMIZE_QUERIES", "INVALIDATE_CACHE", "SHED_LOAD",
-                                        "AUTO_SCALE"};
+    static const enum action_e actions[] = {ACTION_OPTIMIZE_QUERIES, ACTION_INVALIDATE_CACHE,
+                                            ACTION_SHED_LOAD, ACTION_AUTO_SCALE};
+    static const enum effect_e words[] = {EFFECT_HELPED, EFFECT_NONE, EFFECT_HARMED, EFFECT_RAN};
     for (int round = 0; round < 100; round++) {
         (void)fresh(NULL);
         double last[ACTION_COUNT], barred[ACTION_COUNT];
@@ -273,16 +288,12 @@ static void no_story_breaks_the_bounds(void **state) {
         double t = 0;
         for (int step = 0; step < 400; step++) {
             t += (double)rng_below(&rng.base, 200);
-            size_t which = rng_below(&rng.base, 4);
-            enum effect_e word = (enum effect_e)rng_below(&rng.base, 3);
+            enum action_e action = actions[rng_below(&rng.base, 4)];
+            enum effect_e word = words[rng_below(&rng.base, 4)];
             if (rng_below(&rng.base, 3) == 0) {
-                tell(words[which], word);
-                if (word == EFFECT_HARMED && which < 3) {
-                    enum action_e action = which == 0   ? ACTION_OPTIMIZE_QUERIES
-                                           : which == 1 ? ACTION_INVALIDATE_CACHE
-                                                        : ACTION_SHED_LOAD;
-                    barred[action] = t;
-                }
+                tell(action_text(action), word);
+                barred[action] = word == EFFECT_HARMED ? t : barred[action];
+                last[action] = word == EFFECT_RAN ? t : last[action];
             }
             enum action_e ran = look(t, rng_below(&rng.base, 5) == 0 ? 50 : 150);
             assert_true(ran == ACTION_NONE || (t - last[ran] >= 300 && t - barred[ran] >= 3600));
@@ -310,6 +321,7 @@ int main(void) {
         CLAIM(what_is_decided_while_another_leads_did_not_run),
         CLAIM(a_rule_that_must_hold_for_a_while_keeps_its_place_until_it_fires),
         CLAIM(a_rule_that_is_calm_when_the_next_one_looks_begins_anew),
+        CLAIM(a_cooldown_counts_from_when_an_earlier_controller_ran_it),
         CLAIM(no_story_breaks_the_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
