@@ -146,15 +146,14 @@ struct controller_seams {
                              const struct decision *decision);
     MAY_BLOCK enum err_e (*journal_add)(void *data, const struct journal_entry *entry,
                                         int64_t *ret_id);
-    /* Sets outcome, after and detail. */
+    /* Sets outcome, after and detail, and the time of what waited. */
     MAY_BLOCK enum err_e (*journal_end)(void *data, int64_t id,
                                         const struct journal_entry *entry);
     /* Ends what an earlier run left `was`, on any node if several could have led. */
     MAY_BLOCK enum err_e (*journal_settle)(void *data, const char *was,
                                            const struct journal_entry *entry);
     /* Those of which something may have become within the last hour, or the longest cooldown, the
-     * newest first: rows that are as old as that and the time for an approval. NULL: nothing is
-     * remembered. */
+     * newest first, some older ones among them. NULL: nothing is remembered. */
     MAY_BLOCK enum err_e (*journal_past)(void *data,
                                          struct past_action ret_past[PAST_ACTIONS_MAX],
                                          size_t *ret_len);

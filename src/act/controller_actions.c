@@ -614,6 +614,10 @@ MAY_BLOCK static void end_waiting(struct controller *controller, struct ongoing 
     if (!begins) {
         leave_undone(controller, &ongoing, is_refused ? OUTCOME_REFUSED : OUTCOME_EXPIRED);
     } else if (end_row(controller, &ongoing, OUTCOME_BEGUN, SLICE_NONE)) {
+        if (ongoing.rule >= 0) { /* which is later than the deciders think */
+            actions_tell(controller,
+                         &(struct untold){ongoing.rule, ongoing.action, EFFECT_RAN, 0});
+        }
         carry_out(controller, &ongoing);
     }
 }

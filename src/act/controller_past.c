@@ -85,12 +85,8 @@ MAY_BLOCK static bool recall(struct controller *controller) {
     if (seams->journal_past(seams->data, past, &past_len) != ERR_OK) {
         return false;
     }
-    /* A row has the time when it was asked for: it may have been begun that much later. */
-    int64_t waited_ms =
-        controller->options.mode == RECOVERY_ASK ? controller->options.approve_ms : 0;
     controller->acted = 0;
     for (size_t i = past_len; i > 0; i--) { /* the newest last */
-        past[i - 1].age_ms -= past[i - 1].age_ms < waited_ms ? past[i - 1].age_ms : waited_ms;
         recall_effects(controller, &past[i - 1]);
         adopt_watch(controller, &past[i - 1]);
         if (was_begun(&past[i - 1])) {

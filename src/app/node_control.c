@@ -256,7 +256,8 @@ static bool take_past(const struct action_record *record, int64_t now_ms, struct
            outcome_of(record->outcome, &ret_past->outcome);
 }
 
-/* So long something that was done is of interest. */
+/* So long something that was done is of interest; and rows behind an older one may be that much
+ * younger, for they waited for a word. */
 static int64_t past_ms(const struct node_control *control) {
     int64_t most_ms = HARM_REST_MS;
     for (size_t i = 0; i < control->policy.rules_len; i++) {

@@ -67,6 +67,9 @@ MAY_BLOCK enum err_e pg_end_action(struct pg_writer *w, void *data) {
         put_text(&args, record->actor);
     }
     put_fence(&args, &op->action.fence);
+    if (record->id != 0) {
+        pg_arg_time(&args, w->now_ms);
+    }
     size_t place = pg_put(&w->conn, record->id != 0 ? PG_SQL_ACTION_END : PG_SQL_ACTIONS_END,
                           &args);
     TRY(pg_run(&w->conn));

@@ -181,7 +181,8 @@
       " WHERE " PG_IS_TURN("$11", "$12") " RETURNING id")                                          \
     X(ACTIONS_TRIM, W, "DELETE FROM action_journal WHERE id <= $1")                                \
     X(ACTION_END, W, "UPDATE action_journal SET outcome = $2, figures_after = $3::text::jsonb,"    \
-                     " detail = $4 WHERE id = $1 AND " PG_IS_TURN("$5", "$6") " RETURNING id")     \
+                     " detail = $4, at = CASE outcome WHEN 'waiting' THEN $7 ELSE at END"          \
+                     " WHERE id = $1 AND " PG_IS_TURN("$5", "$6") " RETURNING id")                 \
     X(ACTIONS_END, W, "UPDATE action_journal SET outcome = $2, figures_after = $3::text::jsonb,"   \
                       " detail = $4 WHERE system = $1 AND outcome = $5"                            \
                       " AND ($6::text = '' OR actor = $6) AND " PG_IS_TURN("$7", "$8")             \

@@ -48,7 +48,9 @@ MAY_BLOCK enum err_e writer_end_action(struct sqlite_writer *w, struct store_op 
     put_text(&run, record->outcome);
     put_object(&run, record->after);
     put_text(&run, record->detail);
-    if (!is_one) {
+    if (is_one) {
+        sql_int(&run, w->now_ms);
+    } else {
         put_text(&run, op->action.was);
     }
     TRY(sql_finish(&run));

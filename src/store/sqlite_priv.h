@@ -160,8 +160,8 @@
                      " evidence, figures_before, figures_after, detail)"                           \
                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                          \
     X(ACTIONS_TRIM, "DELETE FROM action_journal WHERE id <= ?1")                                   \
-    X(ACTION_END, "UPDATE action_journal SET outcome = ?2, figures_after = ?3, detail = ?4"        \
-                  " WHERE id = ?1")                                                                \
+    X(ACTION_END, "UPDATE action_journal SET outcome = ?2, figures_after = ?3, detail = ?4,"       \
+                  " at = CASE outcome WHEN 'waiting' THEN ?5 ELSE at END WHERE id = ?1")           \
     X(ACTIONS_END, "UPDATE action_journal SET outcome = ?2, figures_after = ?3, detail = ?4"       \
                    " WHERE system = ?1 AND outcome = ?5")                                          \
     X(ACTIONS_PAGE, "SELECT id, at, system, actor, action, target, outcome, evidence,"             \

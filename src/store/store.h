@@ -364,8 +364,9 @@ struct store_op {
         } keys;
         struct {
             struct action_record values; /* ADD_ACTION: all but id and at in, these two out.
-                END_ACTION: outcome, after and detail of the one with this id; id 0: of all of this
-                system and actor (empty: any) whose outcome is `was` */
+                END_ACTION: outcome, after and detail of the one with this id, whose time is now
+                when it was "waiting" until then; id 0: of all of this system and actor (empty:
+                any) whose outcome is `was` */
             struct slice was;
             struct action_fence fence; /* ERR_CONFLICT, and nothing is written, when it is no
                 longer its turn */

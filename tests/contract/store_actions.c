@@ -103,6 +103,23 @@ static void an_end_changes_its_own_row_alone(void **state) {
     store_op_fini(&op);
 }
 
+static void what_waited_has_the_time_when_it_no_longer_did(void **state) {
+    struct rig *rig = *state;
+    static const char *const outcomes[] = {"waiting", "begun", "done", "better"};
+    struct action_record record = record_of("ONE", "advised");
+    record.id = add(rig, record);
+    int64_t asked_ms = rig->clock.now_wall_ms;
+    for (int i = 0; i < 4; i++) {
+        virtual_clock_advance(&rig->clock, 1000);
+        record.outcome = slice_of(outcomes[i]);
+        assert_int_equal(end(rig, record, ""), 1);
+        struct store_op op;
+        list(rig, &op, 0, 1);
+        assert_int_equal(op.actions.items[0].at_ms, asked_ms + (i == 0 ? 0 : 2000));
+        store_op_fini(&op);
+    }
+}
+
 static void what_never_ended_is_found_by_its_outcome(void **state) {
     struct rig *rig = *state;
     add(rig, record_of("ONE", "begun"));
@@ -129,6 +146,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(what_was_written_is_read_newest_first_also_after_a_restart),
         CASE(an_end_changes_its_own_row_alone),
+        CASE(what_waited_has_the_time_when_it_no_longer_did),
         CASE(what_never_ended_is_found_by_its_outcome),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -602,8 +602,10 @@ static enum err_e journal_past(void *data, struct past_action ret_past[PAST_ACTI
     return world.past_err;
 }
 
-static void start_after(size_t len, const struct past_action *past) {
+static void start_in_mode_after(enum recovery_mode_e mode, size_t len,
+                                const struct past_action *past) {
     struct controller_options options = defaults;
+    options.mode = mode;
     options.seams.journal_past = journal_past;
     world.past_len = len;
     memcpy(world.past, past, len * sizeof *past);
@@ -611,23 +613,28 @@ static void start_after(size_t len, const struct past_action *past) {
     world.slow_queries = 100;
 }
 
-/* Of five minutes, from when it was begun, whatever its rule was called then. */
+static void start_after(size_t len, const struct past_action *past) {
+    start_in_mode_after(defaults.mode, len, past);
+}
+
+/* Of five minutes, from when it was begun: with or without a word for it, and whatever its rule was
+ * called then. */
 static void a_cooldown_outlives_its_controller(void **state) {
     (void)state;
     static const char *const rules[] = {"database_slow_query", "as_it_was_called_then"};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 4; i++) {
         struct past_action past = {.action = ACTION_OPTIMIZE_QUERIES,
                                    .age_ms = 100000,
                                    .outcome = OUTCOME_DONE};
-        snprintf(past.rule, sizeof past.rule, "%s", rules[i]);
+        snprintf(past.rule, sizeof past.rule, "%s", rules[i % 2]);
         drop(NULL);
         make(NULL);
-        start_after(1, &past);
+        start_in_mode_after(i < 2 ? RECOVERY_ACT : RECOVERY_ASK, 1, &past);
         turns(200);
         assert_int_equal(world.rows_len, 0);
         turns(1);
         assert_int_equal(world.rows_len, 1);
-        assert_string_equal(last_row()->outcome, "done");
+        assert_string_equal(last_row()->outcome, i < 2 ? "done" : "waiting");
     }
 }
 
@@ -1125,6 +1132,24 @@ static void the_mode_ask_waits_for_an_approval(void **state) {
     assert_int_equal(approve(1), ERR_NOT_FOUND);
 }
 
+static void a_cooldown_counts_from_when_the_approved_action_was_begun(void **state) {
+    (void)state;
+    struct controller_options options = defaults;
+    options.mode = RECOVERY_ASK;
+    options.verify_ms = 0;
+    start(&options);
+    world.slow_queries = 14;
+    turns(50);
+    assert_int_equal(approve(1), ERR_OK);
+    turns(1);
+    assert_int_equal(world.acts, 1);
+    turns(300);
+    assert_int_equal(world.rows_len, 1);
+    turns(1);
+    assert_int_equal(world.rows_len, 2);
+    assert_string_equal(last_row()->outcome, "waiting");
+}
+
 static void an_approval_says_whose_it_was(void **state) {
     (void)state;
     struct controller_options options = defaults;
@@ -1542,6 +1567,7 @@ static const struct CMUnitTest tests[] = {
     EACH(the_budget_of_an_hour_holds),
     EACH(the_mode_advise_does_nothing),
     EACH(the_mode_ask_waits_for_an_approval),
+    EACH(a_cooldown_counts_from_when_the_approved_action_was_begun),
     EACH(an_approval_says_whose_it_was),
     EACH(what_is_refused_is_left_undone_and_not_asked_for_again_within_an_hour),
     EACH(what_was_refused_is_not_asked_for_by_the_next_controller),

@@ -189,7 +189,9 @@ static enum err_e journal_end(void *data, int64_t id, const struct journal_entry
     if (world.is_down || below(20) == 0) {
         return ERR_UNAVAILABLE;
     }
-    end_row(&world.rows[id - 1], entry->outcome);
+    struct row *row = &world.rows[id - 1];
+    row->at_ms = strcmp(row->outcome, "waiting") == 0 ? wall_ms() : row->at_ms;
+    end_row(row, entry->outcome);
     return ERR_OK;
 }
 
