@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { UPLOADS = 12, LINES = 200 };
+enum { UPLOADS = 12, LINES = 200, BUSY_MS = 60000 };
 
 struct upload {
     struct scan scans[LINES];
@@ -61,6 +61,7 @@ static void a_scan_at_a_door_passes_what_is_uploaded(void **state) {
     sqlite3 *holder;
     rig_person(rig, "e", "t", "Somebody", "");
     assert_int_equal(sqlite3_open(rig->path, &holder), SQLITE_OK);
+    sqlite3_busy_timeout(holder, BUSY_MS);
     assert_int_equal(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     submit(rig, &first, 1); /* the writer waits for the file with it */
     for (int i = 0; i < UPLOADS; i++) {
