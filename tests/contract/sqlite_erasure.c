@@ -21,8 +21,8 @@
 #define CANARY_TOKEN "Ꙩtokenꙩ"
 #define CANARY_EMAIL "ꙫꙫꙫ@ꙫꙫ.example"
 #define CANARY_ATTENTION "Ꙫheelchairꙫ"
-/* U+A668 to U+A66D in UTF-8 (the index folds upper case). Not the first two bytes alone: a time in
- * milliseconds has them once in 65,536. */
+/* U+A668 to U+A66D in UTF-8 (the index folds upper case). Not the first two bytes alone: the log's
+ * salt, which is random and stands in its head, its frames and its index, has them now and then. */
 static const unsigned char mark[] = {0xea, 0x99};
 enum { MARK_LAST_MIN = 0xa8, MARK_LAST_MAX = 0xad };
 
