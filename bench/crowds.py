@@ -171,7 +171,7 @@ def rush(bench):
                   for one in report["search"]["probes"]]
         bench.table.add_values(f"highest rate with p99 below 100 ms, {stage.label}", "1/s",
                                [report["search"]["rate"]], (MORE, goal))
-    bench.table.add_sheet("Rates that were tried (none held: the rate is 0)", [
+    bench.table.add_sheet("Rates that were tried; what cannot hold ends early (none held: the rate is 0)", [
         "store", "scans a second", "decided a second", "p99 ms", "holds"], sheet)
     books.close("the rush")
 

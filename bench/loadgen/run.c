@@ -342,6 +342,7 @@ static void measure(struct run *run, enum kind_e kind, int64_t planned_ns, int64
     histogram_record(&run->kinds[kind].times, us);
     if (!kind_is_read(kind)) {
         histogram_record(&run->scans, us);
+        run->slow += (double)us >= run->slow_ms * 1000;
     }
 }
 
@@ -563,12 +564,19 @@ static void forget(struct run *run) {
     memset(&run->lags, 0, sizeof run->lags);
     run->planned = 0;
     run->retries = 0;
+    run->slow = 0;
+}
+
+static bool is_enough(const struct run *run, const struct phase *phase) {
+    return *run->options->is_told_to_end != 0 ||
+           (phase->slow_most > 0 && (double)run->slow > phase->slow_most);
 }
 
 /* The next planned time of any stream, after everything that is due has been planned. */
-static double plan_due(struct run *run, int64_t start_ns, double now_s) {
+static double plan_due(struct run *run, const struct phase *phase, int64_t start_ns,
+                       double now_s) {
     double next_s = INFINITY;
-    if (*run->options->is_told_to_end != 0) {
+    if (is_enough(run, phase)) {
         return next_s;
     }
     for (size_t i = 0; i < run->load.streams_len; i++) {
@@ -633,6 +641,7 @@ void run_phase(struct run *run, const struct phase *phase) {
     forget(run);
     samples_begin(&run->samples, phase->seconds);
     run->shown_s = 0;
+    run->slow_ms = phase->slow_ms;
     int64_t start_ns = client_clock_ns();
     run->client.now_ns = start_ns;
     run->counts_from_ns = start_ns + (int64_t)(phase->settle_s * NS);
@@ -640,7 +649,7 @@ void run_phase(struct run *run, const struct phase *phase) {
     double give_up_s = phase->seconds + run->options->patience_s;
     for (;;) {
         double now_s = (double)(client_clock_ns() - start_ns) / NS;
-        double next_s = plan_due(run, start_ns, now_s);
+        double next_s = plan_due(run, phase, start_ns, now_s);
         retry_due(run);
         samples_tick(&run->samples, now_s, run->client.open);
         show_progress(run, now_s);
@@ -664,10 +673,29 @@ static double quantile_ms(const struct histogram *histogram, double quantile) {
     return histogram_quantile(&snapshot, quantile) / 1000;
 }
 
+/* More scans than a probe of this rate has: two for each turn of a peak that lasts all the time. */
+static double most_scans(const struct load *load, double rate, double seconds) {
+    double most = 0;
+    for (size_t i = 0; i < load->streams_len; i++) {
+        const struct stream *stream = &load->streams[i];
+        double peak = 0;
+        for (size_t at = 0; at < stream->curve.len; at++) {
+            peak = fmax(peak, stream->curve.points[at].rate);
+        }
+        double mean = peak * rate * seconds;
+        most += 2 * stream->lines * (stream->burst + mean + 4 * sqrt(mean));
+    }
+    return most;
+}
+
+/* Once more scans are slow than the quantile leaves, the rate is known not to hold. */
 static bool probe(struct run *run, const struct search *search, struct found *found,
                   double rate) {
-    run_phase(run, &(struct phase){.seconds = search->settle_s + search->probe_s,
-                                   .settle_s = search->settle_s, .factor = rate});
+    double seconds = search->settle_s + search->probe_s;
+    double slow_most = (1 - search->quantile) * most_scans(&run->load, rate, seconds);
+    run_phase(run, &(struct phase){.seconds = seconds, .settle_s = search->settle_s,
+                                   .factor = rate, .slow_ms = search->limit_ms,
+                                   .slow_most = slow_most});
     uint64_t failed = 0, done = 0;
     for (int kind = 0; kind < KIND_COUNT; kind++) {
         failed += run->kinds[kind].failed;
@@ -677,7 +705,8 @@ static bool probe(struct run *run, const struct search *search, struct found *fo
     *probe = (struct probe){.rate = rate, .failed = failed,
                             .done_rate = (double)done / (run->busy_s - search->settle_s),
                             .p99_ms = quantile_ms(&run->scans, search->quantile)};
-    probe->holds = done > 0 && failed == 0 && probe->p99_ms < search->limit_ms && !run->is_over;
+    probe->holds = done > 0 && failed == 0 && probe->p99_ms < search->limit_ms && !run->is_over &&
+                   (slow_most <= 0 || (double)run->slow <= slow_most);
     if (!run->options->keeps_quiet) {
         fprintf(stderr, "%9.0f /s  %9.1f done /s  %8.2f ms  %s\n", rate, probe->done_rate,
                 probe->p99_ms, probe->holds ? "holds" : "does not hold");
@@ -695,8 +724,9 @@ static struct search asked_search(const struct run *run) {
     return search;
 }
 
-/* Up by half until it does not hold, then the middle between what holds and what does not. A rate
- * that fails is tried once more: one hiccup of the machine is no limit. */
+/* Up by half until it does not hold, then the middle between what holds and what does not; down to
+ * an eighth of the first rate if that does not hold. A rate that fails is tried once more: one
+ * hiccup of the machine is no limit. */
 void run_search(struct run *run, struct found *ret_found) {
     const struct search search = asked_search(run);
     double low = 0, high = INFINITY, rate = search.from;
@@ -707,7 +737,8 @@ void run_search(struct run *run, struct found *ret_found) {
         } else {
             high = rate;
         }
-        if (low == 0 || (isfinite(high) && (high - low) / low <= search.step)) {
+        bool is_near = low > 0 ? (high - low) / low <= search.step : high <= search.from / 8;
+        if (isfinite(high) && is_near) {
             break;
         }
         rate = isinf(high) ? low * 1.5 : (low + high) / 2;

@@ -64,6 +64,8 @@ struct run {
     uint64_t statuses[STATUSES_MAX];
     uint64_t planned, retries;
     double busy_s;          /* until everything planned was decided */
+    uint64_t slow;          /* scans that took slow_ms or longer */
+    double slow_ms;         /* of the phase */
 
     /* run.c's own */
     struct arrivals arrivals[STREAMS_MAX];
@@ -92,6 +94,8 @@ struct phase {
     double seconds; /* of planning; what is under way then is waited for */
     double settle_s; /* at its start, not measured */
     double factor;  /* of every rate */
+    double slow_ms;  /* what a scan may not take; nothing more is planned once more did than */
+    double slow_most; /* these. 0: everything is planned */
 };
 /* Forgets what was measured before, and plays. */
 void run_phase(struct run *run, const struct phase *phase);

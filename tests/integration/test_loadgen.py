@@ -137,11 +137,20 @@ def test_the_search_ends_with_a_rate_that_held(server, small):
 
 
 def test_a_search_in_which_no_rate_holds_says_so_and_its_books_agree(server, small):
-    search = "[search]\nfrom = 20\nlimit_ms = 0.1\nprobe_s = 30\nsettle_s = 0\n"
+    search = "[search]\nfrom = 80\nlimit_ms = 0.1\nprobe_s = 30\nsettle_s = 0\n"
     played = play(small(search, SMALL.replace("curve = 0:200", "curve = 0:1")), server.url,
                   seconds=0.3).check()  # of each probe
     assert played.report["search"]["rate"] == 0 and "no rate held" in played.errors
-    assert len(played.report["search"]["probes"]) == 2  # a rate has two tries
+    tried = [probe["rate"] for probe in played.report["search"]["probes"]]
+    assert tried == [80, 80, 40, 40, 20, 20, 10, 10]  # a rate has two tries
+
+
+def test_a_probe_that_cannot_hold_any_more_ends_and_its_books_agree(server, small):
+    search = "[search]\nfrom = 80\nlimit_ms = 0.1\nquantile = 0.999\nprobe_s = 5\nsettle_s = 0\n"
+    played = play(small(search, SMALL.replace("curve = 0:200", "curve = 0:1")),
+                  server.url).check()
+    assert not any(probe["holds"] for probe in played.report["search"]["probes"])
+    assert played.report["ledger"]["sent"] < 2 * (80 + 40 + 20 + 10)  # of five times as many
 
 
 def test_a_house_with_little_room_is_never_more_than_full(server, small):
