@@ -22,8 +22,8 @@ class Sizes:
 
     def __init__(self, quick):
         self.rounds = 1 if quick else 3
-        self.scans = {64: 20_000, 1000: 40_000} if quick else {64: 100_000, 1000: 150_000}
-        self.pgbench_seconds = 2 if quick else 4
+        self.scans = {64: 20_000, 1000: 40_000} if quick else {64: 50_000, 1000: 80_000}
+        self.pgbench_seconds = 2 if quick else 3
         self.few_records = 100_000 if quick else 1_000_000
         self.many_records = 1_000_000 if quick else 10_000_000
         self.hours = 1 if quick else 10  # of doors: every minute has scans at each gate
@@ -39,6 +39,7 @@ class Database:
         self.bench = bench
         self.sizes = Sizes(bench.quick)
         self.server = Postgres(bench.folder, bench.path("postgres.log"))
+        bench.at_end(self.server.kill)
         self.reads = bench.build / "bench" / "store_reads"
         self.demo_is_made = False
         self.few_is_made = False
@@ -215,7 +216,7 @@ def reads(bench):
 
 # Changes of the schema beside a load -----------------------------------------------------------
 
-SETTLE_S = 2  # of load before the changes; half of it behind them
+SETTLE_S = 1  # of load before the changes; half of it behind them
 
 
 class Load:
