@@ -44,6 +44,7 @@ class Production:
         self.cluster = context.__enter__()
         bench.at_end(lambda: context.__exit__(None, None, None))
         self.database = Postgres(bench.folder, bench.path("postgres.log"))
+        bench.at_end(self.database.kill)
 
     def start(self):
         self.count += 1
@@ -147,7 +148,7 @@ def kpi(bench):
     by the load generator's ledger, and by the kernel's counts while it ran."""
     books, sheet = Books(bench), []
     for stage in stages(bench):
-        report = play(bench, stage, "kpi", ("--seconds", 8))
+        report = play(bench, stage, "kpi", ("--seconds", 5, "--people", 4000))
         books.add("kpi", stage, report)
         sheet += board_lines(stage, report)
         bench.table.add_values(f"KPI rows met of seven, {stage.label}", "rows", [
@@ -171,8 +172,9 @@ def rush(bench):
                   for one in report["search"]["probes"]]
         bench.table.add_values(f"highest rate with p99 below 100 ms, {stage.label}", "1/s",
                                [report["search"]["rate"]], (MORE, goal))
-    bench.table.add_sheet("Rates that were tried; what cannot hold ends early (none held: the rate is 0)", [
-        "store", "scans a second", "decided a second", "p99 ms", "holds"], sheet)
+    bench.table.add_sheet(
+        "Rates that were tried; what cannot hold ends early (none held: the rate is 0)",
+        ["store", "scans a second", "decided a second", "p99 ms", "holds"], sheet)
     books.close("the rush")
 
 
@@ -193,7 +195,7 @@ def presence(bench):
     """15,000 BLE sightings a second by batch."""
     books = Books(bench)
     for stage in stages(bench):
-        report = play(bench, stage, "presence", ("--seconds", 5))
+        report = play(bench, stage, "presence", ("--seconds", 3))
         books.add("presence", stage, report)
         [uploads] = report["operations"].values()
         bench.table.add_values(f"sightings a second, {stage.label}", "1/s",
@@ -208,7 +210,7 @@ def office(bench):
     """1,000 scans a second beside everything that an office looks at."""
     books = Books(bench)
     for stage in stages(bench):
-        report = play(bench, stage, "dashboard", ("--seconds", 5))
+        report = play(bench, stage, "dashboard", ("--seconds", 3))
         books.add("dashboard", stage, report)
         bench.table.add_values(f"scan p99 beside analytics, {stage.label}", "ms",
                                [report["scans"]["p99_ms"]], (LESS, 100))

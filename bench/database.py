@@ -22,8 +22,8 @@ class Sizes:
 
     def __init__(self, quick):
         self.rounds = 1 if quick else 3
-        self.scans = {64: 20_000, 1000: 40_000} if quick else {64: 50_000, 1000: 80_000}
-        self.pgbench_seconds = 2 if quick else 3
+        self.scans = {64: 10_000, 1000: 20_000} if quick else {64: 50_000, 1000: 80_000}
+        self.pgbench_seconds = 1 if quick else 3
         self.few_records = 100_000 if quick else 1_000_000
         self.many_records = 1_000_000 if quick else 10_000_000
         self.hours = 1 if quick else 10  # of doors: every minute has scans at each gate

@@ -127,7 +127,7 @@ def gap_ms(reports):
 
 def restarts(bench):
     """100 restarts under load, and the same load without."""
-    count = 10 if bench.quick else 100
+    count = 5 if bench.quick else 100
     took = []
 
     def restart(chain):
@@ -190,7 +190,7 @@ def refusals(report):
 
 def upgrades(bench):
     """50 upgrades from one build to the other and back, under check-ins with a ledger."""
-    count = 6 if bench.quick else 50
+    count = 4 if bench.quick else 50
     other, label = previous(bench)
     current, store = bench.path("turnout-current"), bench.path("upgrades.db")
     builds = [bench.turnout, other]

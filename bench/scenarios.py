@@ -18,14 +18,14 @@ class Sizes:
     """How much of everything; a quick run shows the same rows with less to go by."""
 
     def __init__(self, quick):
-        self.rounds = 2 if quick else 5
+        self.rounds = 1 if quick else 5
         self.get_seconds = 1                              # of a CPU: 100 ticks of it
-        self.get_rounds = 2 if quick else 7
+        self.get_rounds = 1 if quick else 7
         self.scans = 20_000 if quick else 60_000
         self.scans_alone = 1_000 if quick else 4_000      # a commit per scan is slow
         self.connections = 10_000
         self.idle_requests = 40_000 if quick else 150_000
-        self.people = 300_000 if quick else 1_000_000
+        self.people = 200_000 if quick else 1_000_000
         self.starts = 3 if quick else 7
 
 

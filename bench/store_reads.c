@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How long reads take through the PostgreSQL store, one at a time: the critical queries, stats and
- * timeline, each with parameters drawn anew. Prints one JSON object: per query p50_us and p99_us; of
- * stats and timeline p50_us, for which a quarter of the reads is enough.
+ * timeline, each with parameters drawn anew. Prints one JSON object: per query p50_us and p99_us;
+ * of stats and timeline p50_us, for which a quarter of the reads is enough.
  * Every answer is looked at: an error, or one without rows, ends with 1.
  *
  *   store_reads URL COUNT PEOPLE FIRST_PERSON END_MS
