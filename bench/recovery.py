@@ -467,8 +467,8 @@ def leaking(bench):
 
 
 def leak_until(bench, node, group, percent):
-    while (lack := percent - group.percent()) > 0.2:
-        requests = max(200, int(lack / 100 * LIMIT / LEAK))
+    while (lack := percent - group.percent()) > 0.05:
+        requests = max(50, int(lack / 100 * LIMIT / LEAK))
         drive(bench.drive, "get", port_of(node), connections=16, requests=requests, path=EVENT)
 
 
