@@ -182,7 +182,8 @@ def storm(bench):
     """500 devices upload 2,000 queued scans each, all at once: until the last is answered."""
     books = Books(bench)
     for stage, goal in zip(stages(bench), (40, 60)):
-        report = play(bench, stage, "reconnect-storm", ("--scale", 0.05), patience=PATIENCE_S)
+        report = play(bench, stage, "reconnect-storm", ("--scale", 0.05, "--people", 20_000),
+                      patience=PATIENCE_S)
         books.add("reconnect-storm", stage, report)
         last = max(one["max_ms"] for one in report["operations"].values()) / 1000
         bench.table.add_values(
