@@ -309,14 +309,22 @@ static void step_wanted(struct planner *planner, const struct haproxy_row *row,
     UNREACHABLE();
 }
 
+/* Not at once: see the head of haproxy_plan.h. */
 static void delete_it(struct planner *planner, const struct haproxy_row *row,
                       struct haproxy_leaving *leaving) {
+    int64_t now_ms = planner->view->now_ms;
     if (leaving->deletes >= HAPROXY_DELETES_BEFORE_AGAIN) {
         leaving->deletes = 0;
+        leaving->is_out = false;
         give(planner, HAPROXY_ORDER_DRAIN, row);
         give(planner, HAPROXY_ORDER_MAINT, row);
+        return;
     }
-    give(planner, HAPROXY_ORDER_DELETE, row);
+    leaving->out_ms = leaving->is_out ? leaving->out_ms : now_ms;
+    leaving->is_out = true;
+    if (now_ms - leaving->out_ms >= HAPROXY_GRACE_MS) {
+        give(planner, HAPROXY_ORDER_DELETE, row);
+    }
 }
 
 /* A node of this name is wanted at another address: it cannot be added before this one is gone. */
@@ -344,7 +352,6 @@ static void take_out(struct planner *planner, const struct haproxy_row *row,
         give(planner, HAPROXY_ORDER_CUT, row);
     }
     give(planner, HAPROXY_ORDER_MAINT, row);
-    give(planner, HAPROXY_ORDER_DELETE, row);
 }
 
 static void step_unwanted(struct planner *planner, const struct haproxy_row *row) {

@@ -10,12 +10,16 @@
  *                                   ▲                                    │ no longer wanted
  *                                   │                                    ▼
  *   (none) ◄──delete── MAINT ◄──maint── DRAIN, no session left ◄──────drain
+ *              HAPROXY_GRACE_MS later
  *
  * Why in this order (seen on HAProxy 2.6.12): a server that is made ready before its first check is
  * UP although nobody listens; one that goes to maint with sessions cannot be deleted for seconds;
  * maps that name a server must be changed before it drains, since `use-server` still reaches it;
  * one that is down shows DOWN also while it drains, so a dead one is told to drain once and goes
- * on. The last ones that serve a backend stay until one that is wanted is UP there.
+ * on; a request that waits for another try may point at a server without sessions, and when that
+ * is deleted then, HAProxy ends by a segmentation fault (its issue 2298; seen once here): so it is
+ * deleted HAPROXY_GRACE_MS after it went to maint. The last ones that serve a backend stay until
+ * one that is wanted is UP there.
  */
 #ifndef TURNOUT_ACT_HAPROXY_PLAN_H
 #define TURNOUT_ACT_HAPROXY_PLAN_H
@@ -30,6 +34,7 @@ enum {
     HAPROXY_SERVERS_MAX = 256,    /* in one backend */
     HAPROXY_DRAIN_MS_DEFAULT = 30000,
     HAPROXY_SILENT_MS = 1500,     /* above `timeout connect`: nothing connects to it any more */
+    HAPROXY_GRACE_MS = 2500,      /* above `timeout connect` and the second before another try */
     HAPROXY_WEIGHT_STEP = 10,     /* per cents: less of a change is not worth an order */
     HAPROXY_DELETES_BEFORE_AGAIN = 3, /* refused deletes before drain and maint are repeated */
 };
@@ -81,6 +86,8 @@ struct haproxy_leaving {
     char backend[HAPROXY_NAME_MAX + 1];
     char server[HAPROXY_NAME_MAX + 1];
     int64_t since_ms;   /* when it was told to drain, or was seen to be stuck */
+    int64_t out_ms;     /* when it was seen in maint */
+    bool is_out;        /* it was */
     bool is_drained;    /* it was told while it was down, which HAProxy does not show */
     unsigned deletes;   /* that were refused */
     bool seen;          /* in this round */

@@ -214,7 +214,7 @@ static void what_waits_for_an_unwanted_server_that_hangs_is_not_waited_for(void 
     assert_string_equal(plan_at(HAPROXY_SILENT_MS), "");
     row->is_stuck = true;
     assert_string_equal(plan_at(HAPROXY_SILENT_MS - 1), "");
-    assert_string_equal(plan_at(HAPROXY_SILENT_MS), "cut n1, maint n1, delete n1");
+    assert_string_equal(plan_at(HAPROXY_SILENT_MS), "cut n1, maint n1");
 }
 
 static void an_unwanted_server_leaves_when_its_sessions_have_ended(void **state) {
@@ -229,9 +229,11 @@ static void an_unwanted_server_leaves_when_its_sessions_have_ended(void **state)
     row->used = 1;
     assert_string_equal(plan_at(600), "");
     row->used = 0;
-    assert_string_equal(plan_at(700), "maint n1, delete n1");
+    assert_string_equal(plan_at(700), "maint n1");
     row->status = HAPROXY_MAINT;
-    assert_string_equal(plan_at(800), "delete n1");
+    assert_string_equal(plan_at(800), ""); /* something may still point at it */
+    assert_string_equal(plan_at(799 + HAPROXY_GRACE_MS), "");
+    assert_string_equal(plan_at(800 + HAPROXY_GRACE_MS), "delete n1");
 }
 
 static void a_dead_server_leaves_though_it_never_shows_that_it_drains(void **state) {
@@ -249,16 +251,17 @@ static void a_dead_server_leaves_though_it_never_shows_that_it_drains(void **sta
     row->sessions = 1;
     assert_string_equal(plan_at(3500), "");
     row->sessions = 0;
-    assert_string_equal(plan_at(3600), "maint n1, delete n1");
+    assert_string_equal(plan_at(3600), "maint n1");
     row->status = HAPROXY_MAINT;
-    assert_string_equal(plan_at(3700), "delete n1");
+    assert_string_equal(plan_at(3700), "");
+    assert_string_equal(plan_at(3700 + HAPROXY_GRACE_MS), "delete n1");
 }
 
 static void a_dead_server_that_was_never_told_to_drain_leaves_at_once(void **state) {
     (void)state;
     wish.nodes_len = 0;
     see(0, HAPROXY_DOWN)->check_passed = false;
-    assert_string_equal(plan(), "drain n1, maint n1, delete n1");
+    assert_string_equal(plan(), "drain n1, maint n1");
 }
 
 static void sessions_that_outlive_the_time_to_drain_are_cut(void **state) {
@@ -269,7 +272,7 @@ static void sessions_that_outlive_the_time_to_drain_are_cut(void **state) {
     row->status = HAPROXY_DRAIN;
     row->sessions = 1;
     assert_string_equal(plan_at(5999), "");
-    assert_string_equal(plan_at(6000), "cut n1, maint n1, delete n1");
+    assert_string_equal(plan_at(6000), "cut n1, maint n1");
 }
 
 static void a_delete_that_is_refused_thrice_drains_once_more(void **state) {
@@ -277,12 +280,14 @@ static void a_delete_that_is_refused_thrice_drains_once_more(void **state) {
     wish.nodes_len = 0;
     struct haproxy_row *row = see(0, HAPROXY_MAINT);
     struct haproxy_order order = {HAPROXY_ORDER_DELETE, row->backend, row->server, NULL};
+    assert_string_equal(plan_at(0), "");
     for (int i = 0; i < HAPROXY_DELETES_BEFORE_AGAIN; i++) {
-        assert_string_equal(plan(), "delete n1");
+        assert_string_equal(plan_at(HAPROXY_GRACE_MS + i), "delete n1");
         haproxy_note_refused_delete(&history, &order);
     }
-    assert_string_equal(plan(), "drain n1, maint n1, delete n1");
-    assert_string_equal(plan(), "delete n1");
+    assert_string_equal(plan_at(2 * HAPROXY_GRACE_MS), "drain n1, maint n1");
+    assert_string_equal(plan_at(2 * HAPROXY_GRACE_MS), "");
+    assert_string_equal(plan_at(3 * HAPROXY_GRACE_MS), "delete n1");
 }
 
 static void a_node_that_moved_is_another_server(void **state) {
@@ -295,7 +300,7 @@ static void a_node_that_moved_is_another_server(void **state) {
     rows[0].id = 7; /* another place in the ring */
     assert_string_equal(plan(), "drain n1");
     rows[0].status = HAPROXY_DRAIN;
-    assert_string_equal(plan(), "maint n1, delete n1");
+    assert_string_equal(plan(), "maint n1");
 }
 
 static void the_last_that_serves_stays_until_another_is_up(void **state) {
