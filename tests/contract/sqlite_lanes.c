@@ -24,7 +24,8 @@ static atomic_int completed;
 
 static void take_answer(struct store_op *op) {
     struct upload *upload = op->owner;
-    upload->place = atomic_fetch_add(&completed, 1) + 1;
+    upload->place = atomic_load(&completed) + 1; /* all are the writer thread's */
+    atomic_fetch_add(&completed, 1);             /* behind it, for whoever waits */
 }
 
 static void submit(struct rig *rig, struct upload *upload, size_t len) {
