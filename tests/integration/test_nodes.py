@@ -60,7 +60,8 @@ def nodes(pair, tmp_path):
 
 @pytest.fixture(scope="module")
 def steady(shared_pair, tmp_path_factory):
-    """Two that are left as they are."""
+    """Two that are left as they are. What tests before these killed may still be registered."""
+    shared_pair.primary.sql("DELETE FROM nodes", DATABASE)
     with two_healthy(shared_pair, tmp_path_factory.mktemp("steady")) as made:
         yield made
 
