@@ -52,7 +52,7 @@ bench: ## measure against peers in the same run (bench/results, docs/performance
 	@tools/setup bench
 	@tools/build release
 	@bench/run
-	@tools/gen-performance-docs
+	@tools/gen-performance-docs --draft
 
 bench-quick: ## the same with less of everything; shows rows, keeps nothing
 	@tools/setup bench

@@ -106,3 +106,10 @@ def test_a_row_that_the_readme_wants_and_no_result_has_is_an_error(bench):
     bench([row("fast", 2.0, "≤ 5", "met")])
     with pytest.raises(page.Wrong, match="README.md wants one row 'slow'"):
         page.build()
+
+
+def test_a_draft_tells_misses_without_a_reason_and_leaves_out_idle_ones(bench):
+    bench([row("slow", 9.0, "≤ 5", "missed"), row("fast", 2.0, "≤ 5", "met")],
+          [("fast", "it was not")])
+    text = page.build(is_draft=True)[page.PAGE]
+    assert "- **slow.** Not explained yet." in text and "it was not" not in text
