@@ -148,10 +148,20 @@ def both(db, name, script, variables):
         db.server.finish_script(part)
 
 
+def without_where(definition):
+    return definition.partition(" WHERE ")[0]
+
+
 def build_indexes(db, name, definitions):
-    """Without a load there is nothing to build them beside: two at once, as the tables stand."""
-    running = [db.server.start(name, "SET maintenance_work_mem = '256MB'; "
-                               + "; ".join(definitions[share::2])) for share in (0, 1)]
+    """Without a load there is nothing to build them beside: two at once, as the tables stand. Those
+    of the same columns in one session: their parts of a partition would be given one name."""
+    columns = sorted({each.partition("(")[2] for each in map(without_where, definitions)})
+    running = []
+    for share in (0, 1):
+        own = [each for each in definitions
+               if columns.index(without_where(each).partition("(")[2]) % 2 == share]
+        running.append(db.server.start(name, "SET maintenance_work_mem = '256MB'; "
+                                       + "; ".join(own)))
     for each in running:
         db.server.finish_script(each)
     db.turnout("db", "indexes", "--store", db.server.url(name))
