@@ -16,10 +16,10 @@
  * UP although nobody listens; one that goes to maint with sessions cannot be deleted for seconds;
  * maps that name a server must be changed before it drains, since `use-server` still reaches it;
  * one that is down shows DOWN also while it drains, so a dead one is told to drain once and goes
- * on; a request that waits for another try may point at a server without sessions, and when that
- * is deleted then, HAProxy ends by a segmentation fault (its issue 2298; seen once here): so it is
- * deleted HAPROXY_GRACE_MS after it went to maint. The last ones that serve a backend stay until
- * one that is wanted is UP there.
+ * on; a request that waits for another try may point at a server without sessions, and HAProxy may
+ * end by a segmentation fault when that is deleted then (its issue 2298; it ended so once here, the
+ * cause not proven): so it is deleted HAPROXY_GRACE_MS after it went to maint. The last ones that
+ * serve a backend stay until one that is wanted is UP there.
  */
 #ifndef TURNOUT_ACT_HAPROXY_PLAN_H
 #define TURNOUT_ACT_HAPROXY_PLAN_H

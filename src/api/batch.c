@@ -14,8 +14,6 @@
  */
 #include "api/call_priv.h"
 
-#include "base/assert.h"
-
 enum {
     BATCH_SCANS_MAX = 100000,
     BATCH_LINE_MAX = 64 * 1024,
@@ -279,12 +277,14 @@ static bool make_room(struct batch *batch) {
 static void begin(struct call *call) {
     struct batch *batch = call->state;
     struct problem problem;
+    if (http_is_gone(call->request)) { /* the device asks again, by the same nonces */
+        fail_batch(call, ERR_OVERLOADED, NULL);
+        return;
+    }
     batch->rest = http_body(call->request);
     batch->now_ms = loop_wall_ms(call->api->loop);
     batch->len = count_lines(batch->rest);
-    if (http_is_gone(call->request)) { /* the device asks again, by the same nonces */
-        fail_batch(call, ERR_OVERLOADED, NULL);
-    } else if (batch->len > BATCH_SCANS_MAX) {
+    if (batch->len > BATCH_SCANS_MAX) {
         fail_batch(call,
                    problem_set(&problem, ERR_TOO_LARGE, "body", "holds more than %d scans",
                                BATCH_SCANS_MAX),

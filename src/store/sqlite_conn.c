@@ -12,7 +12,6 @@ enum {
     BUSY_TIMEOUT_MS = 10000,  /* another process (import, key) writes for that long at most */
     BUSY_LOOK_US = 500,       /* between two looks whether it is done */
     PROGRESS_STEPS = 10000,   /* virtual machine steps between two looks at the deadline */
-    CHECKPOINT_PAGES = 8192,  /* 32 MiB of log before the writer moves it into the file */
     LOG_KEPT_BYTES = 64 << 20,
 };
 
@@ -90,11 +89,11 @@ static enum err_e set_up(struct sqlite_conn *conn, enum sqlite_role_e role) {
         sqlite3_progress_handler(conn->db, PROGRESS_STEPS, past_deadline, conn);
         return sqlite_exec(conn, "PRAGMA cache_size = -8192; PRAGMA query_only = ON");
     }
-    char sql[160];
+    char sql[120];
     snprintf(sql, sizeof sql,
-             "PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = %d;"
-             "PRAGMA journal_size_limit = %d; PRAGMA secure_delete = ON",
-             CHECKPOINT_PAGES, LOG_KEPT_BYTES);
+             "PRAGMA cache_size = -32768; PRAGMA journal_size_limit = %d;"
+             "PRAGMA secure_delete = ON",
+             LOG_KEPT_BYTES);
     return sqlite_exec(conn, sql);
 }
 

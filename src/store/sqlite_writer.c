@@ -253,7 +253,7 @@ static void break_down(struct sqlite_writer_thread *t, enum err_e err) {
     set_health(t, err);
 }
 
-/* After each commit, in place of wal_autocheckpoint. One that fails is tried after the next. */
+/* After each commit, in place of SQLite's own. One that fails is tried after the next. */
 static int on_commit(void *data, sqlite3 *db, const char *name, int pages) {
     const struct sqlite_writer *w = data;
     if (pages >= w->log_pages) {
