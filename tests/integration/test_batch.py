@@ -4,7 +4,9 @@
 import concurrent.futures
 import contextlib
 import json
+import socket
 import sqlite3
+import struct
 
 import pytest
 import rig
@@ -243,3 +245,69 @@ def test_an_upload_that_waits_too_long_is_503_and_nothing_of_it_was_decided(narr
     assert [line["verdict"] for line in decided.lines] == ["admitted"] * 2
     venue.stats_become(scans=2, inside=2)
     assert len(venue.batch(scans(("a", 300)))) == 1  # and there is a place again
+
+
+@pytest.fixture
+def patient(make_server):
+    """A node with one place for uploads, and time to wait for it."""
+    return make_server(env={"TURNOUT_CHECKIN_BATCHES_MAX": "1", "TURNOUT_SERVER_LOOPS": "1",
+                            "TURNOUT_STORE_DEADLINE": "60s"})
+
+
+def uploads_under_way(client):
+    """Those in line are among them."""
+    for line in client.get("/metrics").body.decode().splitlines():
+        if line.startswith("turnout_http_requests_in_flight{") and ":batch" in line:
+            return int(line.rsplit(" ", 1)[1])
+    return 0
+
+
+@contextlib.contextmanager
+def taken_place(venue, server, pool):
+    """While the file is somebody else's, an upload of one scan keeps the node's only place. Gives
+    the upload's future, and what lets go of the file."""
+    with contextlib.closing(sqlite3.connect(server.store, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        first = pool.submit(server.client().post, f"{venue.path}/checkins:batch",
+                            json.dumps(scans(("a", 100))[0]) + "\n", rig.NDJSON)
+        rig.eventually(lambda: uploads_under_way(venue.client), lambda count: count == 1)
+        yield first, lambda: holder.execute("COMMIT")
+
+
+def test_an_upload_whose_device_went_away_in_line_is_not_decided(patient):
+    venue = rig.Venue(patient.client())
+    venue.people("a", "b")
+    body = json.dumps(scans(("b", 200))[0])
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, \
+            taken_place(venue, patient, pool) as (first, let_go):
+        with socket.create_connection((patient.host, patient.port)) as device:
+            device.sendall(f"POST {venue.path}/checkins:batch HTTP/1.1\r\nHost: t\r\n"
+                           f"Content-Type: {rig.NDJSON}\r\nContent-Length: {len(body)}\r\n\r\n"
+                           f"{body}".encode())
+            rig.eventually(lambda: uploads_under_way(venue.client), lambda count: count == 2)
+            device.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        let_go()
+        assert first.result().status == 200
+    assert len(venue.batch(scans(("a", 300)))) == 1  # in line behind it: it is over, too
+    venue.stats_become(scans=2, inside=1)
+
+
+def test_uploads_in_line_take_64_mib_at_most(patient):
+    venue = rig.Venue(patient.client())
+    venue.people("a", "b")
+    long = b"x" * (30 << 20)  # a bad line of a good upload
+    with concurrent.futures.ThreadPoolExecutor(3) as pool, \
+            taken_place(venue, patient, pool) as (first, let_go):
+        asked = [pool.submit(patient.client().post, f"{venue.path}/checkins:batch", long,
+                             rig.NDJSON)
+                 for _ in range(2)]
+        rig.eventually(lambda: uploads_under_way(venue.client), lambda count: count == 3, 20)
+        refused = patient.client().post(f"{venue.path}/checkins:batch", long, rig.NDJSON)
+        assert (refused.status, refused.code) == (503, "overloaded")
+        assert not any(one.done() for one in [first, *asked])
+        let_go()
+        answers = [one.result() for one in [first, *asked]]
+    assert [answer.status for answer in answers] == [200] * 3
+    assert [line["error"]["code"] for answer in answers[1:] for line in answer.lines] == \
+        ["too_large"] * 2
+    venue.stats_become(scans=1, inside=1)
