@@ -14,7 +14,7 @@ import threading
 import time
 
 import machine
-from machine import Failed
+from machine import Failed, Memcached
 from postgres import Postgres
 from table import LESS, MORE
 
@@ -63,6 +63,12 @@ def redis_of(bench):
     return bench.redis
 
 
+def memcached_speed(bench, server):
+    """What memcached does over one connection, 32 gets under way."""
+    return json.loads(machine.run([program(bench, "memcached_speed"), server.port,
+                                   Sizes(bench.quick).redis_gets]))
+
+
 # L1 --------------------------------------------------------------------------------------------
 
 def instructions(bench):
@@ -81,17 +87,23 @@ def instructions(bench):
 def l1(bench):
     """A hit in L1: keys and values of 64 bytes, 1000 entries, s3fifo."""
     sizes = Sizes(bench.quick)
-    seen = []
+    seen, theirs = [], []
+    memcached = Memcached(bench.path("memcached.log"))
 
     def measure():
         output = machine.run([program(bench, "l1_speed"), sizes.gets, "s3fifo", 1000])
         item = json.loads(output)["items"][0]
         seen.append(item)
+        theirs.append(memcached_speed(bench, memcached)["per_s"] / 1e6)
         return item["l1"]["one_thread_ns"], item["limit_bare_table"]["one_thread_ns"]
 
     table = bench.table
     table.add_pairs("L1 hit, one thread", "ns", bench.rounds(measure),
                     "a bare table: hash, compare, copy")
+    memcached.stop()
+    table.add_pairs("L1 hits, one thread", "million/s",
+                    [(item["l1"]["one_thread_mops"], other) for item, other in zip(seen, theirs)],
+                    "memcached, one connection, 32 gets under way")
     # Ten million a second at 3 GHz.
     table.add_values("L1 hit, one thread", "cycles",
                      [item["l1"]["one_thread_ns"] * item["ghz"] for item in seen], (LESS, 300))
@@ -132,17 +144,58 @@ def policies(bench):
 
 # L2 --------------------------------------------------------------------------------------------
 
+# As long as those of l2_speed, prefix and envelope included.
+L2_KEYS, L2_KEY_LEN, L2_VALUE_LEN = 1024, 72, 92
+
+
+def redis_benchmark(cluster, gets):
+    """Redis' own load on one primary: gets a second, each a hit."""
+    tag = "{redis_benchmark}"
+    primary = cluster.owner(int(cluster.nodes[0].cli("CLUSTER", "KEYSLOT", tag)))
+    key = tag.ljust(L2_KEY_LEN - 12, ".") + "__rand_int__"  # becomes twelve digits
+    load = ["redis-benchmark", "-h", "127.0.0.1", "-p", primary.port, "-c", 1, "-P", 32,
+            "-r", L2_KEYS, "--csv"]
+
+    def count(figure):
+        return int(re.search(rf"^{figure}:(\d+)", primary.cli("INFO", "stats"), re.M)[1])
+
+    # So many at random that none is left out.
+    machine.run([*load, "-n", 40 * L2_KEYS, "SET", key, "v" * L2_VALUE_LEN])
+    hits = count("keyspace_hits")
+    output = machine.run([*load, "-n", gets, "GET", key])
+    if count("keyspace_hits") - hits < gets:
+        raise Failed(f"redis-benchmark: {gets} gets were no {gets} hits: {output}")
+    return float(output.splitlines()[-1].split('","')[1])
+
+
 def l2(bench):
-    """Pipelined gets through the Redis client against plain hiredis, on the same primary."""
-    output = machine.run([program(bench, "l2_speed"), redis_of(bench).seeds,
-                          Sizes(bench.quick).redis_gets, bench.sizes.rounds])
-    rounds = json.loads(output)["rounds"]
+    """Pipelined gets through the Redis client against plain hiredis and redis-benchmark, on the
+    same primary, and against memcached."""
+    gets = Sizes(bench.quick).redis_gets
+    cluster = redis_of(bench)
+    memcached = Memcached(bench.path("memcached.log"))
+    rounds = []
+
+    def measure():
+        output = machine.run([program(bench, "l2_speed"), cluster.seeds, gets, 1])
+        rounds.extend(json.loads(output)["rounds"])
+        return (rounds[-1]["client_per_s"], redis_benchmark(cluster, gets),
+                memcached_speed(bench, memcached)["per_s"])
+
+    seen = bench.rounds(measure)
+    memcached.stop()
     bench.table.add_pairs("L2 gets, 32 under way", "1/s",
                           [(one["client_per_s"], one["plain_per_s"]) for one in rounds],
                           "plain hiredis", (MORE, 0.6))
+    for place, peer in ((1, "redis-benchmark, one client, -P 32"),
+                        (2, "memcached, one connection, 32 gets under way")):
+        bench.table.add_pairs("L2 gets, 32 under way", "1/s",
+                              [(one[0], one[place]) for one in seen], peer)
     bench.table.add_pairs("CPU for an L2 get, 32 under way", "µs",
                           [(one["client_cpu_us"], one["plain_cpu_us"]) for one in rounds],
                           "plain hiredis")
+    bench.table.add_sheet("The peers", ["program", "version"], machine.versions(
+        "redis-server --version", "redis-benchmark --version", "memcached -V"))
 
 
 # Three nodes ------------------------------------------------------------------------------------

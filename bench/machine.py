@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes to measure: turnout, nginx, the load; what they used; and the machine they ran on."""
+"""Processes to measure: turnout, its peers, the load; what they used; the machine they ran on."""
 
 import http.client
 import json
@@ -9,6 +9,7 @@ import platform
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ READY = re.compile(r"ready url=http://([^:]+):(\d+) pid=(\d+)")
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 60
 TICKS = os.sysconf("SC_CLK_TCK")
+HAPROXY_BINARY = shutil.which("haproxy") or "/usr/sbin/haproxy"  # not on everybody's path
 
 _servers = []
 
@@ -65,6 +67,8 @@ def run_measured(command):
 class Process:
     """A server of ours, in a group of its own."""
 
+    ends_with = 0  # after SIGTERM
+
     def __init__(self, command, log, env=None):
         self.log = pathlib.Path(log)
         with open(self.log, "wb") as errors:
@@ -100,7 +104,7 @@ class Process:
             self.kill()
             raise Failed(f"{self.log.name}: still there {STOP_TIMEOUT_S} s after SIGTERM") from None
         _servers.remove(self)
-        if code != 0:
+        if code != self.ends_with:
             raise Failed(f"ended with {code}: {self.tail()}")
 
     def kill(self):
@@ -166,28 +170,88 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Nginx(Process):
+class Listener(Process):
+    """A server that is there once its port takes connections."""
+
+    def __init__(self, command, log, port):
+        self.port = port
+        super().__init__(command, log)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise Failed(f"{command[0]} did not start: {self.tail()}")
+
+
+class Nginx(Listener):
     """`return 200` with a body given: the least that a good HTTP server does."""
 
     def __init__(self, folder, body):
         folder = pathlib.Path(folder)
         folder.mkdir()
-        self.port = free_port()
+        port = free_port()
         config = folder / "nginx.conf"
-        config.write_text(NGINX.format(folder=folder, port=self.port, workers=os.cpu_count(),
+        config.write_text(NGINX.format(folder=folder, port=port, workers=os.cpu_count(),
                                        body=body.replace("\\", "\\\\").replace("'", "\\'")))
-        super().__init__(["nginx", "-p", folder, "-c", config], folder / "nginx.log")
-        self._wait_ready()
+        super().__init__(["nginx", "-p", folder, "-c", config], folder / "nginx.log", port)
 
-    def _wait_ready(self):
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise Failed(f"nginx did not start: {self.tail()}")
+
+HAPROXY = """
+global
+    maxconn 4096
+defaults
+    mode http
+    timeout client 60s
+    timeout connect 5s
+    timeout server 60s
+frontend alone
+    bind 127.0.0.1:{port}
+    http-request return status 200 content-type application/json file {body}
+"""
+
+
+class HAProxy(Listener):
+    """It answers by itself, with a body given, and asks no server behind it. A thread a core is its
+    default."""
+
+    ends_with = -signal.SIGTERM  # it does not handle it
+
+    def __init__(self, folder, body):
+        folder = pathlib.Path(folder)
+        folder.mkdir()
+        port = free_port()
+        (folder / "body").write_text(body)
+        config = folder / "haproxy.cfg"
+        config.write_text(HAPROXY.format(port=port, body=folder / "body"))
+        super().__init__([HAPROXY_BINARY, "-db", "-f", config], folder / "haproxy.log", port)
+
+
+class Memcached(Listener):
+    """Never to give way to other connections: there is one."""
+
+    def __init__(self, log):
+        port = free_port()
+        super().__init__(["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", port, "-U", "0",
+                          "-R", "1000"], log, port)
+
+
+VERSION = re.compile(r"\d+(?:\.\d+)+")
+
+
+def versions(*commands):
+    """[[program, version]] of what prints its version, each command as one text."""
+    rows = []
+    for command in commands:
+        words = command.split()
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+        found = VERSION.search(done.stdout + done.stderr)
+        if found is None:
+            raise Failed(f"{command} tells no version: {done.stdout}{done.stderr}")
+        rows.append([pathlib.Path(words[0]).name, found[0]])
+    return rows
 
 
 def wrk(server, path, seconds, connections):
