@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Chaos: the whole cluster under the load `doors-open` while a seeded schedule kills, freezes,
-cuts, fails over and wipes. The load generator's ledger must hold whatever happens: nothing
-acknowledged is lost, doubled or changed, and every scan finds its verdict in the end.
+cuts, fills, scales, fails over and wipes. The load generator's ledger must hold whatever happens:
+nothing acknowledged is lost, doubled or changed, and every scan finds its verdict in the end.
 
 The seed decides which faults come in which order, to whom, and how long each holds; it is printed
 first, and --seed plays the same schedule again. How far the load was when a fault came depends on
@@ -132,8 +132,12 @@ class Schedule:
         self.broken = []
         self.begun = time.monotonic()
         self.threads = []
+        cannot = site.cannot()
+        for name in cannot.keys() & set(options.only):
+            say(f"{name} is left out: {cannot[name]}")
         for name, all_of_lane in faults.LANES.items():
-            chosen = [fault for fault in all_of_lane if fault.__name__ in options.only]
+            chosen = [fault for fault in all_of_lane
+                      if fault.__name__ in options.only and fault.__name__ not in cannot]
             if chosen:
                 lane = faults.Lane(site, name, random.Random(f"{options.seed}/{name}"), self.over)
                 self.threads.append(threading.Thread(target=self._run, args=(lane, chosen)))
@@ -227,7 +231,7 @@ def make_folder(options):
 
 def run(options):
     folder = make_folder(options)
-    site = Site(folder, options.nodes, say)
+    site = Site(folder, options.nodes, say, "fill_disk" in options.only)
     code = FAILED
     try:
         site.start()

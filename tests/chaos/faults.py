@@ -13,8 +13,9 @@ import signal
 import processes
 from postgres_pair import SqlError
 
-# What a fault costs is unanswered scans, not time: nothing here waits for figures.
-SHORT, LONG = (0.2, 1.0), (1.0, 4.0)  # seconds that a fault holds, at random in between
+# What a fault costs is unanswered scans, not time: nothing here waits for figures. Seconds that a
+# fault holds, at random in between:
+SHORT, LONG, LONGER = (0.2, 1.0), (1.0, 4.0), (3.0, 6.0)
 
 
 class Lane:
@@ -57,6 +58,19 @@ def restart_node(lane):
     start_again(node)
 
 
+def scale(lane):
+    """One node more, and with it one of the others less; then back again. The first and the last
+    one's devices are those that turn to the spare one."""
+    spare, node = lane.site.spare, lane.chance.choice((lane.site.nodes[0], lane.site.nodes[-1]))
+    start_again(spare)
+    lane.hold(SHORT)
+    node.stop()
+    lane.hold(LONG)
+    start_again(node)
+    lane.hold(SHORT)
+    spare.stop()
+
+
 def freeze_node(lane):
     node = lane.node()
     os.kill(node.process.pid, signal.SIGSTOP)
@@ -89,8 +103,6 @@ def swallow_at_node(lane):
 def jump_clock(lane):
     """Up to four minutes: beyond five a device's time would be refused as ahead."""
     node = lane.node()
-    if lane.site.faketime is None:
-        return
     lane.site.set_clock(node.name, f"{lane.chance.randint(-240, 240):+d}s")
     lane.hold(LONG)
     lane.site.set_clock(node.name, "+0")
@@ -143,6 +155,24 @@ def lose_standby(lane):
     lane.hold(LONG)
     standby.start()
     whole(lane)
+
+
+def fill_disk(lane):
+    """That of both servers: no table can grow, and a server that cannot write its log, or replay
+    it, ends."""
+    pair = lane.site.postgres
+    lane.site.disk.fill()
+    try:
+        lane.hold(LONGER)
+    finally:
+        lane.site.disk.relieve()
+
+    def is_whole():
+        for server in pair.servers:
+            if not server.is_running:
+                server.start()
+        return pair.is_synchronous()
+    processes.until(is_whole, 120)
 
 
 def end_sessions(lane):
@@ -200,9 +230,9 @@ def wipe_redis(lane):
 
 
 LANES = {
-    "nodes": (kill_node, restart_node, freeze_node, refuse_at_node, silence_at_node,
+    "nodes": (kill_node, restart_node, scale, freeze_node, refuse_at_node, silence_at_node,
               swallow_at_node, jump_clock),
-    "postgres": (crash_primary, restart_primary, fail_over, freeze_primary, lose_standby,
+    "postgres": (crash_primary, restart_primary, fail_over, freeze_primary, lose_standby, fill_disk,
                  end_sessions, cut_database, lose_commits, lose_answers_of_commits),
     "redis": (kill_redis, freeze_redis, freeze_all_redis, wipe_redis),
 }

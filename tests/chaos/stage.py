@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster that chaos is made in: PostgreSQL with a synchronous standby, a Redis Cluster of six,
-nodes; before every node and before each PostgreSQL a proxy that can cut, and in every node a clock
-that can jump."""
+nodes and one to spare; before every node and before each PostgreSQL a proxy that can cut, in every
+node a clock that can jump, and below both PostgreSQL a disk that can be full."""
 
 import glob
 import os
+import shutil
 import signal
 import subprocess
 
 import cluster
 import processes
+import redis_cluster
 import tcp_proxy
+from disk import Disk
 
 CALM_S = 180
+DISK_MIB = 8192  # at most: two servers with their logs, and a copy of one
 WRONG = ("level=fatal", "Sanitizer")  # never in a node's log
 
 
@@ -29,16 +33,35 @@ def is_ready(node):
 
 
 class Site(cluster.Cluster):
-    def __init__(self, folder, nodes, say):
+    def __init__(self, folder, nodes, say, can_fill):
         super().__init__(folder, nodes, say=say)
+        self.can_fill = can_fill
         self.links = {}  # to PostgreSQL, by the server's name
         self.doors = []  # to the nodes
         self.faketime = clock_library()
+        self.disk = None
+        self.spare, self.spare_port = None, None  # a node that is started when it is wanted
 
     def start(self, before=None):
-        super().start(before)
+        super().start(self.make_disk if self.can_fill else None)
         self.doors = [tcp_proxy.Proxy(("127.0.0.1", port)) for port in self.ports[14:]]
+        [self.spare_port] = redis_cluster.free_ports(1)
+        self.spare = self.make_node("spare", self.spare_port)
         return self
+
+    def make_disk(self, _):
+        """Of memory: what chaos kills are processes, and on a loop device a sync takes a hundred
+        times as long as on the disk below it."""
+        self.disk = Disk(self.folder / "postgres", DISK_MIB, ("tmpfs",))
+
+    def cannot(self):
+        """{fault: why it cannot be played here}."""
+        found = {}
+        if self.faketime is None:
+            found["jump_clock"] = "there is no libfaketime"
+        if self.disk is None or self.disk.kind is None:
+            found["fill_disk"] = "no file system may be mounted"
+        return found
 
     def store_url(self):
         if not self.links:
@@ -69,7 +92,9 @@ class Site(cluster.Cluster):
 
     @property
     def urls(self):
-        return ",".join(f"http://127.0.0.1:{door.port}" for door in self.doors)
+        """The spare one's own: nobody listens there while it does not run."""
+        doors = [f"http://127.0.0.1:{door.port}" for door in self.doors]
+        return ",".join([*doors, f"http://127.0.0.1:{self.spare_port}"])
 
     def await_calm(self):
         """Everything runs, PostgreSQL is synchronous, Redis is whole, every node is ready."""
@@ -80,8 +105,8 @@ class Site(cluster.Cluster):
 
     def complaints(self):
         """What a node's log must not hold."""
-        return [f"{node.name}: {line[:300]}" for node in self.nodes
-                for line in node.log.read_text(errors="replace").splitlines()
+        return [f"{node.name}: {line[:300]}" for node in [*self.nodes, self.spare]
+                if node.log.exists() for line in node.log.read_text(errors="replace").splitlines()
                 if any(word in line for word in WRONG)]
 
     def stop(self):
@@ -90,4 +115,15 @@ class Site(cluster.Cluster):
                 os.kill(node.process.pid, signal.SIGCONT)
         for proxy in [*self.doors, *self.links.values()]:
             proxy.close()
+        if self.spare is not None:
+            self.spare.stop()
         super().stop()
+        if self.disk is not None:
+            self.keep_logs()
+            self.disk.close()
+
+    def keep_logs(self):
+        """What PostgreSQL said, before its disk is gone."""
+        for server in self.postgres.servers if self.postgres is not None else ():
+            if server.log.exists():
+                shutil.copyfile(server.log, self.folder / f"{server.name}.log")

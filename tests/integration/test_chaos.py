@@ -47,6 +47,16 @@ def test_commits_that_are_lost_are_not_acknowledged():
     assert played["holds"] is True and played["faults"]["lose_commits"] > 0
 
 
+def test_a_full_disk_and_nodes_that_come_and_go_lose_nothing():
+    done = chaos("--minutes", 0.3, "--only", "fill_disk,scale")
+    assert done.returncode == 0, done.stderr
+    played = json.loads(done.stdout)
+    assert played["holds"] is True and played["retries"] > 0
+    assert played["acknowledged"] == played["sent"] > 100
+    assert played["faults"]["scale"] > 0
+    assert played["faults"].get("fill_disk", 0) > 0 or "fill_disk is left out" in done.stderr
+
+
 @pytest.mark.parametrize("words, told", [
     (["--only", "kill_nodes"], "unknown: kill_nodes; there are kill_node,"),
     (["--minutes", "0"], "above 0"),

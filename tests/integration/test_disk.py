@@ -5,13 +5,11 @@ The disk is a small ext4 on a loop device, else a tmpfs; where neither may be mo
 the size of a file (RLIMIT_FSIZE) stands in, and the test says so.
 """
 
-import os
-import pathlib
 import resource
 import signal
-import subprocess
 
 import pytest
+from disk import Disk
 
 import rig
 from rig import Venue, ok
@@ -20,51 +18,9 @@ DISK_MIB = 96  # the log of the store alone may take 64 MiB before it is moved i
 FILE_LIMIT = 6 << 20
 
 
-def call(*command):
-    return subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0
-
-
-class Disk:
-    """A file system of a few MiB that can be filled and relieved."""
-
-    def __init__(self, folder):
-        self.mount = folder / "disk"
-        self.mount.mkdir()
-        self.kind = None
-        image = folder / "image"
-        with open(image, "wb") as file:
-            file.truncate(DISK_MIB << 20)
-        if call("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", str(image)) and \
-                call("mount", "-o", "loop", str(image), str(self.mount)):
-            self.kind = "ext4 on a loop device"
-        elif call("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(self.mount)):
-            self.kind = "tmpfs"
-        self.filler = self.mount / "filler"
-
-    def fill(self):
-        descriptor = os.open(self.filler, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        piece = 1 << 20
-        try:
-            while piece >= 512:
-                try:
-                    os.write(descriptor, b"x" * piece)
-                except OSError:
-                    piece //= 2
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def relieve(self):
-        self.filler.unlink()
-
-    def close(self):
-        if self.kind is not None:
-            assert call("umount", str(self.mount))
-
-
 @pytest.fixture
 def disk(tmp_path):
-    made = Disk(tmp_path)
+    made = Disk(tmp_path / "disk", DISK_MIB)
     print(f"disk: {made.kind or 'no mount allowed'}")
     yield made
     made.close()
@@ -177,7 +133,7 @@ def test_a_full_disk_at_the_start_is_said_and_nothing_is_ready(tmp_path, disk):
     with pytest.raises(AssertionError) as failure:
         server.start()
     assert "before it was ready" in str(failure.value)
-    assert pathlib.Path(server.log_path).read_text().strip(), "no word about why"
+    assert server.log_path.read_text().strip(), "no word about why"
     disk.relieve()
     server.process = None
     server.start()

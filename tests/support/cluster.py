@@ -157,10 +157,13 @@ class Cluster:
         for number, port in enumerate(self.ports[14:], 1):
             name = f"node{number}"
             self.say(f"starting {name} on port {port}")
-            command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}",
-                       "--store", self.store_url(), "--redis", self.redis.seeds]
-            self.nodes.append(Node(name, self.folder / name, command, self.node_environment(name),
-                                   self.ledger.note).start())
+            self.nodes.append(self.make_node(name, port).start())
+
+    def make_node(self, name, port):
+        command = [self.binary, "serve", "--listen", f"127.0.0.1:{port}",
+                   "--store", self.store_url(), "--redis", self.redis.seeds]
+        return Node(name, self.folder / name, command, self.node_environment(name),
+                    self.ledger.note)
 
     def stop(self):
         """In the order that loses nothing: who asks first, who is asked last."""
