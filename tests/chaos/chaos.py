@@ -231,7 +231,7 @@ def make_folder(options):
 
 def run(options):
     folder = make_folder(options)
-    site = Site(folder, options.nodes, say, "fill_disk" in options.only)
+    site = Site(folder, options.nodes, say, options.only)
     code = FAILED
     try:
         site.start()

@@ -33,17 +33,19 @@ def is_ready(node):
 
 
 class Site(cluster.Cluster):
-    def __init__(self, folder, nodes, say, can_fill):
+    def __init__(self, folder, nodes, say, faults):
+        """Below it is only what the faults ask for: nodes under libfaketime take half a core each,
+        since it ends their waits early."""
         super().__init__(folder, nodes, say=say)
-        self.can_fill = can_fill
+        self.faults = faults
         self.links = {}  # to PostgreSQL, by the server's name
         self.doors = []  # to the nodes
-        self.faketime = clock_library()
+        self.faketime = clock_library() if "jump_clock" in faults else None
         self.disk = None
         self.spare, self.spare_port = None, None  # a node that is started when it is wanted
 
     def start(self, before=None):
-        super().start(self.make_disk if self.can_fill else None)
+        super().start(self.make_disk if "fill_disk" in self.faults else None)
         self.doors = [tcp_proxy.Proxy(("127.0.0.1", port)) for port in self.ports[14:]]
         [self.spare_port] = redis_cluster.free_ports(1)
         self.spare = self.make_node("spare", self.spare_port)
