@@ -169,8 +169,8 @@ def redis_benchmark(cluster, gets):
 
 
 def l2(bench):
-    """Pipelined gets through the Redis client against plain hiredis and redis-benchmark, on the
-    same primary, and against memcached."""
+    """Pipelined gets through the Redis client against plain hiredis on the same primary,
+    redis-benchmark on a primary of the same cluster, and memcached."""
     gets = Sizes(bench.quick).redis_gets
     cluster = redis_of(bench)
     memcached = Memcached(bench.path("memcached.log"))
